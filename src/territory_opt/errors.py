@@ -1,0 +1,61 @@
+"""Every error this library raises on purpose, and the record of one finding in the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One finding in the input: where it stands, what is wrong and what to do next.
+
+    ``row`` is the row a spreadsheet shows (the header is row 1); 0 means the whole table.
+    ``severity`` is ``error`` (nothing can be solved), ``warning`` or ``imputed`` (a cell we filled).
+    """
+
+    severity: Literal["error", "warning", "imputed"]
+    table: str
+    row: int
+    column: str
+    value: str
+    problem: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        where = [self.table]
+        if self.row:
+            where.append(f"row {self.row}")
+        if self.column:
+            where.append(self.column)
+        if self.value != "":
+            where.append(f'"{self.value}"')
+        text = "  ".join(where) + "  " + self.problem
+        return f"{text}; {self.fix}" if self.fix else text
+
+
+class TerritoryError(Exception):
+    """Base of every error this library raises on purpose."""
+
+
+class DataError(TerritoryError):
+    """The input cannot be used. ``issues`` lists every finding, errors first."""
+
+    def __init__(self, issues: list[Issue]) -> None:
+        self.issues = sorted(issues, key=lambda issue: issue.severity != "error")
+        errors = [issue for issue in self.issues if issue.severity == "error"]
+        lines = [str(issue) for issue in errors]
+        noun = "error" if len(errors) == 1 else "errors"
+        super().__init__("\n".join([*lines, f"{len(errors)} {noun}, nothing was written"]))
+
+
+class ScenarioError(TerritoryError):
+    """A scenario file or a policy is not well formed; the message names the key and the nearest known one."""
+
+
+class NoPlanError(TerritoryError):
+    """A result was asked for its plan but holds none (for example, the time limit came first)."""
+
+
+class PlanFolderError(TerritoryError):
+    """A plan folder is missing a file or holds one that cannot be read."""

@@ -1,0 +1,178 @@
+"""The model of one problem: pairs with their money value, and rows. Solver and judge both start here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from territory_opt.errors import DataError, Issue
+from territory_opt.estimate.expected import Estimate, estimate_sales
+from territory_opt.model.hierarchy import Hierarchy
+from territory_opt.model.pairs import Facts, PairSource
+from territory_opt.model.rows import Rows, build_rows, quantity_names, share_targets
+from territory_opt.problem.problem import Problem
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+NAMED_ACCOUNTS = 20
+"""Accounts without any eligible rep that are named rep by rep in the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Eligible pairs in node order (CSR): ``start`` (n_nodes + 1,), ``rep``, ``value``; ``quantities`` (K, n_pairs)."""
+
+    start: IntArray
+    rep: IntArray
+    value: FloatArray
+    quantities: FloatArray
+
+    @property
+    def node(self) -> IntArray:
+        """Node of each pair."""
+        return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
+
+    def keep(self, mask: npt.NDArray[np.bool_]) -> Pairs:
+        """Return the pairs where ``mask`` holds."""
+        count = np.bincount(self.node[mask], minlength=len(self.start) - 1)
+        start = np.concatenate([[0], np.cumsum(count)])
+        return Pairs(start, self.rep[mask], self.value[mask], self.quantities[:, mask])
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Everything that decides what a plan is worth: pairs on demand, rows, shares, hierarchy.
+
+    ``kappa`` is fair quota per unit of expected sales (0 without quotas); it is data, carried by the plan.
+    """
+
+    problem: Problem
+    estimate: Estimate
+    source: PairSource
+    rows: Rows
+    hierarchy: Hierarchy
+    share: FloatArray
+    kappa: float
+
+    @classmethod
+    def build(cls, problem: Problem, kappa: float | None = None) -> Model:
+        """Build the model. Raise :class:`DataError` naming every account that no rep may serve."""
+        estimate = estimate_sales(problem)
+        source = PairSource(problem, estimate, quantity_names(problem.policy))
+        hierarchy = Hierarchy.from_problem(problem)
+        if kappa is None:
+            kappa = first_kappa(problem, estimate, hierarchy)
+        rows = build_rows(problem, estimate, hierarchy, kappa)
+        model = cls(problem, estimate, source, rows, hierarchy, share_targets(problem), kappa)
+        model._require_eligible()
+        return model
+
+    def with_kappa(self, kappa: float) -> Model:
+        """Return the same model with another fair quota per unit of expected sales."""
+        rows = build_rows(self.problem, self.estimate, self.hierarchy, kappa)
+        return replace(self, rows=rows, kappa=kappa)
+
+    @property
+    def has_quotas(self) -> bool:
+        """Whether the policy asks for quotas."""
+        return self.problem.policy.quotas.target is not None
+
+    @property
+    def quota_limit(self) -> FloatArray:
+        """Largest quota each rep could have under the company target, (n_reps,): no quota is negative."""
+        if not self.has_quotas:
+            return np.zeros(self.problem.n_reps)
+        target = float(self.problem.policy.quotas.target or 0.0)
+        return np.array([target * self.hierarchy.compound(j) for j in range(self.problem.n_reps)])
+
+    def pairs(self) -> Pairs:
+        """Return all eligible pairs at once: for sizes where they fit."""
+        counts, reps, values = [], [], []
+        columns: list[list[FloatArray]] = [[] for _ in self.source.quantities]
+        for block in self.source.blocks():
+            mask = block.eligible
+            counts.append(mask.sum(axis=1))
+            reps.append(np.nonzero(mask)[1])
+            values.append(block.value[mask])
+            for column, quantity in zip(columns, block.quantities, strict=True):
+                column.append(np.broadcast_to(quantity, mask.shape)[mask])
+        start = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
+        stacked = np.array([np.concatenate(column) for column in columns]).reshape(len(columns), int(start[-1]))
+        return Pairs(start, np.concatenate(reps), np.concatenate(values), stacked)
+
+    def totals(self, rep_of_node: IntArray) -> tuple[FloatArray, float]:
+        """Return rep totals (n_reps, n_quantities) and the summed value of an assignment (n_nodes,)."""
+        totals = np.zeros((self.problem.n_reps, len(self.source.quantities)))
+        value = 0.0
+        for block in self.source.blocks():
+            chosen = rep_of_node[block.start : block.stop]
+            at = (np.arange(len(chosen)), chosen)
+            value += float(block.value[at].sum())
+            for k, quantity in enumerate(block.quantities):
+                weights = np.broadcast_to(quantity, block.value.shape)[at]
+                totals[:, k] += np.bincount(chosen, weights, minlength=len(totals))
+        return totals, value
+
+    def row_matrix(self, pairs: Pairs, rows: Rows | None = None) -> sparse.csr_matrix:
+        """Return the weights of ``rows`` (all of the model's by default) over pairs, CSR (n_rows, n_pairs)."""
+        rows = self.rows if rows is None else rows
+        n_quantities, n_pairs = pairs.quantities.shape
+        column = np.repeat(np.arange(n_pairs), n_quantities)
+        slot = (pairs.rep[:, None] * n_quantities + np.arange(n_quantities)[None, :]).ravel()
+        shape = (self.problem.n_reps * n_quantities, n_pairs)
+        spread = sparse.csr_matrix((pairs.quantities.T.ravel(), (slot, column)), shape=shape)
+        matrix = (rows.totals @ spread).tocsr()
+        matrix.eliminate_zeros()
+        return matrix
+
+    def facts_of(self, account: int) -> Facts:
+        """Return what is known of one account with every rep."""
+        return self.source.facts(np.array([account]))
+
+    def _require_eligible(self) -> None:
+        """Raise if some node has no eligible rep, naming for each the rule that excludes each rep."""
+        orphans: list[int] = []
+        for block in self.source.blocks():
+            nodes = block.start + np.flatnonzero(~block.eligible.any(axis=1))
+            orphans += [int(self.source.order[self.source.node_start[node]]) for node in nodes]
+        if orphans:
+            raise DataError([self._orphan_issue(account) for account in orphans])
+
+    def _orphan_issue(self, account: int) -> Issue:
+        row = self.problem.accounts.iloc[account]
+        node = self.source.node_of_account[account]
+        members = self.source.order[self.source.node_start[node] : self.source.node_start[node + 1]]
+        distance = self.source.facts(members).distance_km
+        why: dict[str, list[str]] = {}
+        for reason, excluded in self.source.drop_reasons(members, distance):
+            for j in np.flatnonzero(excluded.any(axis=0)):
+                why.setdefault(reason, []).append(str(self.problem.reps["rep_id"].iloc[j]))
+        rules = "; ".join(f"{reason}: {_listed(reps)}" for reason, reps in why.items())
+        whom = f' (with its family "{row["family"]}")' if len(members) > 1 else ""
+        return Issue(
+            "error", str(self.problem.accounts.attrs.get("file", "accounts")), account + 2, "account_id",
+            str(row["account_id"]), f"{row['name']}{whom} has no eligible rep: {rules}",
+            "give a rep the skill, drop a rule, or widen the distance",
+        )  # fmt: skip
+
+
+def first_kappa(problem: Problem, estimate: Estimate, hierarchy: Hierarchy) -> float:
+    """Fair quota per unit of expected sales before any plan is known: hedged target over all expected sales."""
+    if problem.policy.quotas.target is None:
+        return 0.0
+    hedge = float(np.mean([hierarchy.compound(j) for j in range(problem.n_reps)]))
+    return float(problem.policy.quotas.target * hedge / max(estimate.expected.sum(), 1e-9))
+
+
+def fair_kappa(problem: Problem, hierarchy: Hierarchy, net_sales: FloatArray) -> float:
+    """Fair quota per unit of expected sales for rep totals ``net_sales`` (n_reps,): kappa M meets the target."""
+    compound = np.array([hierarchy.compound(j) for j in range(problem.n_reps)])
+    return float((problem.policy.quotas.target or 0.0) / max(float((net_sales / compound).sum()), 1e-9))
+
+
+def _listed(items: list[str], most: int = NAMED_ACCOUNTS) -> str:
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")

@@ -1,0 +1,1 @@
+"""Who gets what and owes what: bound, search, branch and bound."""

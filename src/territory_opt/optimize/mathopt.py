@@ -1,0 +1,121 @@
+"""OR-Tools MathOpt behind one small door: solve an LP with duals, or a MIP with a start, from arrays."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from ortools.math_opt import model_pb2
+from ortools.math_opt.python import mathopt
+
+from territory_opt.optimize.linear import LinearModel
+
+FloatArray = npt.NDArray[np.float64]
+
+Outcome = Literal["optimal", "feasible", "infeasible", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """What a solver returned: ``bound`` and ``objective`` in the linear model's own scaled units."""
+
+    outcome: Outcome
+    raw_status: str
+    objective: float
+    bound: float
+    values: FloatArray
+    duals: FloatArray
+
+
+def solve_lp(linear: LinearModel, *, time_limit: float) -> Solution:
+    """Solve the LP relaxation by HiGHS; ``duals`` are per constraint."""
+    return _solve(linear, mathopt.SolverType.HIGHS, relax=True, time_limit=time_limit)
+
+
+def solve_mip(
+    linear: LinearModel,
+    *,
+    time_limit: float,
+    gap: float,
+    seed: int,
+    threads: int | None = None,
+    start: FloatArray | None = None,
+    node_limit: int | None = None,
+    interrupter: mathopt.SolveInterrupter | None = None,
+) -> Solution:
+    """Solve the mixed-integer model by SCIP, from ``start`` if there is one."""
+    return _solve(
+        linear, mathopt.SolverType.GSCIP, relax=False, time_limit=time_limit, gap=gap, seed=seed, threads=threads,
+        start=start, node_limit=node_limit, interrupter=interrupter,
+    )  # fmt: skip
+
+
+def _solve(
+    linear: LinearModel,
+    solver: mathopt.SolverType,
+    *,
+    relax: bool,
+    time_limit: float,
+    gap: float = 0.0,
+    seed: int = 0,
+    threads: int | None = None,
+    start: FloatArray | None = None,
+    node_limit: int | None = None,
+    interrupter: mathopt.SolveInterrupter | None = None,
+) -> Solution:
+    model = mathopt.Model.from_model_proto(_proto(linear, relax=relax))
+    params = mathopt.SolveParameters(time_limit=dt.timedelta(seconds=max(time_limit, 0.01)), random_seed=seed)
+    if not relax:
+        params.relative_gap_tolerance = gap
+        params.node_limit = node_limit
+        if threads is not None:
+            params.threads = threads
+    hints = mathopt.ModelSolveParameters()
+    if start is not None:
+        values = {model.get_variable(k): float(v) for k, v in enumerate(start)}
+        hints.solution_hints.append(mathopt.SolutionHint(variable_values=values))
+    result = mathopt.solve(model, solver, params=params, model_params=hints, interrupter=interrupter)
+    return _read(result, model, relax=relax)
+
+
+def _read(result: mathopt.SolveResult, model: mathopt.Model, *, relax: bool) -> Solution:
+    reason = result.termination.reason
+    raw = f"{reason.name}: {result.termination.detail}".rstrip(": ")
+    empty = np.zeros(0)
+    if not result.has_primal_feasible_solution():
+        no_plan = reason in (mathopt.TerminationReason.INFEASIBLE, mathopt.TerminationReason.INFEASIBLE_OR_UNBOUNDED)
+        bound = result.termination.objective_bounds.dual_bound
+        return Solution("infeasible" if no_plan else "none", raw, -np.inf, bound, empty, empty)
+    named = result.variable_values()
+    values = np.array(result.variable_values(list(model.variables())) if named else [], dtype=float)
+    duals = empty
+    if relax and result.has_dual_feasible_solution():
+        duals = np.array(result.dual_values(list(model.linear_constraints())), dtype=float)
+    outcome: Outcome = "optimal" if reason == mathopt.TerminationReason.OPTIMAL else "feasible"
+    return Solution(outcome, raw, result.objective_value(), result.best_objective_bound(), values, duals)
+
+
+def _proto(linear: LinearModel, *, relax: bool) -> model_pb2.ModelProto:
+    """Fill MathOpt's model directly from arrays: far faster than one call per coefficient."""
+    proto = model_pb2.ModelProto()
+    n_columns, n_constraints = len(linear.cost), len(linear.low)
+    proto.variables.ids.extend(range(n_columns))
+    proto.variables.lower_bounds.extend(linear.column_low.tolist())
+    proto.variables.upper_bounds.extend(linear.column_high.tolist())
+    proto.variables.integers.extend([False] * n_columns if relax else linear.integer.tolist())
+    proto.objective.maximize = True
+    used = np.flatnonzero(linear.cost)
+    proto.objective.linear_coefficients.ids.extend(used.tolist())
+    proto.objective.linear_coefficients.values.extend(linear.cost[used].tolist())
+    proto.linear_constraints.ids.extend(range(n_constraints))
+    proto.linear_constraints.lower_bounds.extend(linear.low.tolist())
+    proto.linear_constraints.upper_bounds.extend(linear.high.tolist())
+    matrix = linear.matrix.tocoo()
+    order = np.lexsort((matrix.col, matrix.row))
+    proto.linear_constraint_matrix.row_ids.extend(matrix.row[order].tolist())
+    proto.linear_constraint_matrix.column_ids.extend(matrix.col[order].tolist())
+    proto.linear_constraint_matrix.coefficients.extend(matrix.data[order].tolist())
+    return proto

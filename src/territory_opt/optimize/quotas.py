@@ -1,0 +1,94 @@
+"""Quotas for fixed territories: the same rows, the totals known, quotas in whole steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from territory_opt.model.model import Model, Pairs
+from territory_opt.model.rows import Rows
+from territory_opt.optimize.linear import LinearModel, Violations, linear_model
+from territory_opt.optimize.mathopt import Solution, solve_lp, solve_mip
+
+FloatArray = npt.NDArray[np.float64]
+
+SECONDS = 20.0
+"""Safety limit of one quota model; it has one variable per rep and is solved at the root."""
+
+
+def set_quotas(model: Model, totals: FloatArray, *, rounded: bool = True) -> FloatArray:
+    """Return the best yearly quotas (n_reps,) for rep totals (n_reps, n_quantities), in whole steps.
+
+    Hard rules are kept if they can be; otherwise their summed violation is least, then cost.
+    """
+    if not model.has_quotas:
+        return np.zeros(model.problem.n_reps)
+    rows = model.rows.quota_only()
+    constant = rows.totals @ totals.ravel()
+    fixed = replace(
+        rows, totals=sparse.csr_matrix(rows.totals.shape), low=rows.low - constant, high=rows.high - constant
+    )
+    linear = _best(model, fixed, None)
+    if not rounded:
+        return linear
+    step = model.problem.policy.quotas.step
+    # Whole steps around the continuous optimum; the constraint matrix is a laminar sum, so this is easy.
+    window = np.floor(linear / step + 1e-9) * step
+    return np.asarray(np.round(_best(model, fixed, window) / step) * step)
+
+
+def _best(model: Model, rows: Rows, window: FloatArray | None) -> FloatArray:
+    strict = _solve(_quota_model(model, rows, window, "none", np.inf))
+    if strict.outcome in ("optimal", "feasible"):
+        return _quotas(model, rows, strict, window)
+    counted = _solve(_quota_model(model, rows, window, "count", np.inf))
+    least = -counted.objective * (1 + 1e-6) + 1e-9
+    relaxed = _solve(_quota_model(model, rows, window, "limit", least))
+    return _quotas(model, rows, relaxed if len(relaxed.values) else counted, window)
+
+
+def _quota_model(
+    model: Model, rows: Rows, window: FloatArray | None, violations: Violations, limit: float
+) -> LinearModel:
+    empty = Pairs(np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros((len(rows.quantities), 0)))
+    linear = linear_model(model, empty, rows, violations=violations, limit=limit)
+    if window is None:
+        return linear
+    # Column q becomes the number of steps above the window's floor: 0 or 1 (one step either side for safety).
+    step, unit, n = model.problem.policy.quotas.step, linear.quota_unit, rows.n_reps
+    scale = np.concatenate([np.full(n, step / unit), np.ones(len(linear.cost) - n)])
+    base = np.concatenate([window / unit, np.zeros(len(linear.cost) - n)])
+    shift = linear.matrix @ base
+    low = linear.column_low.copy()
+    high = linear.column_high.copy()
+    low[:n] = np.maximum(-1.0, -np.round(window / step))
+    high[:n] = 2.0
+    return replace(
+        linear,
+        matrix=(linear.matrix @ sparse.diags(scale)).tocsr(),
+        low=linear.low - shift,
+        high=linear.high - shift,
+        column_low=low,
+        column_high=high,
+        integer=np.arange(len(linear.cost)) < n,
+    )
+
+
+def _solve(linear: LinearModel) -> Solution:
+    if linear.integer.any():
+        return solve_mip(linear, time_limit=SECONDS, gap=1e-9, seed=0, node_limit=20_000)
+    return solve_lp(linear, time_limit=SECONDS)
+
+
+def _quotas(model: Model, rows: Rows, solution: Solution, window: FloatArray | None) -> FloatArray:
+    if len(solution.values) == 0:
+        raise RuntimeError(f"the quota model returned nothing ({solution.raw_status})")
+    n = rows.n_reps
+    if window is None:
+        unit = max(float(model.quota_limit.mean()) / n, 1.0)
+        return np.asarray(solution.values[:n] * unit)
+    step = model.problem.policy.quotas.step
+    return np.asarray(window + np.round(solution.values[:n]) * step)

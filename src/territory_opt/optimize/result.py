@@ -1,0 +1,133 @@
+"""What solving returns: a status, the plan if there is one, and what is known about how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+import pandas as pd
+
+from territory_opt.errors import NoPlanError
+from territory_opt.model.model import Model
+from territory_opt.plan.audit import Violation
+from territory_opt.plan.certificate import Multipliers, relative_gap
+from territory_opt.plan.evaluate import Evaluation
+from territory_opt.plan.plan import Plan
+
+
+class Status(StrEnum):
+    """Outcome in planner terms.
+
+    ``optimal``: within the asked gap of the bound (or the exact search is complete). ``feasible``: a plan that
+    keeps all hard rules. ``infeasible``: the hard rules cannot all hold or no plan that keeps them was found
+    (see ``Result.proven``); the plan is the least bad one. ``no_plan``: the time limit came first.
+    """
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    INFEASIBLE = "infeasible"
+    NO_PLAN = "no_plan"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One step of a running solve: best plan so far and the bound, in money; NaN while unknown."""
+
+    phase: str
+    seconds: float
+    incumbent: float
+    bound: float
+    detail: str = ""
+
+    @property
+    def gap(self) -> float:
+        """Relative gap, NaN while unknown."""
+        return relative_gap(self.incumbent, self.bound)
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """One way to make the rules hold: ``text`` in planner words; ``enough`` if it suffices on its own."""
+
+    text: str
+    enough: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A solved problem.
+
+    ``objective`` and ``bound`` are money per year; ``bound`` is verified from ``certificate``;
+    ``solver_bound`` is what branch and bound claims (NaN: no claim). ``joint_gain`` is the objective of joint
+    solving less that of territories first and quotas after (NaN where not compared). ``proven`` says, for an
+    infeasible status, whether multipliers prove that the hard rules cannot all hold.
+    """
+
+    status: Status
+    raw_status: str
+    model: Model = field(repr=False)
+    objective: float
+    bound: float
+    solver_bound: float
+    method: str
+    certificate: Multipliers = field(repr=False)
+    evaluation: Evaluation | None = field(repr=False)
+    violations: tuple[Violation, ...] = ()
+    relaxations: tuple[Relaxation, ...] = ()
+    least_violation: float = 0.0
+    joint_gain: float = float("nan")
+    seed: int = 0
+    seconds: float = 0.0
+    phases: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    bound_kind: Literal["verified"] = "verified"
+    _plan: Plan | None = field(default=None, repr=False)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan. Raise :class:`NoPlanError` if there is none."""
+        if self._plan is None:
+            raise NoPlanError(f"no plan was found ({self.raw_status}); give a longer time limit")
+        return self._plan
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether there is a plan."""
+        return self._plan is not None
+
+    @property
+    def gap(self) -> float:
+        """(bound - objective) / |objective|."""
+        return relative_gap(self.objective, self.bound)
+
+    @property
+    def gap_money(self) -> float:
+        """The gap in money per year."""
+        return self.bound - self.objective
+
+    @property
+    def proven(self) -> bool:
+        """Whether it is proven that the hard rules cannot all hold."""
+        return self.least_violation > 0.0
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the headline figures as a one-column table."""
+        lines = {
+            "status": self.status.value,
+            "objective": round(self.objective, 2),
+            "bound (verified)": round(self.bound, 2),
+            "gap": round(self.gap, 6),
+            "gap in money": round(self.gap_money, 2),
+            "joint over sequential": round(self.joint_gain, 2),
+            "method": self.method,
+            "seconds": round(self.seconds, 1),
+        }
+        return pd.DataFrame({"value": lines})
+
+    def _repr_html_(self) -> str:
+        return str(self.to_frame().to_html())

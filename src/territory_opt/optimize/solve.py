@@ -1,0 +1,241 @@
+"""The door: problem in, result out. Picks the exact or the large method by size and says which."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from territory_opt.model.model import Model, Pairs, fair_kappa
+from territory_opt.model.rows import Rows
+from territory_opt.optimize.least_bad import exact_least_bad, prove_least_violation, relaxations
+from territory_opt.optimize.linear import linear_model
+from territory_opt.optimize.mathopt import solve_mip
+from territory_opt.optimize.quotas import set_quotas
+from territory_opt.optimize.result import ProgressCallback, Result, Status
+from territory_opt.optimize.stages import Bounded, Clock, Incumbent, anneal_stage, bound_stage, polish_stage
+from territory_opt.plan.audit import audit_model
+from territory_opt.plan.certificate import Multipliers, dual_bound
+from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.plan import Plan
+from territory_opt.problem.problem import Problem
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+EXACT_PAIRS = 400
+"""Up to this many eligible pairs the whole model goes to branch and bound."""
+KAPPA_TOLERANCE = 1e-3
+"""Kappa is stable when the plan's own fair share differs by less than this."""
+KAPPA_ROUNDS = 3
+
+
+def solve(
+    problem: Problem,
+    *,
+    seed: int = 0,
+    time_limit: float = 60.0,
+    gap: float = 1e-3,
+    threads: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> Result:
+    """Assign territories and set quotas in one model.
+
+    ``time_limit`` in seconds; ``gap`` relative to the objective; ``progress`` is called with
+    :class:`Progress`. Ctrl-C and the time limit return the best plan so far. Raises :class:`DataError` if an
+    account has no eligible rep. The work is fixed by size and seed: unless the time limit cuts it short, the
+    same inputs and seed give the same plan.
+    """
+    if time_limit <= 0:
+        raise ValueError(f"time_limit is {time_limit:g}; it must be positive seconds")
+    clock = Clock(time_limit, progress)
+    model = clock.run("model", lambda: Model.build(problem))
+    pairs = clock.run("model", model.pairs)
+    exact = len(pairs.rep) <= EXACT_PAIRS
+    clock.tell("model", f"{len(pairs.rep):,} eligible pairs, {len(model.rows)} rows: {'exact' if exact else 'large'}")
+    run = _Run(model, pairs, clock, exact, seed, gap, threads)
+    return run.result()
+
+
+class _Run:
+    """One solve: holds what every stage needs."""
+
+    def __init__(
+        self, model: Model, pairs: Pairs, clock: Clock, exact: bool, seed: int, gap: float, threads: int | None
+    ) -> None:
+        self.model, self.pairs, self.clock, self.exact = model, pairs, clock, exact
+        self.seed, self.gap, self.threads = seed, gap, threads
+        self.solver_bound = float("nan")
+        self.complete = False
+
+    def result(self) -> Result:
+        """Run all stages: territories alone, then (with quotas) the joint model until kappa is stable."""
+        joint_gain = float("nan")
+        rows = self.model.rows
+        sequential = None
+        if self.model.has_quotas:
+            rows = self.model.rows.territory_only()
+            self._say("territories alone")
+        bounded, found = self._territories(rows, None)
+        if found is None:
+            return self._no_plan()
+        if self.model.has_quotas:
+            self.model = self.model.with_kappa(self._kappa_of(found.reps))
+            sequential = Incumbent.of(self.model, self.model.rows, found.reps)
+            found = sequential
+            if self.model.problem.policy.quotas.mode == "joint":
+                bounded, found, sequential = self._joint(sequential)
+                joint_gain = sequential.score[1] - found.score[1] if found.score[0] >= sequential.score[0] else np.nan
+            else:
+                bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
+        return self._finish(bounded, found, joint_gain)
+
+    def _joint(self, sequential: Incumbent) -> tuple[Bounded, Incumbent, Incumbent]:
+        """Solve the joint model from the sequential plan, re-fixing kappa until it is stable."""
+        best = sequential
+        for round_ in range(KAPPA_ROUNDS):
+            self._say("territories and quotas together")
+            bounded, found = self._territories(self.model.rows, best, polish=round_ == 0)
+            best = found if found is not None and found.score < best.score else best
+            kappa = self._kappa_of(best.reps)
+            if abs(kappa / self.model.kappa - 1.0) < KAPPA_TOLERANCE or self.clock.left < 1.0:
+                break
+            self.model = self.model.with_kappa(kappa)
+            best = Incumbent.of(self.model, self.model.rows, best.reps)
+            sequential = Incumbent.of(self.model, self.model.rows, sequential.reps)
+            best = min(best, sequential, key=lambda incumbent: incumbent.score)
+        return bounded, best, sequential
+
+    def _territories(
+        self, rows: Rows, start: Incumbent | None, *, polish: bool = True
+    ) -> tuple[Bounded, Incumbent | None]:
+        bounded = self.clock.run("bound", lambda: self._bound(rows))
+        self.clock.bound = bounded.bound if bounded.possible else float("nan")
+        self.clock.tell("bound")
+        try:
+            if self.exact:
+                return bounded, self._exact(rows, start)
+            return bounded, self._large(rows, bounded, start, polish=polish)
+        except KeyboardInterrupt:
+            self.clock.interrupted = True
+            return bounded, start or Incumbent.of(self.model, rows, bounded.start)
+
+    def _bound(self, rows: Rows) -> Bounded:
+        return bound_stage(self.model, self.pairs, rows, time_limit=max(self.clock.left, 1.0))
+
+    def _large(self, rows: Rows, bounded: Bounded, start: Incumbent | None, *, polish: bool) -> Incumbent:
+        """Anneal from the LP's assignment (and from ``start``), then polish neighbourhoods."""
+        first = Incumbent.of(self.model, rows, bounded.start)
+        tries = [first] if start is None else [start, first]
+        found = [
+            self.clock.run("search", lambda s=s: anneal_stage(  # type: ignore[misc]
+                self.model, self.pairs, rows, bounded, s.reps, seed=self.seed, effort=1.0 / len(tries)))
+            for s in tries
+            if self.clock.left > 0
+        ]  # fmt: skip
+        best = min([*tries, *found], key=lambda incumbent: incumbent.score)
+        self._show(best, "search")
+        if not polish:
+            return best
+        rounds = max(8, min(self.model.problem.n_reps, 40))
+        polished = self.clock.run(
+            "polish",
+            lambda: polish_stage(
+                self.model, self.pairs, rows, bounded, best, self.clock, rounds=rounds, gap=self.gap, seed=self.seed,
+                threads=self.threads,
+            ),
+        )  # fmt: skip
+        best = min([best, polished], key=lambda incumbent: incumbent.score)
+        self._show(best, "polish")
+        return best
+
+    def _exact(self, rows: Rows, start: Incumbent | None) -> Incumbent | None:
+        """Give the whole model to branch and bound; when the hard rows cannot hold, find the least bad plan."""
+        linear = linear_model(self.model, self.pairs, rows)
+        point = None if start is None or start.score[0] > 0 else linear.point(start.reps, start.quotas)
+        solution = self.clock.run(
+            "search",
+            lambda: solve_mip(
+                linear, time_limit=max(self.clock.left, 0.1), gap=0.0, seed=self.seed, threads=self.threads, start=point
+            ),
+        )
+        if len(solution.values):
+            self.complete = solution.outcome == "optimal"
+            self.solver_bound = solution.bound * linear.money
+            best = Incumbent.of(self.model, rows, linear.reps(solution.values))
+        else:
+            reps = self.clock.run(
+                "least bad",
+                lambda: exact_least_bad(
+                    self.model, self.pairs, rows, time_limit=max(self.clock.left, 0.1), seed=self.seed
+                ),
+            )
+            if reps is None:
+                return start
+            best = Incumbent.of(self.model, rows, reps)
+        self._show(best, "branch and bound")
+        return best
+
+    def _finish(self, bounded: Bounded, found: Incumbent, joint_gain: float) -> Result:
+        model = self.model
+        totals, _ = model.totals(found.reps)
+        quotas = self.clock.run("quotas", lambda: set_quotas(model, totals)) if model.has_quotas else None
+        plan = Plan.from_positions(model, found.reps, quotas)
+        evaluation = evaluate(model, plan)
+        violations = audit_model(model, plan)
+        least = np.zeros(0)
+        least_violation, ways = 0.0, ()
+        if violations:
+            least, least_violation = self.clock.run("least bad", lambda: prove_least_violation(model, self.pairs))
+            ways = relaxations(model, self.pairs, violations)
+        bound = dual_bound(model, bounded.multipliers)
+        optimal = self.complete or bound - evaluation.objective <= self.gap * abs(evaluation.objective)
+        status = Status.INFEASIBLE if violations else Status.OPTIMAL if optimal else Status.FEASIBLE
+        return Result(
+            status=status,
+            raw_status="interrupted" if self.clock.interrupted else "time limit" if not self.clock.left else "complete",
+            model=model,
+            objective=evaluation.objective,
+            bound=bound,
+            solver_bound=self.solver_bound,
+            method="exact" if self.exact else "large",
+            certificate=Multipliers.of(model, bounded.multipliers, least if least_violation > 0 else None),
+            evaluation=evaluation,
+            violations=tuple(violations),
+            relaxations=ways,
+            least_violation=least_violation,
+            joint_gain=float(joint_gain),
+            seed=self.seed,
+            seconds=self.clock.seconds,
+            phases=dict(self.clock.phases),
+            _plan=plan,
+        )
+
+    def _no_plan(self) -> Result:
+        zero = np.zeros(len(self.model.rows))
+        return Result(
+            status=Status.NO_PLAN,
+            raw_status="time limit before any plan",
+            model=self.model,
+            objective=float("nan"),
+            bound=dual_bound(self.model, zero),
+            solver_bound=float("nan"),
+            method="exact" if self.exact else "large",
+            certificate=Multipliers.of(self.model, zero),
+            evaluation=None,
+            seed=self.seed,
+            seconds=self.clock.seconds,
+        )
+
+    def _kappa_of(self, reps: IntArray) -> float:
+        totals, _ = self.model.totals(reps)
+        sales = totals[:, self.model.source.quantities.index("net_sales")]
+        return fair_kappa(self.model.problem, self.model.hierarchy, sales)
+
+    def _say(self, phase: str) -> None:
+        self.clock.bound = self.clock.incumbent = float("nan")
+        self.clock.tell(phase)
+
+    def _show(self, incumbent: Incumbent, phase: str) -> None:
+        self.clock.incumbent = -incumbent.score[1]
+        broken = f"hard rules broken by {incumbent.score[0]:.2%} in all" if incumbent.score[0] > 0 else ""
+        self.clock.tell(phase, broken)

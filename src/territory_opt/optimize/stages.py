@@ -1,0 +1,295 @@
+"""The stages of a solve: bound by multipliers, a plan by annealing, polish by neighbourhood MIPs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from territory_opt.model.model import Model, Pairs
+from territory_opt.model.rows import Rows
+from territory_opt.optimize.linear import LinearModel, linear_model, restrict
+from territory_opt.optimize.mathopt import solve_lp, solve_mip
+from territory_opt.optimize.moves import SearchRows, search
+from territory_opt.optimize.quotas import set_quotas
+from territory_opt.optimize.result import Progress, ProgressCallback
+from territory_opt.plan.audit import ROW_TOLERANCE
+from territory_opt.plan.certificate import dual_bound
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+_T = TypeVar("_T")
+
+CANDIDATES = 14
+"""Reps per node in the search, best by reduced value; for speed only, the bound is over all pairs."""
+STEPS_PER_NODE = 3000
+MOST_STEPS = 12_000_000
+HARD_FACTOR = 60.0
+"""A hard row costs this multiple of its rule's largest multiplier during the search."""
+POLISH_REPS = 4
+POLISH_NODES = 60
+POLISH_SECONDS = 8.0
+
+
+@dataclass(slots=True)
+class Clock:
+    """Time limit, progress and Ctrl-C of one solve: the one place that knows how long it may still run."""
+
+    limit: float
+    report: ProgressCallback | None = None
+    started: float = field(default_factory=time.perf_counter)
+    phases: dict[str, float] = field(default_factory=dict)
+    bound: float = float("nan")
+    incumbent: float = float("nan")
+    interrupted: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.started
+
+    @property
+    def left(self) -> float:
+        """Seconds left; 0 after Ctrl-C."""
+        return 0.0 if self.interrupted else max(self.limit - self.seconds, 0.0)
+
+    def tell(self, phase: str, detail: str = "") -> None:
+        """Report progress."""
+        if self.report is not None:
+            self.report(Progress(phase, self.seconds, self.incumbent, self.bound, detail))
+
+    def run(self, phase: str, work: Callable[[], _T]) -> _T:
+        """Run ``work`` and book its seconds under ``phase``."""
+        start = time.perf_counter()
+        try:
+            return work()
+        finally:
+            self.phases[phase] = self.phases.get(phase, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """Multipliers of a set of rows with the bound they prove, and the LP's own assignment as a start."""
+
+    multipliers: FloatArray
+    bound: float
+    start: IntArray
+    possible: bool
+
+
+def bound_stage(model: Model, pairs: Pairs, rows: Rows, *, time_limit: float) -> Bounded:
+    """Solve the LP relaxation over all eligible pairs; the bound is then recomputed by the judge's formula.
+
+    When the hard rows cannot all hold (or time runs out), multipliers are zero, or those of the relaxation with
+    priced violations, and ``possible`` is False.
+    """
+    linear = linear_model(model, pairs, rows)
+    solution = solve_lp(linear, time_limit=time_limit)
+    if len(solution.duals) == 0:
+        priced = linear_model(model, pairs, rows, violations="price", hard_price=_default_hard_price(pairs, rows))
+        solution = solve_lp(priced, time_limit=time_limit)
+        multipliers = priced.multipliers(solution.duals) if len(solution.duals) else np.zeros(len(rows))
+        start = linear.reps(solution.values) if len(solution.values) else _best_reps(pairs, rows, multipliers)
+        return Bounded(multipliers, dual_bound(replace(model, rows=rows), multipliers), start, False)
+    multipliers = linear.multipliers(solution.duals)
+    multipliers = settle_quota_noise(rows, multipliers)
+    return Bounded(multipliers, dual_bound(replace(model, rows=rows), multipliers), linear.reps(solution.values), True)
+
+
+def settle_quota_noise(rows: Rows, multipliers: FloatArray) -> FloatArray:
+    """Cancel tiny positive reduced values of quotas, which a large quota limit would blow up in the bound."""
+    values = multipliers.copy()
+    reduced = np.asarray(rows.quotas.T @ values)
+    for j in np.flatnonzero(reduced > 0):
+        for r in rows.quotas[:, j].nonzero()[0]:
+            row = rows.items[r]
+            if len(row.quotas) == 1 and row.hard and np.isfinite(row.high) and reduced[j] > 0:
+                values[r] -= reduced[j] / row.quotas[j]
+                reduced[j] = 0.0
+    return values
+
+
+def reduced_values(pairs: Pairs, rows: Rows, multipliers: FloatArray) -> FloatArray:
+    """Value of each pair plus what its quantities are worth at the multipliers, (n_pairs,)."""
+    at_rep = np.asarray(rows.totals.T @ multipliers).reshape(rows.n_reps, len(rows.quantities))
+    return pairs.value + np.einsum("pk,kp->p", at_rep[pairs.rep], pairs.quantities)
+
+
+def _best_reps(pairs: Pairs, rows: Rows, multipliers: FloatArray) -> IntArray:
+    order = np.lexsort((-reduced_values(pairs, rows, multipliers), pairs.node))
+    return np.asarray(pairs.rep[order[pairs.start[:-1]]])
+
+
+def candidates(pairs: Pairs, reduced: FloatArray, keep: IntArray) -> Pairs:
+    """Return each node's best pairs by reduced value, best first, and its pair with ``keep`` (n_nodes,)."""
+    order = np.lexsort((-reduced, pairs.node))
+    ordered = Pairs(pairs.start, pairs.rep[order], pairs.value[order], pairs.quantities[:, order])
+    rank = np.arange(len(order)) - ordered.start[ordered.node]
+    return ordered.keep((rank < CANDIDATES) | (ordered.rep == keep[ordered.node]))
+
+
+def hard_prices(rows: Rows, multipliers: FloatArray, pairs: Pairs) -> FloatArray:
+    """Price per unit of each hard row in the search: well above any multiplier of its rule."""
+    per_scale = np.abs(multipliers) * rows.scale
+    floor = _default_hard_price(pairs, rows) * rows.scale
+    price = np.zeros(len(rows))
+    names = np.array([row.rule for row in rows.items], dtype=object)
+    for rule in set(names[rows.hard]):
+        same = (names == rule) & rows.hard
+        price[same] = np.maximum(HARD_FACTOR * per_scale[same].max(), floor[same])
+    return price / rows.scale
+
+
+def _default_hard_price(pairs: Pairs, rows: Rows) -> FloatArray:
+    """All the value there is to decide, per full scale of the row."""
+    best = np.maximum.reduceat(pairs.value, pairs.start[:-1])
+    worst = np.minimum.reduceat(pairs.value, pairs.start[:-1])
+    return np.where(rows.hard, max(float((best - worst).sum()), 1.0) * 2.0, 0.0) / rows.scale
+
+
+def rank(rows: Rows, totals: FloatArray, value: float, quotas: FloatArray) -> tuple[float, float]:
+    """Judge a point by (summed hard violation, -objective), smaller is better, over ``rows``."""
+    outside = rows.outside(totals, quotas)
+    excess = np.where(np.abs(outside) > ROW_TOLERANCE * rows.scale, np.abs(outside) / rows.scale, 0.0)
+    return float(excess[rows.hard].sum()), -(value - sum(rows.costs(outside).values()))
+
+
+@dataclass(slots=True)
+class Incumbent:
+    """The best plan so far for a set of rows: assignment, quotas and how it ranks."""
+
+    reps: IntArray
+    quotas: FloatArray
+    score: tuple[float, float]
+
+    @classmethod
+    def of(cls, model: Model, rows: Rows, reps: IntArray) -> Incumbent:
+        """Judge an assignment at its best (unrounded) quotas."""
+        totals, value = model.totals(reps)
+        quotas = set_quotas(model, totals, rounded=False) if rows.quotas.nnz else np.zeros(rows.n_reps)
+        return cls(reps, quotas, rank(rows, totals, value, quotas))
+
+
+def anneal_stage(
+    model: Model, pairs: Pairs, rows: Rows, bounded: Bounded, start: IntArray, *, seed: int, effort: float = 1.0
+) -> Incumbent:
+    """Anneal from ``start`` over each node's candidates."""
+    reduced = reduced_values(pairs, rows, bounded.multipliers)
+    near = candidates(pairs, reduced, start)
+    prices = hard_prices(rows, bounded.multipliers, pairs)
+    near_reduced = reduced_values(near, rows, bounded.multipliers)
+    loss = np.maximum.reduceat(near_reduced, near.start[:-1])[near.node] - near_reduced
+    spread = float(np.median(loss[loss > 0])) if (loss > 0).any() else 1.0
+    steps = int(effort * min(STEPS_PER_NODE * len(start), MOST_STEPS))
+    split = SearchRows.of(model, rows, bounded.multipliers, prices)
+    found = search(near, split, start, steps=steps, temperature=(0.1 * spread, 0.001 * spread), seed=seed)
+    return Incumbent.of(model, rows, found)
+
+
+def polish_stage(
+    model: Model,
+    pairs: Pairs,
+    rows: Rows,
+    bounded: Bounded,
+    incumbent: Incumbent,
+    clock: Clock,
+    *,
+    rounds: int,
+    gap: float,
+    seed: int,
+    threads: int | None,
+    phase: str = "polishing",
+) -> Incumbent:
+    """Improve ``incumbent`` by exact MIPs over a few neighbouring reps at a time; the number of MIPs is fixed."""
+    generator = np.random.default_rng(seed)
+    near = candidates(pairs, reduced_values(pairs, rows, bounded.multipliers), incumbent.reps)
+    loss = _losses(near, rows, bounded.multipliers)
+    prices = hard_prices(rows, bounded.multipliers, pairs)
+    linear = linear_model(model, near, rows, violations="price", hard_price=prices)
+    row_rep = _rep_of_rows(rows)
+    solution = linear.point(incumbent.reps, incumbent.quotas)
+    order = generator.permutation(np.resize(np.arange(rows.n_reps), rounds))
+    for count, rep in enumerate(order):
+        if clock.left < 1.0 or _close_enough(bounded.bound, incumbent, gap):
+            break
+        group = _neighbours(near, loss, linear.reps(solution), int(rep), generator)
+        solution = _improve(linear, solution, group, row_rep, clock, seed=seed, threads=threads)
+        if count % 4 == 3 or count == len(order) - 1:
+            reps = linear.reps(solution)
+            totals, value = model.totals(reps)
+            quotas = linear.quotas(solution)
+            incumbent = Incumbent(reps, quotas, rank(rows, totals, value, quotas))
+            clock.incumbent = -incumbent.score[1]
+            clock.tell(phase, f"{count + 1} of {len(order)} neighbourhoods")
+    return Incumbent.of(model, rows, linear.reps(solution))
+
+
+def _close_enough(bound: float, incumbent: Incumbent, gap: float) -> bool:
+    value = -incumbent.score[1]
+    return incumbent.score[0] == 0.0 and bound - value <= gap * abs(value)
+
+
+def _improve(
+    linear: LinearModel,
+    solution: FloatArray,
+    group: npt.NDArray[np.bool_],
+    row_rep: IntArray,
+    clock: Clock,
+    *,
+    seed: int,
+    threads: int | None,
+) -> FloatArray:
+    """Solve the model in which only the reps of ``group`` and their nodes are free; keep what is better."""
+    inside = group[linear.reps(solution)]
+    free_pairs = inside[linear.pairs.node] & group[linear.pairs.rep]
+    free_rows = np.where(row_rep >= 0, group[np.maximum(row_rep, 0)], True)
+    tail = np.ones(len(linear.rows.worst_price), dtype=bool)
+    free = np.concatenate([free_pairs, group, free_rows, free_rows, tail])
+    small, kept = restrict(linear, solution, free)
+    before = float(small.cost @ solution[kept])
+    found = solve_mip(
+        small, time_limit=min(POLISH_SECONDS, clock.left), gap=1e-5, seed=seed, threads=threads,
+        start=solution[kept], node_limit=POLISH_NODES,
+    )  # fmt: skip
+    if len(found.values) == 0 or found.objective <= before + 1e-9 * abs(before):
+        return solution
+    better = solution.copy()
+    better[kept] = found.values
+    exact = linear.point(linear.reps(better), linear.quotas(better))
+    return exact if float(linear.cost @ exact) > float(linear.cost @ solution) else solution
+
+
+def _losses(near: Pairs, rows: Rows, multipliers: FloatArray) -> FloatArray:
+    reduced = reduced_values(near, rows, multipliers)
+    return np.asarray(np.maximum.reduceat(reduced, near.start[:-1])[near.node] - reduced)
+
+
+def _neighbours(
+    near: Pairs, loss: FloatArray, current: IntArray, rep: int, generator: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Pick reps who compete for the same nodes as ``rep``, with some chance in it."""
+    n_reps = int(max(near.rep.max(), current.max())) + 1
+    scale = max(float(np.median(loss[loss > 0])) if (loss > 0).any() else 1.0, 1e-9)
+    pull = np.zeros((n_reps, n_reps))
+    np.add.at(pull, (current[near.node], near.rep), np.exp(-loss / scale))
+    pull = pull + pull.T
+    group = np.zeros(n_reps, dtype=bool)
+    group[rep] = True
+    for _ in range(min(POLISH_REPS, n_reps) - 1):
+        weight = np.where(group, -1.0, pull[group].sum(axis=0) * generator.uniform(0.3, 1.0, n_reps))
+        group[int(weight.argmax())] = True
+    return group
+
+
+def _rep_of_rows(rows: Rows) -> IntArray:
+    """The one rep each row is about, (n_rows,); -1 for rows over several reps."""
+    owner = np.full(len(rows), -1, dtype=np.int64)
+    for r, row in enumerate(rows.items):
+        reps = {j for j, _ in row.totals} | set(row.quotas)
+        if len(reps) == 1:
+            owner[r] = reps.pop()
+    return owner

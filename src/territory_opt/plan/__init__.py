@@ -1,0 +1,1 @@
+"""What came out, and its judge, which knows no solver."""

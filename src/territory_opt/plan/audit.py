@@ -1,0 +1,163 @@
+"""The audit: every hard rule a plan breaks, found from the data alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from territory_opt.model.model import Model
+from territory_opt.plan.evaluate import annual_quotas, evaluate, rep_positions
+from territory_opt.plan.plan import Plan, split_periods
+from territory_opt.plan.rollup import roll_up_problems
+from territory_opt.problem.problem import Problem
+
+ROW_TOLERANCE = 1e-6
+"""A row counts as broken when it is outside its limits by more than this share of its scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken rule: ``amount`` in ``unit``; ``value`` against ``limit``; ``sentence`` is the rule in words."""
+
+    rule: str
+    subject: str
+    amount: float
+    unit: str = ""
+    value: float = 0.0
+    limit: float = 0.0
+    share: float = 0.0
+    sentence: str = ""
+
+    def __str__(self) -> str:
+        side = "above" if self.value > self.limit else "below"
+        if self.unit and (self.value or self.limit):
+            size = f"{self.value:,.0f} {self.unit}, {self.amount:,.0f} {side} the limit of {self.limit:,.0f}"
+            return f"{self.subject}: {self.rule}: {size}"
+        return f"{self.subject}: {self.rule}: {self.sentence}"
+
+
+def audit(problem: Problem, plan: Plan) -> list[Violation]:
+    """List every hard rule that ``plan`` breaks; an empty list means it breaks none. Knows no solver."""
+    return audit_model(Model.build(problem, kappa=plan.kappa), plan)
+
+
+def audit_model(model: Model, plan: Plan) -> list[Violation]:
+    """As :func:`audit`, for a model already built from the data."""
+    return [
+        *_assignment_problems(model, plan),
+        *_eligibility_problems(model, plan),
+        *_family_problems(model, plan),
+        *broken_rows(model, plan),
+        *_quota_problems(model, plan),
+    ]
+
+
+def broken_rows(model: Model, plan: Plan) -> list[Violation]:
+    """List the hard rows the plan breaks."""
+    found = evaluate(model, plan)
+    value = model.rows.activity(found.totals, annual_quotas(model, plan))
+    violations = []
+    for r in np.flatnonzero(model.rows.hard & (np.abs(found.outside) > ROW_TOLERANCE * model.rows.scale)):
+        row = model.rows.items[r]
+        amount = float(found.outside[r])
+        violations.append(
+            Violation(
+                row.rule, row.subject, abs(amount), row.unit, float(value[r]), row.low if amount < 0 else row.high,
+                abs(amount) / row.scale, row.sentence,
+            )
+        )  # fmt: skip
+    return violations
+
+
+def _assignment_problems(model: Model, plan: Plan) -> list[Violation]:
+    """Accounts without a rep, with two, or with one nobody knows; accounts nobody knows."""
+    known = pd.Index(model.problem.accounts["account_id"])
+    found = [Violation("assignment", str(a), 1.0, sentence="the plan names it twice")
+             for a in plan.assignment.index[plan.assignment.index.duplicated()]]  # fmt: skip
+    found += [Violation("assignment", str(a), 1.0, sentence="the account is not in the accounts table")
+              for a in plan.assignment.index.difference(known)]  # fmt: skip
+    if plan.assignment.index.has_duplicates:
+        return found
+    rep = rep_positions(model, plan)
+    wanted = plan.assignment.reindex(known)
+    return found + [
+        Violation("assignment", str(known[i]), 1.0,
+                  sentence="has no rep" if pd.isna(wanted.iloc[i]) else f'rep "{wanted.iloc[i]}" is not in the reps table')
+        for i in np.flatnonzero(rep < 0)
+    ]  # fmt: skip
+
+
+def _eligibility_problems(model: Model, plan: Plan) -> list[Violation]:
+    """Accounts with a rep who may not serve them, with the rule that forbids it."""
+    if plan.assignment.index.has_duplicates:
+        return []
+    rep = rep_positions(model, plan)
+    found: list[Violation] = []
+    step = max(1, 1_000_000 // max(model.problem.n_reps, 1))
+    assigned = np.flatnonzero(rep >= 0)
+    for start in range(0, len(assigned), step):
+        accounts = assigned[start : start + step]
+        distance = model.source.facts(accounts).distance_km
+        for reason, excluded in model.source.drop_reasons(accounts, distance):
+            for at in np.flatnonzero(excluded[np.arange(len(accounts)), rep[accounts]]):
+                subject = str(model.problem.accounts["account_id"].iloc[accounts[at]])
+                who = model.problem.reps["rep_id"].iloc[rep[accounts[at]]]
+                found.append(Violation("eligibility", subject, 1.0, sentence=f"{who}: {reason}"))
+    return found
+
+
+def _family_problems(model: Model, plan: Plan) -> list[Violation]:
+    """Families whose accounts are with more than one rep."""
+    if plan.assignment.index.has_duplicates:
+        return []
+    accounts = model.problem.accounts
+    rep = pd.Series(rep_positions(model, plan))
+    named = accounts["family"] != ""
+    reps_per_family = rep[named].groupby(accounts["family"][named]).nunique()
+    return [
+        Violation("family", str(family), float(count - 1), sentence=f"its accounts are with {count} reps")
+        for family, count in reps_per_family[reps_per_family > 1].items()
+    ]
+
+
+def _quota_problems(model: Model, plan: Plan) -> list[Violation]:
+    """Quotas that are missing, off the step, off their periods, or that do not roll up to the cent."""
+    if not model.has_quotas:
+        return []
+    reps, step = model.problem.reps["rep_id"], model.problem.policy.quotas.step
+    missing = [str(rep) for rep in reps if rep not in plan.annual.index]
+    found = [Violation("quota", rep, 1.0, sentence="the plan sets no quota") for rep in missing]
+    if missing:
+        return found
+    for rep, amount in plan.annual.items():
+        off = abs(amount / step - round(amount / step)) * step
+        if off > 0.004 or amount < 0:
+            found.append(
+                Violation("quota step", str(rep), off, sentence=f"{amount:,.2f} is not a multiple of {step:g}")
+            )
+    by_rep = plan.quotas.groupby("rep_id")["quota"].sum().reindex(plan.annual.index).fillna(0.0)
+    for rep, difference in (by_rep - plan.annual).items():
+        if abs(difference) > 0.004:
+            found.append(Violation("period quotas", str(rep), abs(float(difference)),
+                                   sentence=f"periods add up to {by_rep[rep]:,.2f}, the year is {plan.annual[rep]:,.2f}"))  # fmt: skip
+    expected = split_periods(model, plan.annual).set_index(["rep_id", "period"])["quota"]
+    given = plan.quotas.set_index(["rep_id", "period"])["quota"]
+    if not given.index.equals(expected.index) or (np.abs(given - expected) > 0.004).any():
+        found.append(
+            Violation(
+                "period quotas", "Company", 1.0, sentence="a period quota is not year x seasonality in whole steps"
+            )
+        )
+    return found + [
+        Violation("roll-up", node, abs(cents) / 100.0, sentence=text)
+        for node, cents, text in roll_up_problems(model, plan.annual)
+    ]
+
+
+def violation_table(violations: list[Violation]) -> pd.DataFrame:
+    """Return violations as a table, worst first."""
+    columns = ["rule", "subject", "amount", "unit", "value", "limit", "share", "sentence"]
+    rows: list[list[object]] = [[getattr(v, name) for name in columns] for v in violations]
+    return pd.DataFrame(rows, columns=columns).sort_values("share", ascending=False, kind="stable", ignore_index=True)

@@ -1,0 +1,169 @@
+"""The bound: recomputed from the data and one multiplier per row, in plain NumPy, without any solver.
+
+For multipliers u (positive at a lower limit, negative at an upper one) no plan is worth more than
+
+    sum_i max_j (value_ij + sum_r u_r weight_r,ij)
+      + sum_j max_q q_j sum_r u_r c_rj  -  sum_r (u_r+ low_r - u_r- high_r)
+
+over *all* eligible pairs, as long as |u_r| stays within the price of a priced row (a hard row has no price and no
+range): Lagrangian duality, Geoffrion (1974). See docs/bound.md for the derivation in one page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from territory_opt.model.model import Model
+from territory_opt.model.rows import Rows
+from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.plan import Plan
+from territory_opt.problem.problem import Problem
+
+FloatArray = npt.NDArray[np.float64]
+
+PRICE_TOLERANCE = 1e-9
+"""Relative slack when a multiplier is held against its price (rounding of floats only)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Multipliers:
+    """What a plan carries as its proof: one multiplier per row, with the names of the rows.
+
+    ``least_violation`` are the multipliers (per row, in units of the row's scale) that prove how much the hard
+    rules must at least be broken; empty when they can all hold.
+    """
+
+    values: FloatArray
+    rules: tuple[str, ...]
+    subjects: tuple[str, ...]
+    kappa: float
+    least_violation: FloatArray
+
+    @classmethod
+    def of(cls, model: Model, values: FloatArray, least_violation: FloatArray | None = None) -> Multipliers:
+        """Label ``values`` (n_rows,) with the rows of ``model``."""
+        rules = tuple(row.rule for row in model.rows.items)
+        subjects = tuple(row.subject for row in model.rows.items)
+        return cls(values, rules, subjects, model.kappa, np.zeros(0) if least_violation is None else least_violation)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the judge finds: money values and the gap, all recomputed.
+
+    ``problems`` lists why the multipliers do not prove anything (then ``bound`` is infinite).
+    """
+
+    objective: float
+    bound: float
+    problems: tuple[str, ...] = ()
+    least_violation: float = 0.0
+
+    @property
+    def gap(self) -> float:
+        """Relative gap: (bound - objective) / |objective|."""
+        return relative_gap(self.objective, self.bound)
+
+    @property
+    def gap_money(self) -> float:
+        """The gap in money per year."""
+        return self.bound - self.objective
+
+
+def relative_gap(objective: float, bound: float) -> float:
+    """Return (bound - objective) / |objective|; 0 when both agree to the cent."""
+    difference = bound - objective
+    return 0.0 if abs(difference) < 0.005 else difference / max(abs(objective), 1e-9)
+
+
+def certify(problem: Problem, plan: Plan, certificate: Multipliers) -> Certificate:
+    """Recompute objective, bound and gap of ``plan`` from the data and the multipliers alone."""
+    model = Model.build(problem, kappa=plan.kappa)
+    return certify_model(model, plan, certificate)
+
+
+def certify_model(model: Model, plan: Plan, certificate: Multipliers) -> Certificate:
+    """As :func:`certify`, for a model already built from the data."""
+    problems = multiplier_problems(model, certificate)
+    objective = evaluate(model, plan).objective
+    if problems:
+        return Certificate(objective, np.inf, tuple(problems))
+    bound = dual_bound(model, certificate.values)
+    least = least_violation_bound(model, certificate.least_violation) if len(certificate.least_violation) else 0.0
+    return Certificate(objective, bound, (), max(least, 0.0))
+
+
+def multiplier_problems(model: Model, certificate: Multipliers) -> list[str]:
+    """List why the multipliers cannot prove a bound for this model; empty if they can."""
+    rows = model.rows
+    if certificate.rules != tuple(r.rule for r in rows.items) or certificate.subjects != tuple(
+        r.subject for r in rows.items
+    ):
+        return ["the certificate was made for other rules, reps or tables than these"]
+    if abs(certificate.kappa - model.kappa) > 1e-12 * max(1.0, abs(model.kappa)):
+        return ["the certificate was made for another fair share of expected sales (kappa) than the plan's"]
+    values = certificate.values
+    if values.shape != (len(rows),) or not np.isfinite(values).all():
+        return ["the certificate holds a multiplier that is missing or not a number"]
+    problems = [
+        f"the multiplier of {rows.items[r].rule}, {rows.items[r].subject} stands on a limit that does not exist"
+        for r in np.flatnonzero(((values > 0) & np.isinf(rows.low)) | ((values < 0) & np.isinf(rows.high)))
+    ]
+    excess = price_excess(rows, values)
+    allowed = np.zeros(len(rows.worst_price))
+    np.add.at(allowed, rows.worst_group[rows.worst_group >= 0], excess[rows.worst_group >= 0])
+    problems += [
+        f"the multiplier of {rows.items[r].rule}, {rows.items[r].subject} is larger than its price: no bound follows"
+        for r in np.flatnonzero((excess > 0) & (rows.worst_group < 0))
+    ]
+    problems += [
+        "the multipliers of one rule together are larger than the price of its worst rep: no bound follows"
+        for used, price in zip(allowed, rows.worst_price, strict=True)
+        if used > price * (1 + PRICE_TOLERANCE)
+    ]
+    return problems
+
+
+def price_excess(rows: Rows, values: FloatArray) -> FloatArray:
+    """By how much each multiplier exceeds the row's own price, (n_rows,); 0 for hard rows."""
+    limit = np.where(rows.hard, np.inf, rows.price * (1 + PRICE_TOLERANCE))
+    return np.maximum(np.abs(values) - limit, 0.0)
+
+
+def dual_bound(model: Model, values: FloatArray, *, value_weight: float = 1.0) -> float:
+    """Return the Lagrangian bound at multipliers ``values`` (n_rows,) over all eligible pairs, money per year."""
+    rows = model.rows
+    n_quantities = len(rows.quantities)
+    at_rep = np.asarray(rows.totals.T @ values).reshape(rows.n_reps, n_quantities)
+    bound = 0.0
+    for block in model.source.blocks():
+        reduced = value_weight * block.value
+        for k, quantity in enumerate(block.quantities):
+            if at_rep[:, k].any():
+                reduced = reduced + at_rep[:, k] * quantity
+        bound += float(np.where(block.eligible, reduced, -np.inf).max(axis=1).sum())
+    bound += float(np.maximum(rows.quotas.T @ values, 0.0) @ model.quota_limit)
+    return bound - _limits_at(rows, values)
+
+
+def least_violation_bound(model: Model, values: FloatArray) -> float:
+    """Return a proven lower limit on the summed violation of hard rows, each in units of its scale.
+
+    ``values`` (n_rows,) are clipped to +-1/scale on hard rows and must be 0 elsewhere; positive means that the
+    hard rules cannot all hold.
+    """
+    rows = model.rows
+    limit = np.where(rows.hard, 1.0 / rows.scale, 0.0)
+    clipped = np.clip(values, -limit, limit)
+    clipped = np.where((clipped > 0) & np.isinf(rows.low), 0.0, clipped)
+    clipped = np.where((clipped < 0) & np.isinf(rows.high), 0.0, clipped)
+    return -dual_bound(model, clipped, value_weight=0.0)
+
+
+def _limits_at(rows: Rows, values: FloatArray) -> float:
+    """Sum of u+ low - u- high over rows whose multiplier is not zero."""
+    low, high = values > 0, values < 0
+    return float(values[low] @ rows.low[low] + values[high] @ rows.high[high])

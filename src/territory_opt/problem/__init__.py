@@ -1,0 +1,1 @@
+"""What is given: tables, validation, geography, graph."""

@@ -1,0 +1,216 @@
+"""The decisions a planner makes, as frozen settings: what to balance, what moving costs, how quotas are set.
+
+One ``Policy`` holds everything that is not a table. It is the ``territories`` and ``quotas`` part of a
+scenario file, and the ``policy`` argument of :meth:`Problem.from_tables`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+
+def parse_share(value: Any) -> Any:
+    """Read a share: ``"5 %"`` and ``0.05`` are the same. Raise ValueError on anything else."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([-+]?\d+(?:\.\d+)?)\s*(%?)\s*", value)
+        if not match:
+            raise ValueError(f'"{value}" is not a share; write it like "5 %" or 0.05')
+        return float(match[1]) / (100.0 if match[2] else 1.0)
+    return value
+
+
+_SHARE_SCHEMA = {
+    "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\s*[-+]?\d+(\.\d+)?\s*%?\s*$"}],
+    "description": 'a share: "5 %" or 0.05',
+}
+Share = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    Field(ge=0, allow_inf_nan=False),
+    WithJsonSchema(_SHARE_SCHEMA),
+]
+Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Level = str
+
+
+class Settings(BaseModel):
+    """Frozen settings; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Band(Settings):
+    """How far a rep's total of one metric may lie from its share target.
+
+    A hard band must hold; otherwise each percentage point of the share target outside it costs
+    ``price_per_point`` (money).
+    """
+
+    band: Share = 0.10
+    hard: bool = False
+    price_per_point: Money = 1000.0
+
+
+class Travel(Settings):
+    """Cost and time of travel: visits x round trip x great circle x ``detour``."""
+
+    cost_per_km: Money = 0.70
+    cost_per_hour: Money = 0.0
+    speed_kmh: float = Field(default=70.0, gt=0)
+    detour: float = Field(default=1.25, ge=1)
+    visits_per_year: float = Field(default=6.0, ge=0)
+    max_distance_km: float | None = Field(default=None, gt=0)
+
+
+class Hours(Settings):
+    """Yearly hours a rep has for workload and travel together; ``per_fte`` is used where the table is silent."""
+
+    per_fte: float = Field(default=1800.0, gt=0)
+    hard: bool = False
+    price_per_hour: Money = 60.0
+
+
+class Keep(Settings):
+    """What moving an account to another rep costs and how much may move.
+
+    ``loss_rate`` is the share of a moved account's yearly sales at risk (published range 13.2-17.6 %:
+    J. Marketing 81(2), 2017); ``similar_skill_discount`` lowers it for a rep with the same skills.
+    """
+
+    loss_rate: Share = 0.15
+    similar_skill_discount: Share = 0.25
+    max_moved_accounts: int | None = Field(default=None, ge=0)
+    max_moved_revenue: Share | None = None
+
+
+class Coverage(Settings):
+    """At least ``share`` of the potential of accounts that name this skill goes to reps who have it."""
+
+    share: Share
+    hard: bool = True
+    price_per_point: Money = 1000.0
+
+
+class Skills(Settings):
+    """Attribute columns of accounts that reps answer.
+
+    ``required``: a rep must have the account's value. ``preferred``: the rep's score (0 to 1) is the fit;
+    a full fit sells ``fit_lift`` more than none. ``from_history``: where the reps table is silent about a
+    column, take the values of the accounts each rep serves or has sold to.
+    """
+
+    required: tuple[str, ...] = ()
+    preferred: tuple[str, ...] = ()
+    fit_lift: Share = 0.10
+    coverage: dict[str, Coverage] = {}
+    from_history: tuple[str, ...] = ()
+
+
+class Territories(Settings):
+    """Who may get what, and what it is worth."""
+
+    margin: Share = 0.30
+    balance: dict[str, Band] = {"potential": Band()}
+    hours: Hours | None = None
+    travel: Travel = Travel()
+    keep: Keep = Keep()
+    skills: Skills = Skills()
+
+
+class Guard(Settings):
+    """Quota against last year's quota: at most ``up`` above and ``down`` below."""
+
+    up: Share = 0.25
+    down: Share = 0.10
+    hard: bool = True
+    price: Money = 1.0
+
+
+class Ratchet(Settings):
+    """Guard against punishing success: of last year's sales above quota, at most ``share`` enters the new quota.
+
+    quota <= last quota x (1 + growth) + share x max(0, last sales - last quota)
+    """
+
+    share: Share = 0.5
+    growth: Share = 0.10
+    hard: bool = True
+    price: Money = 1.0
+
+
+class Range(Settings):
+    """Lower and upper limit."""
+
+    low: Money = 0.0
+    high: float | None = None
+    hard: bool = True
+    price: Money = 1.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if self.high is not None and self.high < self.low:
+            raise ValueError(f"high ({self.high:g}) is below low ({self.low:g})")
+        return self
+
+
+class Fairness(Settings):
+    """Price of one money unit of quota away from the same share of expected sales for everyone.
+
+    ``price`` is paid on each rep's distance, ``worst_price`` on the largest one.
+    """
+
+    price: Money = 0.05
+    worst_price: Money = 0.0
+
+
+class Odds(Settings):
+    """Each rep should reach the quota with probability ``hit_share``; see docs/model.md for the safe tangent."""
+
+    hard: bool = False
+    price: Money = 0.20
+    common_shock: Share = 0.05
+
+
+class Quotas(Settings):
+    """What each rep owes and how it is set."""
+
+    target: float | None = None
+    mode: Literal["joint", "sequential"] = "joint"
+    hedge: dict[Level, Share] = {}
+    hit_share: Share = 0.65
+    odds: Odds | None = Odds()
+    fairness: Fairness = Fairness()
+    growth_guard: Guard | None = None
+    ratchet_guard: Ratchet | None = None
+    limits: Range | None = None
+    ote_ratio: Range | None = None
+    step: float = Field(default=1.0, gt=0)
+    periods: Literal["year", "quarter", "month"] = "quarter"
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Quotas:
+        if not 0.0 < self.hit_share < 1.0:
+            raise ValueError(f"hit_share is {self.hit_share:g}; it must lie between 0 and 1, for example 65 %")
+        if abs(self.step * 100 - round(self.step * 100)) > 1e-9:
+            raise ValueError(f"step is {self.step:g}; it must be whole cents")
+        return self
+
+
+class Period(Settings):
+    """The plan year: first day and number of months."""
+
+    start: dt.date = dt.date(2027, 1, 1)
+    months: Literal[12] = 12
+
+
+class Policy(Settings):
+    """Everything a planner decides that is not a table."""
+
+    currency: str = "USD"
+    period: Period = Period()
+    territories: Territories = Territories()
+    quotas: Quotas = Quotas()

@@ -1,0 +1,84 @@
+"""The problem as given: checked tables and a policy, immutable from here on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from territory_opt.errors import Issue
+from territory_opt.problem.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Accounts, reps and rules after validation.
+
+    Every frame has a RangeIndex and the columns of :mod:`territory_opt.problem.schema`, plus any other
+    column the source had (as skill attributes or further metrics). Ids are strings. ``accounts.incumbent``
+    and ``reps.manager`` are empty strings where there is none. Accounts and reps have finite ``lat``/``lon``.
+    ``accounts.current_sales`` is the last 12 months of the sales table where there is one, and
+    ``reps.last_quota`` / ``reps.last_sales`` are NaN where unknown.
+    Do not change the frames: use :meth:`from_tables` with new ones.
+    """
+
+    accounts: pd.DataFrame
+    reps: pd.DataFrame
+    managers: pd.DataFrame
+    sales: pd.DataFrame
+    rules: pd.DataFrame
+    policy: Policy
+    units: pd.DataFrame | None = None
+    adjacency: pd.DataFrame | None = None
+    issues: tuple[Issue, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def from_tables(
+        cls,
+        accounts: pd.DataFrame,
+        reps: pd.DataFrame,
+        units: pd.DataFrame | None = None,
+        adjacency: pd.DataFrame | None = None,
+        sales: pd.DataFrame | None = None,
+        rules: pd.DataFrame | None = None,
+        policy: Policy | None = None,
+        *,
+        managers: pd.DataFrame | None = None,
+        quota_history: pd.DataFrame | None = None,
+        strict: bool = False,
+    ) -> Problem:
+        """Check the tables against each other and the policy.
+
+        Columns are those of ``docs/data-formats.md``. Raises :class:`DataError` with *all* findings;
+        ``strict`` turns warnings into errors. Cost: linear in rows.
+        """
+        from territory_opt.problem.validate import validate_tables
+
+        tables: Mapping[str, pd.DataFrame | None] = {
+            "accounts": accounts,
+            "reps": reps,
+            "units": units,
+            "adjacency": adjacency,
+            "sales": sales,
+            "rules": rules,
+            "managers": managers,
+            "quota_history": quota_history,
+        }
+        given = {name: table for name, table in tables.items() if table is not None}
+        return validate_tables(given, policy or Policy(), strict=strict)
+
+    @property
+    def n_accounts(self) -> int:
+        """Number of accounts."""
+        return len(self.accounts)
+
+    @property
+    def n_reps(self) -> int:
+        """Number of reps."""
+        return len(self.reps)
+
+    def __repr__(self) -> str:
+        target = self.policy.quotas.target
+        goal = f" · target {self.policy.currency} {target:,.0f}" if target else ""
+        return f"Problem({self.n_accounts:,} accounts · {self.n_reps:,} reps{goal})"
