@@ -23,6 +23,7 @@ _HOME = {
     "Multipliers": "territory_opt.plan.certificate",
     "NoPlanError": "territory_opt.errors",
     "Plan": "territory_opt.plan.plan",
+    "PlanningGraph": "territory_opt.model.graph",
     "PlanFolderError": "territory_opt.errors",
     "Policy": "territory_opt.problem.policy",
     "Problem": "territory_opt.problem.problem",
@@ -36,13 +37,40 @@ _HOME = {
     "audit": "territory_opt.plan.audit",
     "certify": "territory_opt.plan.certificate",
     "load_scenario": "territory_opt.whatif.scenario",
+    "planning_graph": "territory_opt.model.graph",
     "solve": "territory_opt.optimize.solve",
 }
 
-__all__ = sorted(_HOME)
+
+__all__ = [
+    "Certificate",
+    "DataError",
+    "Issue",
+    "Model",
+    "Multipliers",
+    "NoPlanError",
+    "Plan",
+    "PlanFolderError",
+    "PlanningGraph",
+    "Policy",
+    "Problem",
+    "Progress",
+    "Result",
+    "Scenario",
+    "ScenarioError",
+    "Status",
+    "TerritoryError",
+    "Violation",
+    "audit",
+    "certify",
+    "load_scenario",
+    "planning_graph",
+    "solve",
+]
 
 if TYPE_CHECKING:
     from territory_opt.errors import DataError, Issue, NoPlanError, PlanFolderError, ScenarioError, TerritoryError
+    from territory_opt.model.graph import PlanningGraph, planning_graph
     from territory_opt.model.model import Model
     from territory_opt.optimize.result import Progress, Result, Status
     from territory_opt.optimize.solve import solve

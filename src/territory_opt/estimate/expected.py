@@ -21,6 +21,8 @@ TREND_LIMITS = (0.7, 1.5)
 """A segment's yearly trend is kept within these factors: one odd year is not a trend."""
 TREND_PRIOR_ACCOUNTS = 30.0
 """A segment's trend is shrunk to the company's as if this many average accounts had the company's trend."""
+TREND_KEPT = 0.75
+"""Power of last year's growth that goes on: a damped trend (Gardner and McKenzie, Management Science 31, 1985)."""
 LEAST_CV = 0.10
 """No account's yearly sales are taken to be steadier than this coefficient of variation."""
 PRIOR_CV = 0.60
@@ -76,10 +78,11 @@ def _from_history(problem: Problem, potential: FloatArray, segment: npt.NDArray[
     recent = matrix[:, -24:]
     first = np.where(matrix.any(axis=1), np.argmax(matrix != 0, axis=1), matrix.shape[1])
     observed = np.clip(matrix.shape[1] - first, 0, recent.shape[1]).astype(float)
-    trend = _segment_trend(matrix, segment)
+    growth = _segment_growth(matrix, segment)
+    trend = growth**TREND_KEPT
     # An account's yearly rate over the months it has existed, brought to the level of the last 12 months.
     yearly = np.where(observed > 0, recent.sum(axis=1) / np.maximum(observed, 1.0) * 12.0, 0.0)
-    levelled = yearly * np.where(observed > 12, np.sqrt(trend), 1.0)
+    levelled = yearly * np.where(observed > 12, np.sqrt(growth), 1.0)
     years = observed / 12.0
     noise = recent.var(axis=1) * 12.0
     estimate = _shrink(levelled, years, noise, potential, segment, _seasonality(matrix, months), "")
@@ -93,7 +96,7 @@ def _from_history(problem: Problem, potential: FloatArray, segment: npt.NDArray[
     )
 
 
-def _segment_trend(matrix: FloatArray, segment: npt.NDArray[np.int64]) -> FloatArray:
+def _segment_growth(matrix: FloatArray, segment: npt.NDArray[np.int64]) -> FloatArray:
     """Yearly growth factor per account's segment, shrunk to the company's; 1 with under two years of sales."""
     if matrix.shape[1] < 24:
         return np.ones(len(matrix))
@@ -102,9 +105,7 @@ def _segment_trend(matrix: FloatArray, segment: npt.NDArray[np.int64]) -> FloatA
     weight = TREND_PRIOR_ACCOUNTS * max(before.mean(), 1e-9)
     by_last, by_before = np.bincount(segment, last), np.bincount(segment, before)
     factor = (by_last + company * weight) / (by_before + weight)
-    # Half of last year's growth is taken to go on: a damped trend (Gardner and McKenzie, 1985).
-    damped = np.sqrt(np.clip(factor, *TREND_LIMITS))
-    return np.asarray(damped[segment])
+    return np.asarray(np.clip(factor, *TREND_LIMITS)[segment])
 
 
 def _shrink(

@@ -164,8 +164,7 @@ def first_kappa(problem: Problem, estimate: Estimate, hierarchy: Hierarchy) -> f
     """Fair quota per unit of expected sales before any plan is known: hedged target over all expected sales."""
     if problem.policy.quotas.target is None:
         return 0.0
-    hedge = float(np.mean([hierarchy.compound(j) for j in range(problem.n_reps)]))
-    return float(problem.policy.quotas.target * hedge / max(estimate.expected.sum(), 1e-9))
+    return fair_kappa(problem, hierarchy, share_targets(problem) * float(estimate.expected.sum()))
 
 
 def fair_kappa(problem: Problem, hierarchy: Hierarchy, net_sales: FloatArray) -> float:

@@ -83,7 +83,7 @@ class PairSource:
         self._visits = accounts["visits"].to_numpy(float)
         self._locked, self._forbidden = self._rules()
         self.order, self.node_start = _nodes(accounts["family"])
-        self._in_family = pd.Index(np.unique(self.order[self._family_positions()]))
+        self._in_family = np.isin(np.arange(len(self.order)), self.order[self._family_positions()])
 
     @property
     def n_nodes(self) -> int:
@@ -137,7 +137,7 @@ class PairSource:
         locked = self._locked[accounts]
         yield "the account is locked to another rep", (locked[:, None] >= 0) & (locked[:, None] != reps)
         if len(self._forbidden):
-            at = pd.Index(accounts).get_indexer(self._forbidden[:, 0])
+            at = pd.Index(accounts).get_indexer(pd.Index(self._forbidden[:, 0]))
             mask = np.zeros((len(accounts), self.n_reps), dtype=bool)
             mask[at[at >= 0], self._forbidden[at >= 0, 1]] = True
             yield "a forbid rule names this rep", mask
@@ -147,7 +147,7 @@ class PairSource:
         allowed = np.ones((len(accounts), self.n_reps), dtype=bool)
         for _, excluded in self.drop_reasons(accounts, distance):
             allowed &= ~excluded
-        kin = np.flatnonzero(self._in_family.get_indexer(accounts) >= 0)
+        kin = np.flatnonzero(self._in_family[accounts])
         for at in kin:
             allowed[at] &= self._family_allows(int(self.node_of_account[accounts[at]]))
         return allowed

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import sparse
 from scipy.stats import norm
 
@@ -149,13 +150,13 @@ def share_targets(problem: Problem) -> FloatArray:
 
 def active_share(problem: Problem, months: int) -> FloatArray:
     """Part of the plan year each rep is employed, (n_reps,), by days."""
-    import pandas as pd
-
     first = pd.Timestamp(problem.policy.period.start)
     last = first + pd.DateOffset(months=months)
-    start = pd.to_datetime(problem.reps["start_date"]).fillna(first).clip(first, last)
-    end = (pd.to_datetime(problem.reps["end_date"]) + pd.Timedelta(days=1)).fillna(last).clip(first, last)
-    return np.asarray((end - start).dt.days.clip(lower=0).to_numpy(float) / (last - first).days)
+    year = (last - first).days
+    start = (pd.to_datetime(problem.reps["start_date"]).fillna(first) - first).dt.days.to_numpy(float)
+    end = (pd.to_datetime(problem.reps["end_date"]).fillna(last) - first).dt.days.to_numpy(float) + 1.0
+    days = np.clip(end, 0.0, year) - np.clip(start, 0.0, year)
+    return np.asarray(np.maximum(days, 0.0) / year)
 
 
 def build_rows(problem: Problem, estimate: Estimate, hierarchy: Hierarchy, kappa: float) -> Rows:
@@ -240,7 +241,7 @@ def _roll_up(problem: Problem, hierarchy: Hierarchy) -> Iterator[Row]:
             continue
         slack = rounding_slack(problem.policy.quotas.step, hierarchy, int(node))
         yield Row(
-            "roll-up", hierarchy.names[node], {}, {int(j): 1.0 / hierarchy.compound(int(j), int(node)) for j in members},
+            "roll-up", hierarchy.names[node], {}, {int(j): 1 / hierarchy.compound(int(j), int(node)) for j in members},
             target - slack, target + slack, True, 0.0, max(target, 1.0), problem.policy.currency,
             "quotas add up to the target and its hedge", sets_quotas=True,
         )  # fmt: skip

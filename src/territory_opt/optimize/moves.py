@@ -19,13 +19,17 @@ from territory_opt.model.rows import Rows
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+HARD_JUMP = 0.01
+"""Breaking a hard row at all costs as much as breaking it by this share of its scale."""
+
 
 @dataclass(frozen=True, slots=True)
 class SearchRows:
     """Rows split for the search: each rep's own rows, and rows over all reps.
 
     Own rows are CSR by rep (``start``); ``coefficient`` (n_own, K), ``quota`` (n_own,), limits and prices.
-    ``shared`` (n_shared, n_reps, K). ``quota_gain`` (n_reps,) is what one unit of quota is worth to the roll-up.
+    ``shared`` (n_shared, n_reps, K). A hard row outside its limits also costs its ``jump`` at once, so that
+    breaking it by very little never pays. ``quota_gain`` (n_reps,) is what one unit of quota is worth to the roll-up.
     """
 
     start: IntArray
@@ -34,10 +38,12 @@ class SearchRows:
     low: FloatArray
     high: FloatArray
     price: FloatArray
+    jump: FloatArray
     shared: FloatArray
     shared_low: FloatArray
     shared_high: FloatArray
     shared_price: FloatArray
+    shared_jump: FloatArray
     quota_gain: FloatArray
     quota_high: FloatArray
 
@@ -47,6 +53,7 @@ class SearchRows:
         n_reps, n_quantities = rows.n_reps, len(rows.quantities)
         price = np.where(rows.hard, hard_price, np.where(rows.hard, 0.0, rows.price))
         price = price + np.where(rows.worst_group >= 0, np.maximum(np.abs(multipliers) - price, 0.0), 0.0)
+        jump = np.where(rows.hard, HARD_JUMP * price * rows.scale, 0.0)
         dense = [rows.totals[r].toarray().reshape(n_reps, n_quantities) for r in range(len(rows))]
         touched = [set(np.flatnonzero(d.any(axis=1))) | set(rows.quotas[r].indices) for r, d in enumerate(dense)]
         own = sorted((next(iter(t)), r) for r, t in enumerate(touched) if len(t) == 1)
@@ -63,10 +70,12 @@ class SearchRows:
             low=rows.low[own_rows],
             high=rows.high[own_rows],
             price=price[own_rows],
+            jump=jump[own_rows],
             shared=np.array([dense[r] for r in shared]).reshape(len(shared), n_reps, n_quantities),
             shared_low=rows.low[shared],
             shared_high=rows.high[shared],
             shared_price=price[shared],
+            shared_jump=jump[shared],
             quota_gain=np.asarray(gain, dtype=float),
             quota_high=model.quota_limit,
         )
@@ -87,23 +96,24 @@ def search(
     weight = np.ascontiguousarray(pairs.quantities.T)
     best = _anneal(
         pairs.start, pairs.rep, pairs.value, weight, at, rows.start, rows.coefficient, rows.quota, rows.low, rows.high,
-        rows.price, rows.shared, rows.shared_low, rows.shared_high, rows.shared_price, rows.quota_gain,
+        rows.price, rows.jump, rows.shared, rows.shared_low, rows.shared_high, rows.shared_price, rows.shared_jump,
+        rows.quota_gain,
         rows.quota_high, steps, temperature[0], temperature[1], seed,
     )  # fmt: skip
     return np.asarray(pairs.rep[best])
 
 
-@numba.njit(cache=True)
-def _outside(value: float, low: float, high: float) -> float:
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _charge(value: float, low: float, high: float, price: float, jump: float) -> float:
     if value < low:
-        return low - value
+        return price * (low - value) + jump
     if value > high:
-        return value - high
+        return price * (value - high) + jump
     return 0.0
 
 
 @numba.njit(cache=True)
-def _rep_cost(j, total, start, coefficient, quota, low, high, price, gain, quota_high):  # type: ignore[no-untyped-def]
+def _rep_cost(j, total, start, coefficient, quota, low, high, price, jump, gain, quota_high):  # type: ignore[no-untyped-def]
     """Price of a rep's own rows at the best quota for these totals (a convex piecewise-linear search)."""
     fixed = 0.0
     uses_quota = False
@@ -114,7 +124,7 @@ def _rep_cost(j, total, start, coefficient, quota, low, high, price, gain, quota
         value = 0.0
         for k in range(total.shape[0]):
             value += coefficient[r, k] * total[k]
-        fixed += price[r] * _outside(value, low[r], high[r])
+        fixed += _charge(value, low[r], high[r], price[r], jump[r])
     if not uses_quota:
         return fixed
     best = np.inf
@@ -138,16 +148,28 @@ def _rep_cost(j, total, start, coefficient, quota, low, high, price, gain, quota
                     value = quota[s] * q
                     for k in range(total.shape[0]):
                         value += coefficient[s, k] * total[k]
-                    cost += price[s] * _outside(value, low[s], high[s])
+                    cost += _charge(value, low[s], high[s], price[s], jump[s])
             if cost < best:
                 best = cost
     return fixed + best
 
 
 @numba.njit(cache=True)
+def _transfer(node, giver, receiver, members, member_count, place):  # type: ignore[no-untyped-def]
+    """Move a node between the member lists of two reps."""
+    last = members[giver, member_count[giver] - 1]
+    members[giver, place[node]] = last
+    place[last] = place[node]
+    member_count[giver] -= 1
+    members[receiver, member_count[receiver]] = node
+    place[node] = member_count[receiver]
+    member_count[receiver] += 1
+
+
+@numba.njit(cache=True, nogil=True)
 def _anneal(  # type: ignore[no-untyped-def]
-    node_start, pair_rep, pair_value, weight, at, start, coefficient, quota, low, high, price,
-    shared, shared_low, shared_high, shared_price, gain, quota_high, steps, hot, cold, seed,
+    node_start, pair_rep, pair_value, weight, at, start, coefficient, quota, low, high, price, jump,
+    shared, shared_low, shared_high, shared_price, shared_jump, gain, quota_high, steps, hot, cold, seed,
 ):  # fmt: skip
     np.random.seed(seed)
     n_nodes, n_quantities, n_reps = len(at), weight.shape[1], len(start) - 1
@@ -171,17 +193,17 @@ def _anneal(  # type: ignore[no-untyped-def]
             member_count[j] += 1
     cost = np.empty(n_reps)
     for j in range(n_reps):
-        cost[j] = _rep_cost(j, total[j], start, coefficient, quota, low, high, price, gain, quota_high)
+        cost[j] = _rep_cost(j, total[j], start, coefficient, quota, low, high, price, jump, gain, quota_high)
         objective -= cost[j]
     activity = np.zeros(n_shared)
     for s in range(n_shared):
         for j in range(n_reps):
             for k in range(n_quantities):
                 activity[s] += shared[s, j, k] * total[j, k]
-        objective -= shared_price[s] * _outside(activity[s], shared_low[s], shared_high[s])
+        objective -= _charge(activity[s], shared_low[s], shared_high[s], shared_price[s], shared_jump[s])
     best_objective = objective
     best = at.copy()
-    after_a, after_b = np.empty(n_quantities), np.empty(n_quantities)
+    after_a, after_b, after_c = np.empty(n_quantities), np.empty(n_quantities), np.empty(n_quantities)
     new_activity = np.empty(n_shared)
     ratio = (cold / hot) ** (1.0 / max(steps, 1))
     temperature = hot
@@ -198,16 +220,17 @@ def _anneal(  # type: ignore[no-untyped-def]
         if p == old:
             continue
         a, b = pair_rep[old], pair_rep[p]
-        other, other_old, other_new = -1, -1, -1
+        other, other_old, other_new, c = -1, -1, -1, -1
         if swaps and member_count[b] > 0 and np.random.random() < 0.5:
+            # A chain: the receiver passes a node of its own on; back to the giver it is a swap.
             other = members[b, np.random.randint(member_count[b])]
             other_old = at[other]
-            for c in range(node_start[other], node_start[other + 1]):
-                if pair_rep[c] == a:
-                    other_new = c
-                    break
-            if other_new < 0:
+            first, last = node_start[other], node_start[other + 1]
+            draw = np.random.random()
+            other_new = first + int(draw * draw * (last - first))
+            if other_new == other_old:
                 continue
+            c = pair_rep[other_new]
         change = pair_value[p] - pair_value[old]
         for k in range(n_quantities):
             after_a[k] = total[a, k] - weight[old, k]
@@ -215,40 +238,45 @@ def _anneal(  # type: ignore[no-untyped-def]
         if other >= 0:
             change += pair_value[other_new] - pair_value[other_old]
             for k in range(n_quantities):
-                after_a[k] += weight[other_new, k]
                 after_b[k] -= weight[other_old, k]
+                if c == a:
+                    after_a[k] += weight[other_new, k]
+                else:
+                    after_c[k] = total[c, k] + weight[other_new, k]
         for s in range(n_shared):
             value = activity[s]
             for k in range(n_quantities):
                 value += shared[s, a, k] * (after_a[k] - total[a, k]) + shared[s, b, k] * (after_b[k] - total[b, k])
+                if c >= 0 and c != a:
+                    value += shared[s, c, k] * (after_c[k] - total[c, k])
             new_activity[s] = value
-            change -= shared_price[s] * (
-                _outside(value, shared_low[s], shared_high[s]) - _outside(activity[s], shared_low[s], shared_high[s])
-            )
-        cost_a = _rep_cost(a, after_a, start, coefficient, quota, low, high, price, gain, quota_high)
-        cost_b = _rep_cost(b, after_b, start, coefficient, quota, low, high, price, gain, quota_high)
+            change += _charge(activity[s], shared_low[s], shared_high[s], shared_price[s], shared_jump[s])
+            change -= _charge(value, shared_low[s], shared_high[s], shared_price[s], shared_jump[s])
+        cost_a = _rep_cost(a, after_a, start, coefficient, quota, low, high, price, jump, gain, quota_high)
+        cost_b = _rep_cost(b, after_b, start, coefficient, quota, low, high, price, jump, gain, quota_high)
         change += cost[a] + cost[b] - cost_a - cost_b
+        cost_c = 0.0
+        if c >= 0 and c != a:
+            cost_c = _rep_cost(c, after_c, start, coefficient, quota, low, high, price, jump, gain, quota_high)
+            change += cost[c] - cost_c
         if change <= 0.0 and np.random.random() >= np.exp(change / temperature):
             continue
         objective += change
         cost[a], cost[b] = cost_a, cost_b
         for k in range(n_quantities):
             total[a, k], total[b, k] = after_a[k], after_b[k]
+            if c >= 0 and c != a:
+                total[c, k] = after_c[k]
         for s in range(n_shared):
             activity[s] = new_activity[s]
         at[i] = p
+        if swaps:
+            _transfer(i, a, b, members, member_count, place)
         if other >= 0:
             at[other] = other_new
-            members[a, place[i]], members[b, place[other]] = other, i
-            place[i], place[other] = place[other], place[i]
-        elif swaps:
-            moved = members[a, member_count[a] - 1]
-            members[a, place[i]] = moved
-            place[moved] = place[i]
-            member_count[a] -= 1
-            members[b, member_count[b]] = i
-            place[i] = member_count[b]
-            member_count[b] += 1
+            _transfer(other, b, c, members, member_count, place)
+            if c != a:
+                cost[c] = cost_c
         if objective > best_objective + 1e-9 * abs(best_objective):
             best_objective = objective
             best[:] = at

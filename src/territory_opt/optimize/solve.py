@@ -11,7 +11,7 @@ from territory_opt.optimize.least_bad import exact_least_bad, prove_least_violat
 from territory_opt.optimize.linear import linear_model
 from territory_opt.optimize.mathopt import solve_mip
 from territory_opt.optimize.quotas import set_quotas
-from territory_opt.optimize.result import ProgressCallback, Result, Status
+from territory_opt.optimize.result import ProgressCallback, Relaxation, Result, Status
 from territory_opt.optimize.stages import Bounded, Clock, Incumbent, anneal_stage, bound_stage, polish_stage
 from territory_opt.plan.audit import audit_model
 from territory_opt.plan.certificate import Multipliers, dual_bound
@@ -26,7 +26,12 @@ EXACT_PAIRS = 400
 """Up to this many eligible pairs the whole model goes to branch and bound."""
 KAPPA_TOLERANCE = 1e-3
 """Kappa is stable when the plan's own fair share differs by less than this."""
-KAPPA_ROUNDS = 3
+KAPPA_ROUNDS = 4
+MOST_NEIGHBOURHOODS = 40
+SEQUENTIAL_SHARE = 0.45
+"""Share of the time limit for territories alone when quotas are then set jointly."""
+LEAST_BOUND_SECONDS = 5.0
+"""The bound gets at least this long: a plan without a bound is worth little."""
 
 
 def solve(
@@ -66,6 +71,7 @@ class _Run:
         self.seed, self.gap, self.threads = seed, gap, threads
         self.solver_bound = float("nan")
         self.complete = False
+        self.found_before: FloatArray | None = None
 
     def result(self) -> Result:
         """Run all stages: territories alone, then (with quotas) the joint model until kappa is stable."""
@@ -75,9 +81,11 @@ class _Run:
         if self.model.has_quotas:
             rows = self.model.rows.territory_only()
             self._say("territories alone")
+            self.clock.stage = SEQUENTIAL_SHARE if self.model.problem.policy.quotas.mode == "joint" else 1.0
         bounded, found = self._territories(rows, None)
         if found is None:
             return self._no_plan()
+        self.clock.stage = 1.0
         if self.model.has_quotas:
             self.model = self.model.with_kappa(self._kappa_of(found.reps))
             sequential = Incumbent.of(self.model, self.model.rows, found.reps)
@@ -93,11 +101,12 @@ class _Run:
         """Solve the joint model from the sequential plan, re-fixing kappa until it is stable."""
         best = sequential
         for round_ in range(KAPPA_ROUNDS):
-            self._say("territories and quotas together")
-            bounded, found = self._territories(self.model.rows, best, polish=round_ == 0)
-            best = found if found is not None and found.score < best.score else best
+            if round_ == 0 or self.exact:
+                self._say("territories and quotas together")
+                bounded, found = self._territories(self.model.rows, best)
+                best = found if found is not None and found.score < best.score else best
             kappa = self._kappa_of(best.reps)
-            if abs(kappa / self.model.kappa - 1.0) < KAPPA_TOLERANCE or self.clock.left < 1.0:
+            if abs(kappa / self.model.kappa - 1.0) < KAPPA_TOLERANCE or round_ == KAPPA_ROUNDS - 1:
                 break
             self.model = self.model.with_kappa(kappa)
             best = Incumbent.of(self.model, self.model.rows, best.reps)
@@ -105,38 +114,45 @@ class _Run:
             best = min(best, sequential, key=lambda incumbent: incumbent.score)
         return bounded, best, sequential
 
-    def _territories(
-        self, rows: Rows, start: Incumbent | None, *, polish: bool = True
-    ) -> tuple[Bounded, Incumbent | None]:
+    def _territories(self, rows: Rows, start: Incumbent | None) -> tuple[Bounded, Incumbent | None]:
         bounded = self.clock.run("bound", lambda: self._bound(rows))
         self.clock.bound = bounded.bound if bounded.possible else float("nan")
         self.clock.tell("bound")
         try:
             if self.exact:
                 return bounded, self._exact(rows, start)
-            return bounded, self._large(rows, bounded, start, polish=polish)
+            return bounded, self._large(rows, bounded, start)
         except KeyboardInterrupt:
             self.clock.interrupted = True
             return bounded, start or Incumbent.of(self.model, rows, bounded.start)
 
     def _bound(self, rows: Rows) -> Bounded:
-        return bound_stage(self.model, self.pairs, rows, time_limit=max(self.clock.left, 1.0))
+        fallback = None
+        if self.found_before is not None:
+            territory = [not row.sets_quotas for row in rows.items]
+            fallback = np.zeros(len(rows))
+            fallback[territory] = self.found_before
+        bounded = bound_stage(
+            self.model, self.pairs, rows, time_limit=max(self.clock.left, LEAST_BOUND_SECONDS), fallback=fallback
+        )
+        if self.found_before is None:
+            self.found_before = bounded.multipliers
+        return bounded
 
-    def _large(self, rows: Rows, bounded: Bounded, start: Incumbent | None, *, polish: bool) -> Incumbent:
+    def _large(self, rows: Rows, bounded: Bounded, start: Incumbent | None) -> Incumbent:
         """Anneal from the LP's assignment (and from ``start``), then polish neighbourhoods."""
         first = Incumbent.of(self.model, rows, bounded.start)
         tries = [first] if start is None else [start, first]
         found = [
             self.clock.run("search", lambda s=s: anneal_stage(  # type: ignore[misc]
-                self.model, self.pairs, rows, bounded, s.reps, seed=self.seed, effort=1.0 / len(tries)))
+                self.model, self.pairs, rows, bounded, s.reps, seed=self.seed, threads=self.threads,
+                effort=1.0 / len(tries)))
             for s in tries
             if self.clock.left > 0
         ]  # fmt: skip
         best = min([*tries, *found], key=lambda incumbent: incumbent.score)
         self._show(best, "search")
-        if not polish:
-            return best
-        rounds = max(8, min(self.model.problem.n_reps, 40))
+        rounds = max(8, min(self.model.problem.n_reps // 2, MOST_NEIGHBOURHOODS))
         polished = self.clock.run(
             "polish",
             lambda: polish_stage(
@@ -183,7 +199,8 @@ class _Run:
         evaluation = evaluate(model, plan)
         violations = audit_model(model, plan)
         least = np.zeros(0)
-        least_violation, ways = 0.0, ()
+        least_violation = 0.0
+        ways: tuple[Relaxation, ...] = ()
         if violations:
             least, least_violation = self.clock.run("least bad", lambda: prove_least_violation(model, self.pairs))
             ways = relaxations(model, self.pairs, violations)
@@ -192,7 +209,7 @@ class _Run:
         status = Status.INFEASIBLE if violations else Status.OPTIMAL if optimal else Status.FEASIBLE
         return Result(
             status=status,
-            raw_status="interrupted" if self.clock.interrupted else "time limit" if not self.clock.left else "complete",
+            raw_status="interrupted" if self.clock.interrupted else "time limit" if self.clock.over else "complete",
             model=model,
             objective=evaluation.objective,
             bound=bound,

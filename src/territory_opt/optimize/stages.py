@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy.typing as npt
 
 from territory_opt.model.model import Model, Pairs
 from territory_opt.model.rows import Rows
-from territory_opt.optimize.linear import LinearModel, linear_model, restrict
+from territory_opt.optimize.linear import LinearModel, Violations, linear_model, restrict
 from territory_opt.optimize.mathopt import solve_lp, solve_mip
 from territory_opt.optimize.moves import SearchRows, search
 from territory_opt.optimize.quotas import set_quotas
@@ -24,14 +26,18 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 _T = TypeVar("_T")
 
-CANDIDATES = 14
+CANDIDATES = 8
 """Reps per node in the search, best by reduced value; for speed only, the bound is over all pairs."""
-STEPS_PER_NODE = 3000
-MOST_STEPS = 12_000_000
-HARD_FACTOR = 60.0
+STEPS_PER_NODE = 6000
+MOST_STEPS = 8_000_000
+HARD_FACTOR = 2.0
 """A hard row costs this multiple of its rule's largest multiplier during the search."""
+HOT, COLD = 1.0, 0.001
+"""First and last temperature of the search, in units of the median loss of a candidate against the best one."""
+CHAINS = 2
+"""Independent searches, one per thread; the number is fixed so that the plan does not depend on the machine."""
 POLISH_REPS = 4
-POLISH_NODES = 60
+POLISH_NODES = 30
 POLISH_SECONDS = 8.0
 
 
@@ -46,6 +52,7 @@ class Clock:
     bound: float = float("nan")
     incumbent: float = float("nan")
     interrupted: bool = False
+    stage: float = 1.0
 
     @property
     def seconds(self) -> float:
@@ -54,8 +61,13 @@ class Clock:
 
     @property
     def left(self) -> float:
-        """Seconds left; 0 after Ctrl-C."""
-        return 0.0 if self.interrupted else max(self.limit - self.seconds, 0.0)
+        """Seconds left for the stage at work; 0 after Ctrl-C."""
+        return 0.0 if self.interrupted else max(self.limit * self.stage - self.seconds, 0.0)
+
+    @property
+    def over(self) -> bool:
+        """Whether the time limit (or Ctrl-C) has come."""
+        return self.interrupted or self.seconds >= self.limit
 
     def tell(self, phase: str, detail: str = "") -> None:
         """Report progress."""
@@ -81,18 +93,21 @@ class Bounded:
     possible: bool
 
 
-def bound_stage(model: Model, pairs: Pairs, rows: Rows, *, time_limit: float) -> Bounded:
+def bound_stage(
+    model: Model, pairs: Pairs, rows: Rows, *, time_limit: float, fallback: FloatArray | None = None
+) -> Bounded:
     """Solve the LP relaxation over all eligible pairs; the bound is then recomputed by the judge's formula.
 
     When the hard rows cannot all hold (or time runs out), multipliers are zero, or those of the relaxation with
-    priced violations, and ``possible`` is False.
+    priced violations, and ``possible`` is False. ``fallback`` (n_rows,) are multipliers for when time runs out.
     """
     linear = linear_model(model, pairs, rows)
     solution = solve_lp(linear, time_limit=time_limit)
     if len(solution.duals) == 0:
         priced = linear_model(model, pairs, rows, violations="price", hard_price=_default_hard_price(pairs, rows))
         solution = solve_lp(priced, time_limit=time_limit)
-        multipliers = priced.multipliers(solution.duals) if len(solution.duals) else np.zeros(len(rows))
+        known = np.zeros(len(rows)) if fallback is None else fallback
+        multipliers = priced.multipliers(solution.duals) if len(solution.duals) else known
         start = linear.reps(solution.values) if len(solution.values) else _best_reps(pairs, rows, multipliers)
         return Bounded(multipliers, dual_bound(replace(model, rows=rows), multipliers), start, False)
     multipliers = linear.multipliers(solution.duals)
@@ -116,7 +131,7 @@ def settle_quota_noise(rows: Rows, multipliers: FloatArray) -> FloatArray:
 def reduced_values(pairs: Pairs, rows: Rows, multipliers: FloatArray) -> FloatArray:
     """Value of each pair plus what its quantities are worth at the multipliers, (n_pairs,)."""
     at_rep = np.asarray(rows.totals.T @ multipliers).reshape(rows.n_reps, len(rows.quantities))
-    return pairs.value + np.einsum("pk,kp->p", at_rep[pairs.rep], pairs.quantities)
+    return np.asarray(pairs.value + np.einsum("pk,kp->p", at_rep[pairs.rep], pairs.quantities))
 
 
 def _best_reps(pairs: Pairs, rows: Rows, multipliers: FloatArray) -> IntArray:
@@ -132,15 +147,16 @@ def candidates(pairs: Pairs, reduced: FloatArray, keep: IntArray) -> Pairs:
     return ordered.keep((rank < CANDIDATES) | (ordered.rep == keep[ordered.node]))
 
 
-def hard_prices(rows: Rows, multipliers: FloatArray, pairs: Pairs) -> FloatArray:
-    """Price per unit of each hard row in the search: well above any multiplier of its rule."""
+def hard_prices(rows: Rows, multipliers: FloatArray, pairs: Pairs, *, possible: bool) -> FloatArray:
+    """Price per unit of each hard row in the search: above any multiplier of its rule; all there is if hopeless."""
     per_scale = np.abs(multipliers) * rows.scale
     floor = _default_hard_price(pairs, rows) * rows.scale
     price = np.zeros(len(rows))
     names = np.array([row.rule for row in rows.items], dtype=object)
     for rule in set(names[rows.hard]):
         same = (names == rule) & rows.hard
-        price[same] = np.maximum(HARD_FACTOR * per_scale[same].max(), floor[same])
+        largest = HARD_FACTOR * per_scale[same].max()
+        price[same] = largest if possible and largest > 0 else floor[same]
     return price / rows.scale
 
 
@@ -175,19 +191,33 @@ class Incumbent:
 
 
 def anneal_stage(
-    model: Model, pairs: Pairs, rows: Rows, bounded: Bounded, start: IntArray, *, seed: int, effort: float = 1.0
+    model: Model,
+    pairs: Pairs,
+    rows: Rows,
+    bounded: Bounded,
+    start: IntArray,
+    *,
+    seed: int,
+    threads: int | None,
+    effort: float = 1.0,
 ) -> Incumbent:
     """Anneal from ``start`` over each node's candidates."""
     reduced = reduced_values(pairs, rows, bounded.multipliers)
     near = candidates(pairs, reduced, start)
-    prices = hard_prices(rows, bounded.multipliers, pairs)
+    prices = hard_prices(rows, bounded.multipliers, pairs, possible=bounded.possible)
     near_reduced = reduced_values(near, rows, bounded.multipliers)
     loss = np.maximum.reduceat(near_reduced, near.start[:-1])[near.node] - near_reduced
     spread = float(np.median(loss[loss > 0])) if (loss > 0).any() else 1.0
     steps = int(effort * min(STEPS_PER_NODE * len(start), MOST_STEPS))
     split = SearchRows.of(model, rows, bounded.multipliers, prices)
-    found = search(near, split, start, steps=steps, temperature=(0.1 * spread, 0.001 * spread), seed=seed)
-    return Incumbent.of(model, rows, found)
+    temperature = (HOT * spread, COLD * spread)
+    with ThreadPoolExecutor(max_workers=threads or CHAINS) as pool:
+        chains = pool.map(
+            lambda chain: search(near, split, start, steps=steps, temperature=temperature, seed=seed + chain),
+            range(CHAINS),
+        )
+        found = [Incumbent.of(model, rows, reps) for reps in chains]
+    return min(found, key=lambda incumbent: incumbent.score)
 
 
 def polish_stage(
@@ -208,24 +238,30 @@ def polish_stage(
     generator = np.random.default_rng(seed)
     near = candidates(pairs, reduced_values(pairs, rows, bounded.multipliers), incumbent.reps)
     loss = _losses(near, rows, bounded.multipliers)
-    prices = hard_prices(rows, bounded.multipliers, pairs)
-    linear = linear_model(model, near, rows, violations="price", hard_price=prices)
-    row_rep = _rep_of_rows(rows)
+    prices = hard_prices(rows, bounded.multipliers, pairs, possible=False)
+    kind: Violations = "none" if incumbent.score[0] == 0.0 else "price"
+    linear = linear_model(model, near, rows, violations=kind, hard_price=prices)
+    polisher = _Polisher(linear, _rep_of_rows(rows), clock, seed, threads)
     solution = linear.point(incumbent.reps, incumbent.quotas)
     order = generator.permutation(np.resize(np.arange(rows.n_reps), rounds))
-    for count, rep in enumerate(order):
-        if clock.left < 1.0 or _close_enough(bounded.bound, incumbent, gap):
-            break
-        group = _neighbours(near, loss, linear.reps(solution), int(rep), generator)
-        solution = _improve(linear, solution, group, row_rep, clock, seed=seed, threads=threads)
-        if count % 4 == 3 or count == len(order) - 1:
-            reps = linear.reps(solution)
-            totals, value = model.totals(reps)
-            quotas = linear.quotas(solution)
-            incumbent = Incumbent(reps, quotas, rank(rows, totals, value, quotas))
+    with ThreadPoolExecutor(max_workers=CHAINS) as pool:
+        for first in range(0, len(order), CHAINS):
+            if clock.left < 1.0 or _close_enough(bounded.bound, incumbent, gap):
+                break
+            pull = _pull(near, loss, linear.reps(solution), rows.n_reps)
+            groups = _groups(pull, order[first : first + CHAINS], generator)
+            for kept, values in pool.map(partial(polisher.improve, solution), groups):
+                solution = polisher.accept(solution, kept, values)
+            incumbent = _judged(model, rows, linear, solution)
             clock.incumbent = -incumbent.score[1]
-            clock.tell(phase, f"{count + 1} of {len(order)} neighbourhoods")
+            clock.tell(phase, f"{min(first + CHAINS, len(order))} of {len(order)} neighbourhoods")
     return Incumbent.of(model, rows, linear.reps(solution))
+
+
+def _judged(model: Model, rows: Rows, linear: LinearModel, solution: FloatArray) -> Incumbent:
+    reps, quotas = linear.reps(solution), linear.quotas(solution)
+    totals, value = model.totals(reps)
+    return Incumbent(reps, quotas, rank(rows, totals, value, quotas))
 
 
 def _close_enough(bound: float, incumbent: Incumbent, gap: float) -> bool:
@@ -233,34 +269,41 @@ def _close_enough(bound: float, incumbent: Incumbent, gap: float) -> bool:
     return incumbent.score[0] == 0.0 and bound - value <= gap * abs(value)
 
 
-def _improve(
-    linear: LinearModel,
-    solution: FloatArray,
-    group: npt.NDArray[np.bool_],
-    row_rep: IntArray,
-    clock: Clock,
-    *,
-    seed: int,
-    threads: int | None,
-) -> FloatArray:
-    """Solve the model in which only the reps of ``group`` and their nodes are free; keep what is better."""
-    inside = group[linear.reps(solution)]
-    free_pairs = inside[linear.pairs.node] & group[linear.pairs.rep]
-    free_rows = np.where(row_rep >= 0, group[np.maximum(row_rep, 0)], True)
-    tail = np.ones(len(linear.rows.worst_price), dtype=bool)
-    free = np.concatenate([free_pairs, group, free_rows, free_rows, tail])
-    small, kept = restrict(linear, solution, free)
-    before = float(small.cost @ solution[kept])
-    found = solve_mip(
-        small, time_limit=min(POLISH_SECONDS, clock.left), gap=1e-5, seed=seed, threads=threads,
-        start=solution[kept], node_limit=POLISH_NODES,
-    )  # fmt: skip
-    if len(found.values) == 0 or found.objective <= before + 1e-9 * abs(before):
-        return solution
-    better = solution.copy()
-    better[kept] = found.values
-    exact = linear.point(linear.reps(better), linear.quotas(better))
-    return exact if float(linear.cost @ exact) > float(linear.cost @ solution) else solution
+@dataclass(frozen=True, slots=True)
+class _Polisher:
+    """Solves the model in which only a few reps and their nodes are free."""
+
+    linear: LinearModel
+    row_rep: IntArray
+    clock: Clock
+    seed: int
+    threads: int | None
+
+    def improve(self, solution: FloatArray, group: npt.NDArray[np.bool_]) -> tuple[IntArray, FloatArray]:
+        """Return the free columns and their new values; no values if nothing better was found."""
+        linear = self.linear
+        inside = group[linear.reps(solution)]
+        free_pairs = inside[linear.pairs.node] & group[linear.pairs.rep]
+        free_rows = np.where(self.row_rep >= 0, group[np.maximum(self.row_rep, 0)], True)
+        tail = np.ones(len(linear.rows.worst_price), dtype=bool)
+        small, kept = restrict(linear, solution, np.concatenate([free_pairs, group, free_rows, free_rows, tail]))
+        before = float(small.cost @ solution[kept])
+        found = solve_mip(
+            small, time_limit=min(POLISH_SECONDS, max(self.clock.left, 0.1)), gap=1e-5, seed=self.seed, threads=1,
+            start=solution[kept], node_limit=POLISH_NODES,
+        )  # fmt: skip
+        better = len(found.values) > 0 and found.objective > before + 1e-9 * abs(before)
+        return kept, found.values if better else np.zeros(0)
+
+    def accept(self, solution: FloatArray, kept: IntArray, values: FloatArray) -> FloatArray:
+        """Return the solution with the new values if it is still possible and better, else as it was."""
+        if len(values) == 0:
+            return solution
+        linear, changed = self.linear, solution.copy()
+        changed[kept] = values
+        exact = linear.point(linear.reps(changed), linear.quotas(changed))
+        possible = bool((exact <= linear.column_high + ROW_TOLERANCE).all())
+        return exact if possible and float(linear.cost @ exact) > float(linear.cost @ solution) else solution
 
 
 def _losses(near: Pairs, rows: Rows, multipliers: FloatArray) -> FloatArray:
@@ -268,21 +311,32 @@ def _losses(near: Pairs, rows: Rows, multipliers: FloatArray) -> FloatArray:
     return np.asarray(np.maximum.reduceat(reduced, near.start[:-1])[near.node] - reduced)
 
 
-def _neighbours(
-    near: Pairs, loss: FloatArray, current: IntArray, rep: int, generator: np.random.Generator
-) -> npt.NDArray[np.bool_]:
-    """Pick reps who compete for the same nodes as ``rep``, with some chance in it."""
-    n_reps = int(max(near.rep.max(), current.max())) + 1
+def _pull(near: Pairs, loss: FloatArray, current: IntArray, n_reps: int) -> FloatArray:
+    """How much every two reps compete for the same nodes, (n_reps, n_reps)."""
     scale = max(float(np.median(loss[loss > 0])) if (loss > 0).any() else 1.0, 1e-9)
     pull = np.zeros((n_reps, n_reps))
     np.add.at(pull, (current[near.node], near.rep), np.exp(-loss / scale))
-    pull = pull + pull.T
-    group = np.zeros(n_reps, dtype=bool)
-    group[rep] = True
-    for _ in range(min(POLISH_REPS, n_reps) - 1):
-        weight = np.where(group, -1.0, pull[group].sum(axis=0) * generator.uniform(0.3, 1.0, n_reps))
-        group[int(weight.argmax())] = True
-    return group
+    return pull + pull.T
+
+
+def _groups(pull: FloatArray, reps: IntArray, generator: np.random.Generator) -> list[npt.NDArray[np.bool_]]:
+    """Pick disjoint groups of competing reps around ``reps``, with some chance in it."""
+    n_reps = len(pull)
+    taken = np.zeros(n_reps, dtype=bool)
+    groups = []
+    for rep in reps:
+        if taken[rep]:
+            continue
+        group = np.zeros(n_reps, dtype=bool)
+        group[rep] = True
+        for _ in range(min(POLISH_REPS, n_reps) - 1):
+            weight = pull[group].sum(axis=0) * generator.uniform(0.3, 1.0, n_reps)
+            choice = int(np.where(group | taken, -1.0, weight).argmax())
+            if not (group | taken)[choice]:
+                group[choice] = True
+        taken |= group
+        groups.append(group)
+    return groups
 
 
 def _rep_of_rows(rows: Rows) -> IntArray:

@@ -82,11 +82,11 @@ def _assignment_problems(model: Model, plan: Plan) -> list[Violation]:
         return found
     rep = rep_positions(model, plan)
     wanted = plan.assignment.reindex(known)
-    return found + [
-        Violation("assignment", str(known[i]), 1.0,
-                  sentence="has no rep" if pd.isna(wanted.iloc[i]) else f'rep "{wanted.iloc[i]}" is not in the reps table')
-        for i in np.flatnonzero(rep < 0)
-    ]  # fmt: skip
+    for i in np.flatnonzero(rep < 0):
+        who = wanted.iloc[i]
+        text = "has no rep" if pd.isna(who) else f'rep "{who}" is not in the reps table'
+        found.append(Violation("assignment", str(known[i]), 1.0, sentence=text))
+    return found
 
 
 def _eligibility_problems(model: Model, plan: Plan) -> list[Violation]:
@@ -131,25 +131,19 @@ def _quota_problems(model: Model, plan: Plan) -> list[Violation]:
     found = [Violation("quota", rep, 1.0, sentence="the plan sets no quota") for rep in missing]
     if missing:
         return found
-    for rep, amount in plan.annual.items():
-        off = abs(amount / step - round(amount / step)) * step
-        if off > 0.004 or amount < 0:
-            found.append(
-                Violation("quota step", str(rep), off, sentence=f"{amount:,.2f} is not a multiple of {step:g}")
-            )
-    by_rep = plan.quotas.groupby("rep_id")["quota"].sum().reindex(plan.annual.index).fillna(0.0)
-    for rep, difference in (by_rep - plan.annual).items():
-        if abs(difference) > 0.004:
-            found.append(Violation("period quotas", str(rep), abs(float(difference)),
-                                   sentence=f"periods add up to {by_rep[rep]:,.2f}, the year is {plan.annual[rep]:,.2f}"))  # fmt: skip
+    periods = plan.quotas.groupby("rep_id")["quota"].sum().reindex(plan.annual.index).fillna(0.0)
+    for rep, year, parts in zip(plan.annual.index, plan.annual, periods, strict=True):
+        off = abs(year / step - round(year / step)) * step
+        if off > 0.004 or year < 0:
+            found.append(Violation("quota step", str(rep), off, sentence=f"{year:,.2f} is not a multiple of {step:g}"))
+        if abs(parts - year) > 0.004:
+            text = f"periods add up to {parts:,.2f}, the year is {year:,.2f}"
+            found.append(Violation("period quotas", str(rep), abs(parts - year), sentence=text))
     expected = split_periods(model, plan.annual).set_index(["rep_id", "period"])["quota"]
     given = plan.quotas.set_index(["rep_id", "period"])["quota"]
     if not given.index.equals(expected.index) or (np.abs(given - expected) > 0.004).any():
-        found.append(
-            Violation(
-                "period quotas", "Company", 1.0, sentence="a period quota is not year x seasonality in whole steps"
-            )
-        )
+        text = "a period quota is not year x seasonality in whole steps"
+        found.append(Violation("period quotas", "Company", 1.0, sentence=text))
     return found + [
         Violation("roll-up", node, abs(cents) / 100.0, sentence=text)
         for node, cents, text in roll_up_problems(model, plan.annual)

@@ -130,7 +130,7 @@ def multiplier_problems(model: Model, certificate: Multipliers) -> list[str]:
 def price_excess(rows: Rows, values: FloatArray) -> FloatArray:
     """By how much each multiplier exceeds the row's own price, (n_rows,); 0 for hard rows."""
     limit = np.where(rows.hard, np.inf, rows.price * (1 + PRICE_TOLERANCE))
-    return np.maximum(np.abs(values) - limit, 0.0)
+    return np.asarray(np.maximum(np.abs(values) - limit, 0.0))
 
 
 def dual_bound(model: Model, values: FloatArray, *, value_weight: float = 1.0) -> float:

@@ -41,12 +41,12 @@ class Evaluation:
 def rep_positions(model: Model, plan: Plan) -> IntArray:
     """Return each account's rep position (n_accounts,); -1 for no rep or an unknown one."""
     wanted = plan.assignment.reindex(model.problem.accounts["account_id"])
-    return model.source.rep_index.get_indexer(wanted.to_numpy(object)).astype(np.int64)
+    return np.asarray(model.source.rep_index.get_indexer(wanted.to_numpy(object)), dtype=np.int64)
 
 
 def annual_quotas(model: Model, plan: Plan) -> FloatArray:
     """Return yearly quotas (n_reps,) in the order of the reps table; 0 where the plan sets none."""
-    return plan.annual.reindex(model.problem.reps["rep_id"]).fillna(0.0).to_numpy(float)
+    return np.asarray(plan.annual.reindex(model.problem.reps["rep_id"]).fillna(0.0), dtype=float)
 
 
 def evaluate(model: Model, plan: Plan) -> Evaluation:
@@ -149,14 +149,14 @@ def _totals(model: Model, chosen: pd.DataFrame) -> FloatArray:
 def _weights(model: Model, name: str, chosen: pd.DataFrame, accounts: IntArray, rep: IntArray) -> FloatArray:
     direct = {"hours": "hours", "net_sales": "net", "variance": "variance"}
     if name in direct:
-        return chosen[direct[name]].to_numpy(float)
+        return np.asarray(chosen[direct[name]], dtype=float)
     if name == "moved_accounts":
-        return chosen["moved"].to_numpy(float)
+        return np.asarray(chosen["moved"], dtype=float)
     if name == "moved_sales":
-        return chosen["current_sales"].to_numpy(float) * chosen["moved"].to_numpy(float)
+        return np.asarray(chosen["current_sales"] * chosen["moved"], dtype=float)
     if name.startswith("covered: "):
         column = next(c for c in model.source.skills.coverage if f"covered: {c.name}" == name)
         cell = column.cell[accounts]
         served = column.has_all[cell, rep] & column.names_any[cell]
         return np.asarray(served * model.problem.accounts["potential"].to_numpy(float)[accounts])
-    return model.problem.accounts[name].to_numpy(float)[accounts]
+    return np.asarray(model.problem.accounts[name], dtype=float)[accounts]

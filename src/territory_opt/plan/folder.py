@@ -1,0 +1,296 @@
+"""The plan folder: written as a whole or not at all, read back and checked without a solver.
+
+plan.json         status, objective, bound, gap and their parts
+assignments.csv   account_id, rep_id
+quotas.csv        rep_id, period, quota
+certificate.npz   multipliers that prove the bound
+manifest.json     inputs and outputs with hashes, versions, seed, overrides
+plan.xlsx, report.html   for people
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from territory_opt.errors import PlanFolderError
+from territory_opt.model.model import Model
+from territory_opt.plan.audit import Violation, audit_model
+from territory_opt.plan.certificate import Certificate, Multipliers, certify_model
+from territory_opt.plan.plan import Plan
+from territory_opt.problem.problem import Problem
+
+SCHEMA_VERSION = 1
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
+MONEY_TOLERANCE = 0.005
+"""A stated money figure may differ from the recomputed one by half a cent (and one part in 10^9)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFolder:
+    """What a plan folder says: the plan, its proof, and the figures it claims."""
+
+    path: Path
+    plan: Plan
+    certificate: Multipliers
+    claims: dict[str, Any]
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Outcome of checking a plan folder: ``faults`` is empty when everything it claims holds."""
+
+    certificate: Certificate
+    violations: tuple[Violation, ...]
+    faults: tuple[str, ...]
+    claims: dict[str, Any]
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything the folder claims was confirmed."""
+        return not self.faults
+
+
+def write_folder(
+    folder: Path,
+    *,
+    plan: Plan,
+    certificate: Multipliers,
+    claims: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    extras: Mapping[str, Callable[[Path], None]] | None = None,
+) -> None:
+    """Write a plan folder atomically: a killed run leaves the old folder or none, never half a new one.
+
+    ``extras`` maps further file names to functions that write them. Raises :class:`PlanFolderError` if
+    ``folder`` holds something that is not a plan.
+    """
+    folder = folder.absolute()
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "plan.json").exists())):
+        raise PlanFolderError(f"{folder} exists and is not a plan folder; choose another --out")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(folder)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-{os.getpid()}-", dir=folder.parent))
+    try:
+        _write_files(fresh, plan, certificate, claims)
+        for name, write in (extras or {}).items():
+            write(fresh / name)
+        outputs = {path.name: file_hash(path) for path in sorted(fresh.iterdir())}
+        _write_json(fresh / "manifest.json", {**manifest, "outputs": outputs})
+        fresh.chmod(0o755)
+        _swap(fresh, folder)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+def read_folder(folder: Path) -> PlanFolder:
+    """Read a plan folder. Raise :class:`PlanFolderError` naming the file that is missing or damaged."""
+    try:
+        claims = json.loads(_text(folder / "plan.json"))
+        manifest = json.loads(_text(folder / "manifest.json"))
+        assignments = _read_csv(folder / "assignments.csv", ["account_id", "rep_id"])
+        quotas = _read_csv(folder / "quotas.csv", ["rep_id", "period", "quota"])
+        quotas["quota"] = quotas["quota"].astype(float)
+        certificate = _read_certificate(folder / "certificate.npz")
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise PlanFolderError(f"{folder}: {error}") from error
+    index = pd.Index(assignments["account_id"], name="account_id")
+    assignment = pd.Series(assignments["rep_id"].to_numpy(object), index=index, name="rep_id")
+    annual = quotas.groupby("rep_id", sort=False)["quota"].sum().round(2)
+    return PlanFolder(folder, Plan(assignment, annual, quotas, certificate.kappa), certificate, claims, manifest)
+
+
+def check_folder(found: PlanFolder, problem: Problem) -> Check:
+    """Recompute everything a plan folder claims from ``problem``, its assignment and its multipliers; no solver."""
+    model = Model.build(problem, kappa=found.plan.kappa)
+    certificate = certify_model(model, found.plan, found.certificate)
+    violations = audit_model(model, found.plan)
+    faults = list(certificate.problems)
+    faults += _changed_files(found)
+    faults += _unconfirmed_claims(found, certificate, violations)
+    return Check(certificate, tuple(violations), tuple(faults), found.claims)
+
+
+def changed_inputs(manifest: Mapping[str, Any], paths: Mapping[str, Path]) -> list[str]:
+    """List input files that are not those the plan was made from."""
+    recorded: dict[str, str] = dict(manifest.get("inputs", {}))
+    changed = [f"{name} is no longer among the inputs" for name in recorded if name not in paths]
+    for name, path in paths.items():
+        if recorded.get(name) != file_hash(path):
+            changed.append(f"{name} is not the file the plan was made from")
+    return changed
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for chunk in iter(lambda: file.read(1 << 20), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def table_csv(table: pd.DataFrame) -> str:
+    """Return a table as CSV whose text cells no spreadsheet takes for a formula (a leading ' marks them)."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table.columns)
+    columns = [[_shield(cell) for cell in table[name]] for name in table.columns]
+    writer.writerows(zip(*columns, strict=True))
+    return out.getvalue()
+
+
+def _shield(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+
+
+def _write_files(folder: Path, plan: Plan, certificate: Multipliers, claims: Mapping[str, Any]) -> None:
+    assignments = plan.assignment.rename("rep_id").rename_axis("account_id").reset_index()
+    (folder / "assignments.csv").write_text(table_csv(assignments), encoding="utf-8")
+    quotas = plan.quotas.assign(quota=[f"{amount:.2f}" for amount in plan.quotas["quota"]])
+    text = table_csv(quotas.assign(quota=""))
+    lines = [line + amount for line, amount in zip(text.splitlines()[1:], quotas["quota"], strict=True)]
+    (folder / "quotas.csv").write_text("\n".join(["rep_id,period,quota", *lines]) + "\n", encoding="utf-8")
+    _write_json(folder / "plan.json", {"schema_version": SCHEMA_VERSION, **claims})
+    np.savez_compressed(
+        folder / "certificate.npz",
+        values=certificate.values,
+        rules=np.array(certificate.rules, dtype=np.str_),
+        subjects=np.array(certificate.subjects, dtype=np.str_),
+        kappa=np.array(certificate.kappa),
+        least_violation=certificate.least_violation,
+    )
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """Turn NumPy scalars, tuples and non-finite numbers into what JSON has."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def _swap(fresh: Path, folder: Path) -> None:
+    """Put ``fresh`` in the place of ``folder``; the old one goes only when the new one stands."""
+    if not folder.exists():
+        fresh.rename(folder)
+        return
+    old = folder.parent / f".{folder.name}.old-{os.getpid()}"
+    folder.rename(old)
+    try:
+        fresh.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Clear what a killed run has left beside the folder, and bring an old plan back if it stands alone."""
+    for old in sorted(folder.parent.glob(f".{folder.name}.old-*")):
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.rename(folder)
+    for fresh in folder.parent.glob(f".{folder.name}.new-*"):
+        owner = fresh.name.removeprefix(f".{folder.name}.new-").split("-")[0]
+        if not _alive(owner):
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _alive(pid: str) -> bool:
+    if not pid.isdigit():
+        return False
+    with contextlib.suppress(PermissionError):
+        try:
+            os.kill(int(pid), 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+    return True
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if list(table.columns) != columns:
+        raise ValueError(f"{path.name} has the columns {list(table.columns)}, not {columns}")
+    for name in columns:
+        marked = table[name].str.startswith("'")
+        table[name] = table[name].where(~marked, table[name].str.removeprefix("'"))
+    return table
+
+
+def _read_certificate(path: Path) -> Multipliers:
+    with np.load(path, allow_pickle=False) as arrays:
+        return Multipliers(
+            values=np.asarray(arrays["values"], dtype=float),
+            rules=tuple(arrays["rules"].tolist()),
+            subjects=tuple(arrays["subjects"].tolist()),
+            kappa=float(arrays["kappa"]),
+            least_violation=np.asarray(arrays["least_violation"], dtype=float),
+        )
+
+
+def _changed_files(found: PlanFolder) -> list[str]:
+    outputs: dict[str, str] = found.manifest.get("outputs", {})
+    return [
+        f"{name} was changed or removed after it was written"
+        for name, digest in outputs.items()
+        if not (found.path / name).exists() or file_hash(found.path / name) != digest
+    ]
+
+
+def _unconfirmed_claims(found: PlanFolder, certificate: Certificate, violations: list[Violation]) -> list[str]:
+    claims, faults = found.claims, []
+    recomputed = {"objective": certificate.objective, "bound": certificate.bound}
+    for name, value in recomputed.items():
+        stated = claims.get(name)
+        if stated is None or not abs(value - stated) <= MONEY_TOLERANCE + 1e-9 * abs(value):
+            faults.append(f"{name} is stated as {_money(stated)}, recomputed it is {_money(value)}")
+    if not certificate.problems and certificate.objective > certificate.bound + MONEY_TOLERANCE and not violations:
+        faults.append("the objective is above the bound: one of them is wrong")
+    stated_violations = {(v["rule"], v["subject"]) for v in claims.get("violations", [])}
+    for violation in violations:
+        if (violation.rule, violation.subject) not in stated_violations:
+            faults.append(f"breaks a rule that the plan does not admit: {violation}")
+    missing = stated_violations - {(v.rule, v.subject) for v in violations}
+    faults += [f"states a broken rule that is not broken: {rule}, {subject}" for rule, subject in sorted(missing)]
+    stated_least = float(claims.get("least_violation") or 0.0)
+    if stated_least > certificate.least_violation + 1e-9:
+        faults.append(
+            f"states that the rules must be broken by {stated_least:.4%}, proven is {certificate.least_violation:.4%}"
+        )
+    return faults
+
+
+def _money(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:,.2f}"

@@ -1,0 +1,264 @@
+"""Before any solve: can target, hedge, share of reps to hit and spread hold together, and do the quota rules?
+
+At fair shares a rep with expected sales M owes M x T (1 + h) / E. The rep makes it with probability p when that is at
+most M (1 - c z), z = PhiInv(p), so that
+
+    T / E  <=  (1 - c z) / (1 + h)
+
+with target T, compound hedge h, expected sales E and spread c = sqrt(V) / M + common shock: the square root is the odds
+row without its tangent, the sum is above the true spread sqrt(V + (shock M)^2) / M, so a plan that passes is safe.
+A rep with a wider spread than the median rep (a smaller book) needs more; the odds row of the model looks at each.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm
+
+from territory_opt.model.model import Model
+from territory_opt.model.rows import Row
+from territory_opt.quota.odds import common_shock
+
+FloatArray = npt.NDArray[np.float64]
+
+ROLL_UP = "roll-up"
+"""Rule of the rows that tie quotas to the target of a node."""
+RELATIVE_TOLERANCE = 1e-9
+"""Slack of the comparison, relative to the target: rounding of floats only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """What can be said of target and quota rules before any plan is known.
+
+    ``target`` is None where the policy sets none; ``hedge``, ``hit_share`` and ``spread`` are shares; ``expected`` is
+    the sales of all accounts, ``expected_low`` to ``expected_high`` their 80 % range, ``largest_target`` the largest
+    target that hedge, share and spread leave room for: money per year. ``gives`` says for each of the four what it
+    would have to become alone; ``contradictions`` lists quota rules that no quotas can meet together. Both are empty
+    where nothing is wrong.
+    """
+
+    target: float | None
+    hedge: float
+    hit_share: float
+    spread: float
+    expected: float
+    expected_low: float
+    expected_high: float
+    largest_target: float
+    holds: bool
+    sentence: str
+    gives: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([self.sentence, *self.gives, *self.contradictions])
+
+
+def check_consistency(model: Model) -> Consistency:
+    """Hold the target against expected sales and the hard quota rules against each other. Cost: linear in reps."""
+    quotas, currency = model.problem.policy.quotas, model.problem.policy.currency
+    expected, hedge, spread = float(model.estimate.expected.sum()), _hedge(model), _spread(model)
+    four = _Four(quotas.target, hedge, quotas.hit_share, spread, expected, currency)
+    variance = float(model.estimate.variance.sum()) + (common_shock(model) * expected) ** 2
+    reach = float(norm.ppf(0.9)) * math.sqrt(variance)
+    contradictions = () if quotas.target is None else tuple(_contradictions(model))
+    return Consistency(
+        target=quotas.target,
+        hedge=hedge,
+        hit_share=quotas.hit_share,
+        spread=spread,
+        expected=expected,
+        expected_low=expected - reach,
+        expected_high=expected + reach,
+        largest_target=four.largest_target,
+        holds=four.hold and not contradictions,
+        sentence=four.sentence(contradictions),
+        gives=() if four.hold else four.gives(),
+        contradictions=contradictions,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Four:
+    """Target, hedge, share of reps to hit and spread against the expected sales."""
+
+    target: float | None
+    hedge: float
+    hit_share: float
+    spread: float
+    expected: float
+    currency: str
+
+    @property
+    def safe_sales(self) -> float:
+        """Sales that the asked share of reps reaches, E (1 - c z); not below 0."""
+        return max(self.expected * (1.0 - self.spread * float(norm.ppf(self.hit_share))), 0.0)
+
+    @property
+    def largest_target(self) -> float:
+        """Largest target that can hold, money per year."""
+        return self.safe_sales / (1.0 + self.hedge)
+
+    @property
+    def hold(self) -> bool:
+        """Whether the four can hold together."""
+        return self.target is None or self.target <= self.largest_target + RELATIVE_TOLERANCE * self.target
+
+    def sentence(self, contradictions: tuple[str, ...]) -> str:
+        """One line: the four, and whether they can hold."""
+        expected = money(self.expected, self.currency)
+        if self.target is None:
+            return f"no target is set; {expected} of sales are expected"
+        given = (
+            f"target {money(self.target, self.currency)}, hedge {percent(self.hedge)}, "
+            f"{percent(self.hit_share)} of reps to hit, spread {percent(self.spread)}"
+        )
+        if not self.hold:
+            most = money(self.largest_target, self.currency, down=True)
+            return f"{given}: cannot hold: the expected {expected} carry a target of at most {most}"
+        return f"{given}: cannot hold: {contradictions[0]}" if contradictions else f"{given}: can hold"
+
+    def gives(self) -> tuple[str, ...]:
+        """What each of the four would have to become if it alone gave way."""
+        return (self._target_gives(), self._hedge_gives(), self._share_gives(), self._spread_gives())
+
+    def _target_gives(self) -> str:
+        if self.largest_target <= 0:
+            return "target: even the smallest target is too much for these expected sales and this spread"
+        return f"target at most {money(self.largest_target, self.currency, down=True)}"
+
+    def _hedge_gives(self) -> str:
+        most = self.safe_sales / self._wanted - 1.0
+        return "hedge: even no hedge is not enough" if most < 0 else f"hedge at most {percent(most, down=True)}"
+
+    def _share_gives(self) -> str:
+        room = self._room
+        if self.spread <= 0 or not math.isfinite(room):
+            return "share of reps: even a small share is too much, because expected sales are below target and hedge"
+        return f"share of reps at most {percent(float(norm.cdf(room / self.spread)), down=True)}"
+
+    def _spread_gives(self) -> str:
+        room, z = self._room, float(norm.ppf(self.hit_share))
+        if room < 0 or z <= 0:
+            return "spread: even no spread is not enough, because expected sales are below target and hedge"
+        return f"spread at most {percent(room / z, down=True)}"
+
+    @property
+    def _wanted(self) -> float:
+        return float(self.target or 0.0)
+
+    @property
+    def _room(self) -> float:
+        """Share of expected sales above target and hedge: 1 - T (1 + h) / E."""
+        return 1.0 - self._wanted * (1.0 + self.hedge) / self.expected if self.expected > 0 else -math.inf
+
+
+def _hedge(model: Model) -> float:
+    """Compound hedge at fair shares: quotas together come to target x (1 + hedge)."""
+    compound = np.array([model.hierarchy.compound(j) for j in range(model.problem.n_reps)])
+    return float(1.0 / (model.share / compound).sum() - 1.0)
+
+
+def _spread(model: Model) -> float:
+    """Spread of the median rep at a fair share of sales and variance, plus the common shock; 0 without sales."""
+    share = model.share[model.share > 0]
+    expected, variance = float(model.estimate.expected.sum()), float(model.estimate.variance.sum())
+    if expected <= 0:
+        return 0.0
+    return float(np.median(np.sqrt(share * variance) / (share * expected))) + common_shock(model)
+
+
+# --- quota rules against each other ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """Tightest floor and cap of each rep's quota from hard rules, (n_reps,), and the rules that set them."""
+
+    floor: FloatArray
+    cap: FloatArray
+    floor_rule: list[str]
+    cap_rule: list[str]
+
+
+def _contradictions(model: Model) -> list[str]:
+    """Sentences for hard quota rules that cannot hold together, whatever the territories."""
+    limits = _limits(model)
+    currency = model.problem.policy.currency
+    found = []
+    for j in np.flatnonzero(limits.floor > limits.cap + 0.005).tolist():
+        least, most = (money(float(amounts[j]), currency, exact=True) for amounts in (limits.floor, limits.cap))
+        found.append(
+            f"{_name(model, j)}: the {limits.floor_rule[j]} asks for at least {least} "
+            f"and the {limits.cap_rule[j]} allows at most {most}"
+        )
+    sums = [row for row in model.rows.items if row.rule == ROLL_UP]
+    return found + [sentence for row in sums if (sentence := _sum_problem(model, row, limits))]
+
+
+def _limits(model: Model) -> _Limits:
+    """Collect floors and caps from the hard rows on one rep's quota alone (guards, limits, OTE ratio)."""
+    n = model.problem.n_reps
+    limits = _Limits(np.zeros(n), np.full(n, np.inf), ["floor"] * n, ["cap"] * n)
+    for row in model.rows.items:
+        if not row.hard or row.totals or len(row.quotas) != 1 or row.rule == ROLL_UP:
+            continue
+        ((rep, coefficient),) = row.quotas.items()
+        if row.low / coefficient > limits.floor[rep]:
+            limits.floor[rep], limits.floor_rule[rep] = row.low / coefficient, row.rule
+        if row.high / coefficient < limits.cap[rep]:
+            limits.cap[rep], limits.cap_rule[rep] = row.high / coefficient, row.rule
+    return limits
+
+
+def _sum_problem(model: Model, row: Row, limits: _Limits) -> str:
+    """Say if caps cannot reach, or floors overshoot, what quotas under one node have to add up to."""
+    members = np.array(list(row.quotas))
+    weight = np.array(list(row.quotas.values()))
+    for side, amounts, rules in (("caps", limits.cap, limits.cap_rule), ("floors", limits.floor, limits.floor_rule)):
+        total = float(weight @ amounts[members])
+        short = row.low - total if side == "caps" else total - row.high
+        if not math.isfinite(total) or short <= 1e-9 * row.scale:
+            continue
+        # The row adds quotas freed of their hedges; the same comparison with the hedges on, at their average here.
+        added = float(amounts[members].sum())
+        needed = added * (row.low if side == "caps" else row.high) / total
+        currency = model.problem.policy.currency
+        names = ", ".join(sorted({rules[j] for j in members} - {"cap", "floor"}))
+        where = "the company" if row.subject == model.hierarchy.names[0] else row.subject
+        size = "below" if side == "caps" else "above"
+        return (
+            f"the quota {side} ({names}) of the {len(members)} reps of {where} add up to "
+            f"{money(added, currency, exact=True)}, {money(abs(needed - added), currency, exact=True)} {size} "
+            f"the {money(needed, currency, exact=True)} that target and hedge ask for"
+        )
+    return ""
+
+
+def _name(model: Model, rep: int) -> str:
+    """Name of a rep as in the rows, "Lee (R-012)"."""
+    row = model.problem.reps.iloc[rep]
+    return f"{row['name']} ({row['rep_id']})" if row["name"] != row["rep_id"] else str(row["rep_id"])
+
+
+# --- words ------------------------------------------------------------------------------------------------------
+
+
+def money(amount: float, currency: str, *, down: bool = False, exact: bool = False) -> str:
+    """Write money for a sentence: "$120.0M", "EUR 1,200". ``down`` rounds down; ``exact`` never abbreviates."""
+    sign = "$" if currency == "USD" else f"{currency} "
+    millions = abs(amount) >= 1e6 and not exact
+    shown = round(amount / 1e5, 6) if millions else round(amount, 6)
+    whole = math.floor(shown) if down else round(shown)
+    return f"{sign}{whole / 10:,.1f}M" if millions else f"{sign}{whole:,}"
+
+
+def percent(share: float, *, down: bool = False) -> str:
+    """Write a share as percent with at most one decimal: "5 %", "5.1 %". ``down`` rounds down."""
+    tenths = round(share * 1000, 6)
+    return f"{(math.floor(tenths) if down else round(tenths)) / 10:g} %"

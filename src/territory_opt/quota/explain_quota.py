@@ -1,0 +1,302 @@
+"""A quota as lines that add up to it to the cent, the rules that hold it, and what would change it.
+
+    own history + potential + fit - transfer loss          = expected sales M of the rep's accounts
+    + company goal against expected sales                  = kappa M / compound, the fair share of the target
+    + one line per hedge on the way up to the company      = kappa M, the fair quota
+    + rounding to a step + rules that hold the quota       = the quota
+
+kappa is fair quota per unit of expected sales (see model/model.py), compound the product of (1 + hedge) above the rep.
+Every running subtotal is rounded to cents and each line is the difference of two, so nothing is left to absorb.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from territory_opt.errors import DataError, Issue
+from territory_opt.model.model import Model, fair_kappa
+from territory_opt.plan.evaluate import Evaluation, annual_quotas, chosen_pairs, evaluate
+from territory_opt.plan.explain_account import MoneyLines, at_kappa_of, position_of
+from territory_opt.plan.plan import Plan
+from territory_opt.quota.consistency import percent
+from territory_opt.quota.odds import chance_to_reach, common_shock
+
+FloatArray = npt.NDArray[np.float64]
+
+RULES_LINE = "rules that hold the quota"
+"""Label of the line between the fair quota in whole steps and the quota."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaExplanation:
+    """One rep's yearly quota explained.
+
+    ``money`` holds the lines in whole cents; ``expected_sales`` is M, ``fair_quota`` kappa M, ``odds`` the chance to
+    make the quota (normal approximation). ``binding`` names the rules at their limit, ``what_would_change`` what moves
+    the quota and by how much, ``periods`` has columns period and quota.
+    """
+
+    rep_id: str
+    name: str
+    quota: float
+    expected_sales: float
+    fair_quota: float
+    odds: float
+    money: MoneyLines
+    binding: list[str]
+    what_would_change: list[str]
+    periods: pd.DataFrame = field(repr=False)
+    currency: str
+
+    @property
+    def lines(self) -> pd.DataFrame:
+        """Columns line and amount (money); the amounts add up to the quota in whole cents."""
+        return self.money.frame()
+
+    def __str__(self) -> str:
+        parts = [f"{self.name} ({self.rep_id}), {self.currency} per year", self.money.text("quota")]
+        parts.append(f"chance to make it: {percent(round(self.odds, 2))}")
+        for heading, texts in (
+            ("rules at their limit", self.binding),
+            ("what would change it", self.what_would_change),
+        ):
+            parts += [f"{heading}:", *(f"  {text}" for text in texts)] if texts else []
+        if len(self.periods) > 1:
+            amounts = zip(self.periods["period"], self.periods["quota"], strict=True)
+            parts += ["by period:", *(f"  {period}  {amount:,.2f}" for period, amount in amounts)]
+        return "\n".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; money as numbers with two decimals."""
+        return {
+            "rep_id": self.rep_id,
+            "name": self.name,
+            "quota": self.quota,
+            "expected_sales": round(self.expected_sales, 2),
+            "fair_quota": round(self.fair_quota, 2),
+            "odds": round(self.odds, 4),
+            "lines": self.lines.to_dict("records"),
+            "binding": list(self.binding),
+            "what_would_change": list(self.what_would_change),
+            "periods": self.periods.to_dict("records"),
+            "currency": self.currency,
+        }
+
+
+def explain_quota(model: Model, plan: Plan, rep_id: str) -> QuotaExplanation:
+    """Explain the yearly quota of ``rep_id`` in ``plan``.
+
+    Raise :class:`DataError` for an unknown rep or a plan without a quota for the rep. Cost: one pass over the plan;
+    use :func:`explain_quotas` for many reps.
+    """
+    return explain_quotas(model, plan, [rep_id])[0]
+
+
+def explain_quotas(model: Model, plan: Plan, rep_ids: Sequence[str] | None = None) -> list[QuotaExplanation]:
+    """Explain the yearly quotas of ``rep_ids`` (all reps by default) with one pass over the plan.
+
+    Raise :class:`DataError` naming every rep without a quota, or the first that is unknown.
+    """
+    ids = [str(rep) for rep in model.problem.reps["rep_id"]] if rep_ids is None else list(rep_ids)
+    positions = [position_of(model, "rep", rep_id) for rep_id in ids]
+    bare = [rep_id for rep_id in ids if not model.has_quotas or rep_id not in plan.annual.index]
+    if bare:
+        problem, fix = "the plan sets no quota for this rep", "set quotas.target and solve again"
+        raise DataError([Issue("error", "plan", 0, "rep_id", rep_id, problem, fix) for rep_id in bare])
+    found, pairs = evaluate(model, plan), chosen_pairs(model, plan)
+    # A plan made elsewhere carries no kappa: it is held against its own fair share.
+    kappa = plan.kappa if plan.kappa > 0 else fair_kappa(model.problem, model.hierarchy, found.rep_sales)
+    book, quotas, model = _Book(pairs), annual_quotas(model, plan), at_kappa_of(model, plan)
+    cases = [_Case.of(model, rep, book.of(rep), found, quotas, kappa) for rep in positions]
+    return [_explanation(plan, rep_id, case) for rep_id, case in zip(ids, cases, strict=True)]
+
+
+def _explanation(plan: Plan, rep_id: str, case: _Case) -> QuotaExplanation:
+    periods = plan.quotas.loc[plan.quotas["rep_id"] == rep_id, ["period", "quota"]].reset_index(drop=True)
+    return QuotaExplanation(
+        rep_id=rep_id,
+        name=str(case.model.problem.reps["name"].iloc[case.rep]),
+        quota=case.quota,
+        expected_sales=case.expected,
+        fair_quota=case.fair,
+        odds=case.odds,
+        money=case.lines(),
+        binding=case.binding(),
+        what_would_change=case.changes(),
+        periods=periods,
+        currency=case.model.problem.policy.currency,
+    )
+
+
+class _Book:
+    """The chosen pairs by rep."""
+
+    def __init__(self, pairs: pd.DataFrame) -> None:
+        self._pairs = pairs
+        self._lines = pairs.groupby("rep").indices
+
+    def of(self, rep: int) -> pd.DataFrame:
+        """Return the pairs of one rep."""
+        return self._pairs.iloc[self._lines.get(rep, np.zeros(0, dtype=np.intp))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """A limit on this rep's quota alone that the quota has reached or is ``beyond``."""
+
+    text: str
+    upper: bool
+    hard: bool
+    beyond: bool
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One rep's figures, money per year; ``parts``: own history, potential, fit, transfer loss."""
+
+    model: Model
+    rep: int
+    quota: float
+    parts: tuple[float, float, float, float]
+    potential: float
+    typical_potential: float
+    kappa: float
+    odds: float
+    limits: tuple[_Limit, ...]
+
+    @classmethod
+    def of(
+        cls, model: Model, rep: int, own: pd.DataFrame, found: Evaluation, quotas: FloatArray, kappa: float
+    ) -> _Case:
+        """Collect the figures of ``rep`` from its pairs ``own``, the evaluated plan and all quotas (n_reps,)."""
+        accounts = own["account"].to_numpy(int)
+        estimate, potential = model.estimate, model.problem.accounts["potential"].to_numpy(float)[accounts]
+        history, from_potential = (float(part) for part in estimate.parts[accounts].sum(axis=0))
+        goal, mean, variance = (x[rep : rep + 1] for x in (quotas, found.rep_sales, found.rep_variance))
+        return cls(
+            model,
+            rep,
+            float(quotas[rep]),
+            (
+                history,
+                from_potential,
+                float(own["gross"].sum()) - history - from_potential,
+                float((own["net"] - own["gross"]).sum()),
+            ),
+            float(potential.sum()),
+            float(np.median(potential)) if len(potential) else 0.0,
+            kappa,
+            float(chance_to_reach(goal, mean, variance, common_shock(model))[0]),
+            tuple(_limits_reached(model, rep, found.totals, quotas)),
+        )
+
+    @property
+    def expected(self) -> float:
+        """Expected sales of the rep's accounts."""
+        return sum(self.parts)
+
+    @property
+    def fair(self) -> float:
+        """Fair quota: the same share of expected sales for everyone, hedges included."""
+        return self.kappa * self.expected
+
+    @property
+    def fair_steps(self) -> float:
+        """Fair quota in whole steps."""
+        step = self.model.problem.policy.quotas.step
+        return round(self.fair / step) * step
+
+    def lines(self) -> MoneyLines:
+        """Return the lines; each label stands with the running subtotal after it."""
+        labels = ["own history of the accounts", "potential of the accounts", "fit of this rep", "transfer loss"]
+        subtotals = np.cumsum(self.parts).tolist()
+        hierarchy = self.model.hierarchy
+        subtotals.append(self.fair / hierarchy.compound(self.rep))
+        labels.append("company goal against expected sales")
+        for node in hierarchy.path(int(hierarchy.rep_node[self.rep])):
+            if hierarchy.hedge[node] != 0:
+                labels.append(f"hedge of {_node_name(self.model, node)}, {hierarchy.hedge[node] * 100:g} %")
+                subtotals.append(subtotals[-1] * (1.0 + float(hierarchy.hedge[node])))
+        subtotals += [self.fair_steps, self.quota]
+        labels += [f"rounding to a step of {self.model.problem.policy.quotas.step:,g}", RULES_LINE]
+        return MoneyLines.from_subtotals(labels, subtotals)
+
+    def binding(self) -> list[str]:
+        """Return the rules at their limit in words, and the roll-up where no rule of this rep explains the move."""
+        found = [limit.text for limit in self.limits]
+        moved = self.quota - self.fair_steps
+        if abs(moved) >= 0.005 and not any(limit.upper == (moved < 0) and not limit.beyond for limit in self.limits):
+            direction = "up" if moved > 0 else "down"
+            target = _money(float(self.model.problem.policy.quotas.target or 0.0))
+            found.append(
+                f"roll-up: all quotas and hedges meet the target of {target}; with the limits and whole steps of every "
+                f"rep that moves this quota {direction} by {_money(abs(moved))}"
+            )
+        return found
+
+    def changes(self) -> list[str]:
+        """Return what moves the quota: target, hedge and potential, all from the same figures."""
+        quotas, hierarchy = self.model.problem.policy.quotas, self.model.hierarchy
+        target = float(quotas.target or 0.0)
+        top = hierarchy.path(int(hierarchy.rep_node[self.rep]))[-1]
+        point = self.fair * 0.01 / (1.0 + float(hierarchy.hedge[top]))
+        found = [
+            f"a target 1 % higher ({_money(target * 1.01)}) adds about {_money(self.fair * 0.01)}",
+            f"one more point of hedge at {_node_name(self.model, top)} adds about {_money(point)}",
+        ]
+        if self.potential > 0 and self.typical_potential > 0:
+            size = _round_size(self.typical_potential)
+            adds = self.fair / self.potential * size
+            found.append(f"each account of {size:,g} potential adds about {_money(adds)}")
+        for cap in (limit for limit in self.limits if limit.upper and not limit.beyond):
+            hard = f"none of these adds anything while the {cap.rule} holds the quota"
+            soft = f"the {cap.rule} is at its limit: other reps carry what it keeps away, unless its price is paid"
+            found.append(hard if cap.hard else soft)
+        return found
+
+
+def _limits_reached(model: Model, rep: int, totals: FloatArray, quotas: FloatArray) -> list[_Limit]:
+    """Find rows on this rep's quota alone whose limit lies within one step of the quota, or that it breaks.
+
+    Rows that ask for one exact amount (fairness) are goals, not limits.
+    """
+    rows, step = model.rows, model.problem.policy.quotas.step
+    fixed = rows.totals @ totals.ravel()
+    found = []
+    for r, row in enumerate(rows.items):
+        if set(row.quotas) != {rep} or row.low == row.high or row.rule == "roll-up":
+            continue
+        coefficient = row.quotas[rep]
+        for limit, upper in ((row.low, False), (row.high, True)):
+            at = (limit - float(fixed[r])) / coefficient
+            outside = float(quotas[rep] - at) * (1 if upper else -1)
+            if math.isfinite(at) and outside > -step and (at > 0 or upper):
+                beyond = outside > max(0.005, 1e-6 * row.scale)
+                text = f"{row.rule}: quota {'at most' if upper else 'at least'} {_money(at)} ({row.sentence})"
+                text += f"; the quota is {_money(outside)} {'above' if upper else 'below'}" if beyond else ""
+                found.append(_Limit(text, upper, row.hard, beyond, row.rule))
+    return found
+
+
+def _node_name(model: Model, node: int) -> str:
+    """Name a node of the hierarchy in a sentence."""
+    return "the company" if node == 0 else f"{model.hierarchy.levels[node]} {model.hierarchy.names[node]}"
+
+
+def _round_size(amount: float) -> float:
+    """Round to one leading digit: 84,300 -> 80,000."""
+    power = 10.0 ** math.floor(math.log10(amount))
+    return max(round(amount / power), 1) * power
+
+
+def _money(amount: float) -> str:
+    """Write money in a sentence: whole units from 100 up, cents below."""
+    return f"{amount:,.0f}" if abs(amount) >= 100 or amount == round(amount) else f"{amount:,.2f}"

@@ -1,0 +1,94 @@
+"""How likely each rep is to make the quota, and the company its target: closed forms of a normal approximation.
+
+A rep's sales are taken as  M (1 + sigma Z) + e:  M the expected sales of the rep's accounts, Z one standard normal
+shock shared by the whole company (sigma is ``policy.quotas.odds.common_shock``), e the rep's own noise with variance
+V, the sum over the rep's accounts. So a rep's variance is V + (sigma M)^2, and for the company the V add up while the
+shock does not average out: it is what makes independence overstate safety (a one-factor model, Vasicek 2002).
+The approximation ignores that sales cannot fall below zero and that a few large orders make them lopsided.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import norm
+
+from territory_opt.model.model import Model
+from territory_opt.plan.evaluate import Evaluation, annual_quotas, evaluate
+from territory_opt.plan.plan import Plan
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyOdds:
+    """Odds of the whole company (normal approximation).
+
+    ``expected_hits`` reps are expected to make their quota; ``p_company_target`` is the probability that the
+    company's sales reach its target (NaN without one); ``p10``, ``p50``, ``p90`` are the sales that one, five and nine
+    years in ten stay below, money per year; ``hits``: Series rep_id -> probability.
+    """
+
+    expected_hits: float
+    p_company_target: float
+    p10: float
+    p50: float
+    p90: float
+    hits: pd.Series[float] = field(repr=False)
+
+    def __str__(self) -> str:
+        target = "" if np.isnan(self.p_company_target) else f"; odds of the company target: {self.p_company_target:.2f}"
+        return f"{self.expected_hits:.0f} of {len(self.hits)} reps should make their quota{target}"
+
+
+def common_shock(model: Model) -> float:
+    """Return the spread of the shock that all reps share, as a share of sales; 0 where the policy names none."""
+    odds = model.problem.policy.quotas.odds
+    return 0.0 if odds is None else odds.common_shock
+
+
+def chance_to_reach(goal: FloatArray, mean: FloatArray, variance: FloatArray, shock: float) -> FloatArray:
+    """Return P(sales >= goal) for normal sales of ``mean`` and of variance ``variance + (shock x mean)^2``.
+
+    Arrays of one shape. Without any variance sales are certain: 1 where the mean reaches the goal, else 0.
+    """
+    spread = np.sqrt(variance + (shock * mean) ** 2)
+    above = mean - goal
+    certain = np.where(above >= 0, np.inf, -np.inf)
+    standard = np.divide(above, spread, out=certain, where=spread > 0)
+    return np.asarray(norm.cdf(standard))
+
+
+def hit_probability(model: Model, plan: Plan) -> pd.Series[float]:
+    """Return the probability that each rep's sales reach the quota: Series rep_id -> probability.
+
+    Normal approximation. NaN where the plan sets no quota.
+    """
+    return _hits(model, plan, evaluate(model, plan))
+
+
+def company_odds(model: Model, plan: Plan) -> CompanyOdds:
+    """Return the odds of the company: reps expected to hit, P(target), and the 10, 50, 90 % points of its sales.
+
+    Normal approximation with a shock that is fully shared; nothing is simulated.
+    """
+    found = evaluate(model, plan)
+    hits = _hits(model, plan, found)
+    mean, variance = found.rep_sales.sum(keepdims=True), found.rep_variance.sum(keepdims=True)
+    target = model.problem.policy.quotas.target
+    shock = common_shock(model)
+    reach = np.nan if target is None else float(chance_to_reach(np.array([target]), mean, variance, shock)[0])
+    spread = float(np.sqrt(variance[0] + (shock * mean[0]) ** 2))
+    p10, p50, p90 = (float(mean[0] + norm.ppf(share) * spread) for share in (0.1, 0.5, 0.9))
+    return CompanyOdds(float(hits.sum()), reach, p10, p50, p90, hits)
+
+
+def _hits(model: Model, plan: Plan, found: Evaluation) -> pd.Series[float]:
+    rep_ids = model.problem.reps["rep_id"]
+    chance = chance_to_reach(annual_quotas(model, plan), found.rep_sales, found.rep_variance, common_shock(model))
+    known = rep_ids.isin(plan.annual.index).to_numpy(bool)
+    index = pd.Index(rep_ids.to_numpy(object), name="rep_id")
+    return pd.Series(np.where(known, chance, np.nan), index=index, name="probability", dtype=float)

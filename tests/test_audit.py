@@ -1,0 +1,258 @@
+"""The judge: a plan that somebody has changed is caught, with the rule and the subject named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from builders import random_problem
+
+import territory_opt as to
+
+TOY = Path(__file__).parents[1] / "scenarios" / "toy"
+
+
+@cache
+def toy_result(step: float = 10.0, hedge: float = 0.0, guard: float | None = None) -> to.Result:
+    """The toy with quarterly quotas; ``guard`` is the share by which a quota may differ from last year's."""
+    overrides: dict[str, Any] = {"quotas.step": step, "quotas.periods": "quarter", "quotas.hedge": {"company": hedge}}
+    if guard is not None:
+        overrides["quotas.growth_guard"] = {"up": guard, "down": guard}
+    return to.solve(to.load_scenario(TOY, overrides=overrides).problem())
+
+
+def violations(plan: to.Plan, result: to.Result | None = None) -> list[tuple[str, str]]:
+    problem = (result or toy_result()).model.problem
+    return [(violation.rule, violation.subject) for violation in to.audit(problem, plan)]
+
+
+def with_assignment(change: Callable[[pd.Series], pd.Series]) -> to.Plan:
+    plan = toy_result().plan
+    return replace(plan, assignment=change(plan.assignment.copy()))
+
+
+def give(account: str, rep: str) -> to.Plan:
+    def change(assignment: pd.Series) -> pd.Series:
+        assignment[account] = rep
+        return assignment
+
+    return with_assignment(change)
+
+
+def with_quotas(result: to.Result, changes: dict[str, float]) -> to.Plan:
+    """Change yearly quotas and, in step with them, the last period."""
+    annual, quotas = result.plan.annual.copy(), result.plan.quotas.copy()
+    for rep, amount in changes.items():
+        annual[rep] += amount
+        last = quotas.index[quotas["rep_id"] == rep][-1]
+        quotas.loc[last, "quota"] += amount
+    return replace(result.plan, annual=annual, quotas=quotas)
+
+
+def test_the_solved_toy_is_clean() -> None:
+    assert toy_result().status == to.Status.OPTIMAL
+    assert violations(toy_result().plan) == []
+
+
+# --- who gets what --------------------------------------------------------------------------------------------
+
+
+def test_account_with_a_rep_who_lacks_the_skill() -> None:
+    found = to.audit(toy_result().model.problem, give("A04", "R4"))
+    named = {(v.rule, v.subject): v.sentence for v in found}
+    assert named["eligibility", "A04"] == "R4: lacks the required language"
+
+
+def test_locked_account_with_another_rep() -> None:
+    found = to.audit(toy_result().model.problem, give("A07", "R4"))
+    named = {(v.rule, v.subject): v.sentence for v in found}
+    assert named["eligibility", "A07"] == "R4: the account is locked to another rep"
+
+
+def test_family_split() -> None:
+    (found,) = [v for v in to.audit(toy_result().model.problem, give("A09", "R4")) if v.rule == "family"]
+    assert (found.subject, found.amount, found.sentence) == ("Harbor", 1.0, "its accounts are with 2 reps")
+
+
+def test_band_of_both_reps_when_an_account_moves() -> None:
+    found = violations(give("A01", "R2"))
+    assert ("balance: potential", "Ada (R1)") in found
+    assert ("balance: potential", "Ben (R2)") in found
+
+
+def test_unknown_rep() -> None:
+    found = to.audit(toy_result().model.problem, give("A01", "R9"))
+    (violation,) = [v for v in found if v.rule == "assignment"]
+    assert (violation.subject, violation.sentence) == ("A01", 'rep "R9" is not in the reps table')
+
+
+def test_account_left_out() -> None:
+    plan = with_assignment(lambda assignment: assignment.drop("A01"))
+    found = [v for v in to.audit(toy_result().model.problem, plan) if v.rule == "assignment"]
+    assert [(v.subject, v.sentence) for v in found] == [("A01", "has no rep")]
+
+
+def test_account_with_an_empty_rep() -> None:
+    assert ("assignment", "A01") in violations(give("A01", ""))
+
+
+def test_unknown_account() -> None:
+    extra = pd.Series({"A99": "R1"})
+    plan = with_assignment(lambda assignment: pd.concat([assignment, extra]))
+    assert violations(plan) == [("assignment", "A99")]
+
+
+@pytest.mark.parametrize("rep", ["R1", "R2"])
+def test_account_named_twice(rep: str) -> None:
+    """Twice with the same rep is wrong too; nothing else can be judged, but the audit does not fail."""
+    extra = pd.Series({"A01": rep})
+    plan = with_assignment(lambda assignment: pd.concat([assignment, extra]))
+    assert ("assignment", "A01") in violations(plan)
+
+
+def test_every_account_left_out() -> None:
+    plan = with_assignment(lambda assignment: assignment.iloc[:0])
+    found = violations(plan)
+    assert [subject for rule, subject in found if rule == "assignment"] == [f"A{k:02d}" for k in range(1, 13)]
+
+
+# --- who owes what --------------------------------------------------------------------------------------------
+
+
+def test_one_step_more_for_one_rep_breaks_the_roll_up() -> None:
+    found = violations(with_quotas(toy_result(), {"R1": 10.0}))
+    assert ("roll-up", "Company") in found
+    assert "quota step" not in {rule for rule, _ in found}
+
+
+@pytest.mark.parametrize("cent", [0.01, -0.01])
+def test_one_cent_breaks_the_roll_up_and_the_step(cent: float) -> None:
+    found = violations(with_quotas(toy_result(), {"R1": cent}))
+    assert ("roll-up", "Company") in found
+    assert ("quota step", "R1") in found
+
+
+@pytest.mark.parametrize("cent", [0.01, -0.01])
+def test_one_cent_breaks_the_roll_up_where_cents_are_the_step(cent: float) -> None:
+    """1200 x 1.05 = 1260 can be met to the cent, so it must be."""
+    result = toy_result(step=0.01, hedge=0.05)
+    assert violations(result.plan, result) == []
+    assert ("roll-up", "Company") in violations(with_quotas(result, {"R3": cent}), result)
+
+
+def test_a_cent_from_one_rep_to_another_is_off_the_step() -> None:
+    found = violations(with_quotas(toy_result(), {"R1": 0.01, "R2": -0.01}))
+    assert {("quota step", "R1"), ("quota step", "R2")} <= set(found)
+    assert "roll-up" not in {rule for rule, _ in found}
+
+
+def test_year_and_periods_differ_by_a_cent() -> None:
+    plan = toy_result().plan
+    annual = plan.annual.copy()
+    annual["R1"] += 0.01
+    found = violations(replace(plan, annual=annual))
+    assert ("period quotas", "R1") in found
+
+
+def test_missing_quota() -> None:
+    plan = toy_result().plan
+    found = to.audit(toy_result().model.problem, replace(plan, annual=plan.annual.drop("R2")))
+    assert ("quota", "R2") in [(v.rule, v.subject) for v in found]
+
+
+def test_quota_of_an_unknown_rep() -> None:
+    """Money that no known rep owes is no part of any roll-up: it must not pass in silence."""
+    plan = toy_result().plan
+    annual = pd.concat([plan.annual, pd.Series({"R9": 50.0})])
+    rows = plan.quotas[plan.quotas["rep_id"] == "R1"].assign(rep_id="R9", quota=12.5)
+    assert violations(replace(plan, annual=annual, quotas=pd.concat([plan.quotas, rows])))
+
+
+def test_quota_that_is_not_a_number() -> None:
+    plan = toy_result().plan
+    annual, quotas = plan.annual.copy(), plan.quotas.copy()
+    annual["R1"] = float("nan")
+    assert violations(replace(plan, annual=annual, quotas=quotas))
+
+
+def test_negative_quota() -> None:
+    result = toy_result()
+    low = -result.plan.annual["R1"] - 10.0
+    found = violations(with_quotas(result, {"R1": low, "R2": -low}))
+    assert ("quota step", "R1") in found
+
+
+def test_money_moved_between_periods() -> None:
+    plan = toy_result().plan
+    quotas = plan.quotas.copy()
+    quotas.loc[0, "quota"] += 10.0
+    quotas.loc[1, "quota"] -= 10.0
+    assert violations(replace(plan, quotas=quotas)) == [("period quotas", "Company")]
+
+
+def test_period_row_changed() -> None:
+    plan = toy_result().plan
+    quotas = plan.quotas.copy()
+    quotas.loc[0, "quota"] += 0.01
+    assert ("period quotas", "R1") in violations(replace(plan, quotas=quotas))
+
+
+def test_period_row_that_is_not_a_number() -> None:
+    plan = toy_result().plan
+    quotas = plan.quotas.copy()
+    quotas.loc[0, "quota"] = float("nan")
+    assert ("period quotas", "R1") in violations(replace(plan, quotas=quotas))
+
+
+@pytest.mark.parametrize("change", ["dropped", "doubled", "renamed"])
+def test_period_rows_dropped_doubled_or_renamed(change: str) -> None:
+    plan = toy_result().plan
+    quotas = plan.quotas.copy()
+    if change == "dropped":
+        quotas = quotas.iloc[1:]
+    elif change == "doubled":
+        quotas = pd.concat([quotas, quotas.iloc[:1]], ignore_index=True)
+    else:
+        quotas.loc[0, "period"] = "2031-01 to 2031-03"
+    assert "period quotas" in {rule for rule, _ in violations(replace(plan, quotas=quotas))}
+
+
+def test_period_rows_in_another_order_say_the_same() -> None:
+    plan = toy_result().plan
+    assert violations(replace(plan, quotas=plan.quotas.iloc[::-1].reset_index(drop=True))) == []
+
+
+def test_assignment_and_quotas_in_another_order_say_the_same() -> None:
+    plan = toy_result().plan
+    assert violations(replace(plan, assignment=plan.assignment.iloc[::-1], annual=plan.annual.iloc[::-1])) == []
+
+
+def test_quotas_that_break_a_guard() -> None:
+    result = toy_result(guard=0.5)
+    found = to.audit(result.model.problem, with_quotas(result, {"R4": 500.0, "R3": -500.0}))
+    (violation,) = [v for v in found if v.subject == "Dan (R4)" and v.rule == "growth guard"]
+    assert violation.limit == pytest.approx(150.0)
+    assert violation.amount == pytest.approx(violation.value - 150.0)
+
+
+# --- sentences and figures ------------------------------------------------------------------------------------
+
+
+def test_a_violation_says_by_how_much_a_band_is_broken() -> None:
+    """With the account in the middle back, Ada has 1000 of a share of 600."""
+    (ada,) = [v for v in to.audit(toy_result().model.problem, give("A10", "R1")) if v.subject == "Ada (R1)"]
+    assert str(ada) == "Ada (R1): balance: potential: 1,000 potential, 340 above the limit of 660"
+    assert (ada.amount, ada.share) == pytest.approx((340.0, 340.0 / 600.0))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_audit_does_not_trust_the_result(seed: int) -> None:
+    """The public audit, from the problem alone, finds what the result says."""
+    problem = random_problem(seed)
+    result = to.solve(problem)
+    assert [str(v) for v in to.audit(problem, result.plan)] == [str(v) for v in result.violations]

@@ -1,0 +1,354 @@
+"""Explanations of quotas and accounts: lines that add up to the cent, and words a planner reads."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from territory_opt.errors import DataError
+from territory_opt.model.model import Model, fair_kappa
+from territory_opt.optimize.result import Result
+from territory_opt.optimize.solve import solve
+from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.explain_account import AccountExplanation, MoneyLines, explain_account
+from territory_opt.plan.plan import Plan
+from territory_opt.problem.policy import Policy
+from territory_opt.problem.problem import Problem
+from territory_opt.quota.explain_quota import QuotaExplanation, explain_quota, explain_quotas
+from territory_opt.whatif.scenario import load_scenario
+
+TOY = Path(__file__).parents[1] / "scenarios" / "toy"
+
+
+def plan_of(model: Model, changes: dict[str, str], quotas: list[float] | None) -> tuple[Model, Plan]:
+    """Return model and plan: incumbents except ``changes``, these quotas, kappa as the plan's fair share."""
+    accounts = model.problem.accounts
+    wanted = [changes.get(*pair) for pair in zip(accounts["account_id"], accounts["incumbent"], strict=True)]
+    reps = model.source.rep_index.get_indexer(wanted)
+    nodes = reps[model.source.order[model.source.node_start[:-1]]]
+    annual = None if quotas is None else np.array(quotas)
+    if model.has_quotas:
+        sales = evaluate(model, Plan.from_positions(model, nodes, annual)).rep_sales
+        model = model.with_kappa(fair_kappa(model.problem, model.hierarchy, sales))
+    return model, Plan.from_positions(model, nodes, annual)
+
+
+def toy(
+    overrides: dict[str, object] | None = None, quotas: tuple[float, ...] = (300, 310, 300, 290)
+) -> tuple[Model, Plan]:
+    """Return the toy's best plan, made by hand: A10 moves from Ada to Dan."""
+    model = Model.build(load(overrides))
+    return plan_of(model, {"A10": "R4"}, list(quotas))
+
+
+def load(overrides: dict[str, object] | None = None) -> Problem:
+    return load_scenario(TOY, overrides=overrides).problem()
+
+
+@cache
+def solved() -> Result:
+    return solve(load(), time_limit=20)
+
+
+def cents(frame: pd.DataFrame) -> list[int]:
+    """Return the amounts in whole cents; they must be whole."""
+    exact = frame["amount"].to_numpy(float) * 100
+    assert np.abs(exact - np.round(exact)).max() < 1e-6
+    return [round(amount) for amount in exact]
+
+
+# --- money lines ------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=12))
+def test_lines_add_up_and_each_is_honest(amounts: list[float]) -> None:
+    lines = MoneyLines.from_amounts({str(k): amount for k, amount in enumerate(amounts)})
+    assert lines.total_cents == round(float(np.cumsum(amounts)[-1]) * 100)
+    assert max(abs(c - a * 100) for c, a in zip(lines.cents, amounts, strict=True)) <= 1.01
+
+
+def test_lines_as_text() -> None:
+    lines = MoneyLines.from_amounts({"own": 1234.5, "loss": -34.5})
+    assert lines.text("quota") == "  own    1,234.50\n  loss     -34.50\n  ---------------\n  quota  1,200.00"
+
+
+# --- quotas -----------------------------------------------------------------------------------------------------
+
+
+def test_a_quota_of_the_toy() -> None:
+    """Dan: 300 expected, 15 at risk for A10 (no skills of the toy differ for Dan and Ada), fair share 288.61."""
+    model, plan = toy()
+    found = explain_quota(model, plan, "R4")
+    assert found.expected_sales == pytest.approx(285)
+    assert found.fair_quota == pytest.approx(285 * 1200 / 1185)
+    lines = dict(zip(found.lines["line"], found.lines["amount"], strict=True))
+    own = lines.pop("own history of the accounts") + lines.pop("potential of the accounts")
+    assert own == pytest.approx(300)
+    assert lines == {
+        "fit of this rep": 0.0,
+        "transfer loss": -15.0,
+        "company goal against expected sales": 3.61,
+        "rounding to a step of 10": 1.39,
+        "rules that hold the quota": 0.0,
+    }
+    assert found.binding == []
+    assert found.what_would_change == [
+        "a target 1 % higher (1,212) adds about 2.89",
+        "one more point of hedge at the company adds about 2.89",
+        "each account of 100 potential adds about 48.10",
+    ]
+    assert found.periods.to_dict("list") == {"period": ["2027-01 to 2027-12"], "quota": [290.0]}
+    text = str(found)
+    assert text.startswith("Dan (R4), USD per year\n  own history of the accounts ")
+    assert f"chance to make it: {found.odds * 100:.0f} %\nwhat would change it:\n  a target 1 % higher" in text
+    assert json.loads(json.dumps(found.to_dict()))["lines"][3] == {"line": "transfer loss", "amount": -15.0}
+
+
+def test_the_roll_up_is_named_where_it_moves_a_quota() -> None:
+    model, plan = toy()
+    assert explain_quota(model, plan, "R2").binding == [
+        "roll-up: all quotas and hedges meet the target of 1,200; with the limits and whole steps of every rep "
+        "that moves this quota up by 10"
+    ]
+
+
+def test_hedges_guards_and_odds() -> None:
+    guard = {"up": 0.3, "down": 0.3, "hard": True}
+    settings_: dict[str, object] = {
+        "quotas.hedge": {"company": 0.05, "manager": 0.03},
+        "quotas.growth_guard": guard,
+        "quotas.hit_share": 0.65,
+        "quotas.odds": {"common_shock": 0.05},
+        "quotas.periods": "quarter",
+    }
+    model, plan = toy(settings_, (390, 390, 380, 130))
+    dan = explain_quota(model, plan, "R4")
+    assert dan.lines["line"].tolist()[5:7] == ["hedge of manager Saul, 3 %", "hedge of the company, 5 %"]
+    assert dan.binding == ["growth guard: quota at most 130 (quota at most 30% above and 30% below last year's)"]
+    assert dan.what_would_change[-1] == "none of these adds anything while the growth guard holds the quota"
+    assert dan.periods["quota"].sum() == 130
+    assert "by period:\n  2027-01 to 2027-03  30.00" in str(dan)
+    ada = explain_quota(model, plan, "R1")
+    assert ada.binding[0].startswith("odds: quota at most ")
+    assert ada.binding[0].endswith(f"the quota is {390 - int(ada.binding[0][20:23])} above")
+    assert ada.binding[1].startswith("roll-up: ")
+    soft, plan = toy({**settings_, "quotas.growth_guard": {**guard, "hard": False}}, (390, 390, 380, 130))
+    assert explain_quota(soft, plan, "R4").what_would_change[-1] == (
+        "the growth guard is at its limit: other reps carry what it keeps away, unless its price is paid"
+    )
+
+
+def test_every_quota_of_a_solved_plan() -> None:
+    result = solved()
+    found = explain_quotas(result.model, result.plan)
+    assert [one.rep_id for one in found] == ["R1", "R2", "R3", "R4"]
+    assert sum(sum(cents(one.lines)) for one in found) == 120_000
+    for one in found:
+        assert_exact(one, result.plan)
+
+
+def assert_exact(found: QuotaExplanation, plan: Plan) -> None:
+    assert sum(cents(found.lines)) == round(plan.annual[found.rep_id] * 100)
+    assert abs(sum(cents(found.lines)[:4]) - found.expected_sales * 100) <= 0.51
+    assert abs(sum(cents(found.lines)[:-2]) - found.fair_quota * 100) <= 0.51
+    json.dumps(found.to_dict())
+    assert str(found)
+
+
+def test_a_plan_made_elsewhere_is_held_against_its_own_fair_share() -> None:
+    model, plan = toy()
+    foreign = Plan(plan.assignment, plan.annual, plan.quotas)
+    assert explain_quota(model, foreign, "R4").lines.equals(explain_quota(model, plan, "R4").lines)
+
+
+def test_unknown_reps_and_plans_without_quotas() -> None:
+    model, plan = toy()
+    with pytest.raises(DataError, match=r'^reps  rep_id  "Dan"  is the name of a rep, not an id; write R4\n1 error'):
+        explain_quota(model, plan, "Dan")
+    with pytest.raises(DataError, match=r'"R44"  no such rep; nearest: "Dan" \(R4\)'):
+        explain_quota(model, plan, "R44")
+    bare = Plan(plan.assignment, plan.annual.iloc[:0], plan.quotas.iloc[:0])
+    with pytest.raises(DataError, match="the plan sets no quota for this rep; set quotas"):
+        explain_quota(model, bare, "R4")
+
+
+# --- accounts ---------------------------------------------------------------------------------------------------
+
+
+def multipliers(model: Model, values: dict[tuple[str, str], float]) -> npt.NDArray[np.float64]:
+    """Return multipliers by rule and subject, 0 elsewhere."""
+    return np.array([values.get((row.rule, row.subject), 0.0) for row in model.rows.items])
+
+
+def test_the_moved_account_of_the_toy() -> None:
+    """A10 is as far from Dan as from Ada and costs 7.50 of margin to move; the balance pays for it."""
+    model, plan = toy()
+    prices = multipliers(model, {("balance: potential", "Ada (R1)"): -0.05, ("balance: potential", "Dan (R4)"): 0.05})
+    found = explain_account(model, plan, "A10", prices)
+    assert found.reason == "Dan has room for potential"
+    assert found.moved_from == ("Ada",)
+    assert found.notes == ("71 km from home", "moves from Ada")
+    ada = next(other for other in found.alternatives if other.incumbent)
+    assert (ada.rep_id, ada.name) == ("R1", "Ada")
+    assert dict(zip(ada.lines.labels, ada.lines.cents, strict=True)) == {
+        "sales from fit": 0, "transfer loss paid": -750, "travel": 0, "balance: potential": 4000
+    }  # fmt: skip
+    assert ada.advantage == 32.5
+    assert str(found).startswith(
+        "Inner Circle (A10) is with Dan (R4): Dan has room for potential\n71 km from home\nmoves from Ada\n"
+        "against Ben (R2), USD per year:\n  sales from fit          0.00\n"
+    )
+
+
+def test_closer_and_kept() -> None:
+    model, plan = toy()
+    found = explain_account(model, plan, "A01", None)
+    assert found.reason == "closer by 80 km than Cleo; stays with Ada, no sales at risk"
+    assert found.notes[-1] == "the prices of the rules were not given: only the pair's own money is compared"
+    assert found.to_dict()["fit"] is None
+
+
+def test_a_full_rival_and_an_account_that_would_be_worth_more_elsewhere() -> None:
+    model, plan = toy()
+    others = {("balance: potential", name): -1.0 for name in ("Ben (R2)", "Cleo (R3)", "Dan (R4)")}
+    full = explain_account(model, plan, "A03", multipliers(model, others))
+    assert full.reason == "Cleo has enough potential; closer by 60 km than Cleo"
+    short = multipliers(model, {("balance: potential", "Dan (R4)"): 1.0})
+    found = explain_account(model, plan, "A01", short)
+    assert found.alternatives[0].name == "Dan"
+    assert found.alternatives[0].advantage < 0
+    assert found.reason.endswith("USD a year more with Dan; rules on whole books, or the gap, keep it here")
+
+
+def test_locks_families_and_skills() -> None:
+    model, plan = toy()
+    prices = np.zeros(len(model.rows))
+    free = explain_account(model, plan, "A01", prices)
+    assert free.notes[-1].startswith("the plan's certificate puts no price on any rule here")
+    locked = explain_account(model, plan, "A07", prices)
+    assert locked.reason == "locked to Cleo (Contract names Cleo)"
+    assert locked.excluded == {"the account is locked to another rep": 3}
+    assert (locked.eligible, locked.alternatives) == (1, ())
+    spanish = explain_account(model, plan, "A04", prices)
+    assert spanish.excluded == {"lacks the required language": 2}
+    assert "2 of 4 reps may not serve it (lacks the required language: 2)" in spanish.notes
+    assert [other.name for other in spanish.alternatives] == ["Cleo"]
+    east, west = (explain_account(model, plan, account, prices) for account in ("A08", "A09"))
+    assert east.family == "Harbor"
+    assert east.accounts == west.accounts == ("A08", "A09")
+    assert east.notes[0] == 'family "Harbor": 2 accounts decided and explained together'
+    assert [one.lines for one in east.alternatives] == [one.lines for one in west.alternatives]
+
+
+def test_an_account_with_a_rep_who_may_not_serve_it() -> None:
+    model, plan = toy()
+    wrong = Plan(plan.assignment.mask(plan.assignment.index == "A04", "R1"), plan.annual, plan.quotas, plan.kappa)
+    assert explain_account(model, wrong, "A04", None).reason == "Ada may not serve it under these rules"
+
+
+def test_only_one_may_serve_it() -> None:
+    tables = load()
+    reps = tables.reps.assign(language=["en", "en;es", "en", "en"])
+    problem = Problem.from_tables(
+        tables.accounts, reps, rules=tables.rules, managers=tables.managers, policy=tables.policy
+    )
+    model, plan = plan_of(Model.build(problem), {}, [300] * 4)
+    assert explain_account(model, plan, "A04", None).reason == "only Ben may serve it"
+
+
+def test_unknown_accounts_and_accounts_without_a_rep() -> None:
+    model, plan = toy()
+    with pytest.raises(DataError, match=r'^accounts  account_id  "A1"  no such account; nearest: '):
+        explain_account(model, plan, "A1", None)
+    with pytest.raises(DataError, match=r"is the name of an? account, not an id; write A12"):
+        explain_account(model, plan, "Kite Studio", None)
+    with pytest.raises(DataError, match='"A10"  the plan gives it no rep; give it one, or solve again'):
+        explain_account(model, Plan(plan.assignment.drop("A10"), plan.annual, plan.quotas), "A10", None)
+    with pytest.raises(ValueError, match=r"multipliers have shape \(2,\); the model has 9 rows"):
+        explain_account(model, plan, "A10", np.zeros(2))
+
+
+def test_every_account_of_a_solved_plan() -> None:
+    result = solved()
+    for account in result.model.problem.accounts["account_id"]:
+        found = explain_account(result.model, result.plan, account, result.certificate.values)
+        assert_adds_up(found, result.model, result.plan, result.certificate.values)
+    moved = explain_account(result.model, result.plan, "A10", result.certificate.values)
+    assert moved.reason.startswith("Dan has room for potential")
+
+
+def assert_adds_up(found: AccountExplanation, model: Model, plan: Plan, values: npt.NDArray[np.float64]) -> None:
+    """Every advantage is the difference of reduced values (plan/certificate.py), to the cent."""
+    rows, source = model.rows, model.source
+    at_rep = (rows.totals.T @ values).reshape(rows.n_reps, -1)
+    node = source.node_of_account[source.account_index.get_loc(found.account_id)]
+    block = source.block(node, node + 1)
+    reduced = block.value[0] + sum(at_rep[:, k] * q[0] for k, q in enumerate(block.quantities))
+    chosen = source.rep_index.get_loc(plan.assignment[found.account_id])
+    size = np.abs(reduced).max() + np.abs(at_rep).max()
+    for other in found.alternatives:
+        assert sum(cents(other.lines.frame())) == other.lines.total_cents
+        wanted = reduced[chosen] - reduced[source.rep_index.get_loc(other.rep_id)]
+        assert abs(other.lines.total_cents / 100 - wanted) <= 0.0051 + 1e-9 * size
+    json.dumps(found.to_dict())
+    assert found.reason
+    assert str(found)
+
+
+# --- random problems --------------------------------------------------------------------------------------------
+
+
+def random_case(seed: int) -> tuple[Model, Plan]:
+    """Return a random small company with families, skills, hedges and guards, and a random eligible plan."""
+    rng = np.random.default_rng(seed)
+    n, m = int(rng.integers(4, 14)), int(rng.integers(2, 5))
+    reps = [f"R{j}" for j in range(m)]
+    accounts = pd.DataFrame({
+        "account_id": [f"A{i}" for i in range(n)], "lat": rng.uniform(0, 2, n), "lon": rng.uniform(5, 7, n),
+        "potential": rng.uniform(1, 1e5, n).round(2), "current_sales": rng.uniform(0, 9e4, n).round(2),
+        "incumbent": rng.choice([*reps, ""], n), "family": rng.choice(["", "", "F"], n),
+        "industry": rng.choice(["x", "y", ""], n), "workload": rng.uniform(1, 40, n).round(1),
+    })  # fmt: skip
+    rep_table = pd.DataFrame({
+        "rep_id": reps, "lat": rng.uniform(0, 2, m), "lon": rng.uniform(5, 7, m), "manager": rng.choice(["M", "N"], m),
+        "industry": rng.choice(["x:0.9", "y:0.3", "x;y"], m), "last_quota": rng.uniform(1e4, 1e5, m).round(2),
+        "language": "en",
+    })  # fmt: skip
+    step = float(rng.choice([0.01, 1, 1000]))
+    quotas = {"target": float(rng.uniform(1e4, 1e6).__round__(2)), "step": step, "hit_share": 0.6,
+              "hedge": {"company": 0.05, "manager": float(rng.uniform(0, 0.1))}, "odds": {"common_shock": 0.1},
+              "growth_guard": {"hard": bool(rng.integers(2))}}  # fmt: skip
+    territories = {"skills": {"preferred": ["industry"]}, "hours": {"per_fte": 200}, "keep": {"max_moved_revenue": 0.5}}
+    policy = Policy.model_validate({"quotas": quotas, "territories": territories})
+    model = Model.build(Problem.from_tables(accounts, rep_table, policy=policy))
+    nodes = rng.integers(0, m, model.source.n_nodes)
+    annual = np.round(rng.uniform(0, 2e5, m) / step) * step
+    model = model.with_kappa(float(rng.uniform(0.5, 2)))
+    return model, Plan.from_positions(model, nodes, annual)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6))
+def test_random_quotas_add_up(seed: int) -> None:
+    model, plan = random_case(seed)
+    for found in explain_quotas(model, plan):
+        assert_exact(found, plan)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6))
+def test_random_accounts_add_up(seed: int) -> None:
+    model, plan = random_case(seed)
+    values = np.random.default_rng(seed).normal(0, 1, len(model.rows)) * 10
+    for account in model.problem.accounts["account_id"][:4]:
+        found = explain_account(model, plan, account, values)
+        assert 1 <= len(found.alternatives) <= 3
+        assert_adds_up(found, model, plan, values)

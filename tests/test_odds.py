@@ -1,0 +1,123 @@
+"""Odds: closed forms against hand calculation and simulation, and the odds row of the model is safe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from territory_opt.model.model import Model
+from territory_opt.model.rows import build_rows
+from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.plan import Plan
+from territory_opt.problem.policy import Odds
+from territory_opt.quota.odds import chance_to_reach, common_shock, company_odds, hit_probability
+from territory_opt.whatif.scenario import load_scenario
+
+TOY = Path(__file__).parents[1] / "scenarios" / "toy"
+BEST = {"A10": "R4"}
+"""What the best plan of the toy changes; everything else stays."""
+
+
+@cache
+def base() -> tuple[Model, Plan]:
+    """Return :func:`toy` as it is, built once."""
+    return toy()
+
+
+def toy(**overrides: object) -> tuple[Model, Plan]:
+    """Return the toy's model and its best plan with quotas of 300 each."""
+    model = Model.build(load_scenario(TOY, overrides=dict(overrides)).problem())
+    accounts = model.problem.accounts
+    wanted = [BEST.get(*pair) for pair in zip(accounts["account_id"], accounts["incumbent"], strict=True)]
+    reps = model.source.rep_index.get_indexer(wanted)
+    nodes = reps[model.source.order[model.source.node_start[:-1]]]
+    return model, Plan.from_positions(model, nodes, np.full(4, 300.0))
+
+
+def test_toy_by_hand() -> None:
+    """Ada, Ben and Cleo expect exactly their quota; Dan expects 15 less, what moving A10 puts at risk."""
+    model, plan = toy()
+    hits = hit_probability(model, plan)
+    assert hits.index.tolist() == ["R1", "R2", "R3", "R4"]
+    assert hits[["R1", "R2", "R3"]].tolist() == pytest.approx([0.5, 0.5, 0.5])
+    found = evaluate(model, plan)
+    assert found.rep_sales[3] == pytest.approx(285)
+    assert hits["R4"] == pytest.approx(norm.cdf(-15 / np.sqrt(found.rep_variance[3])))
+
+
+def test_company_by_hand() -> None:
+    model, plan = toy(**{"quotas.odds": {"common_shock": 0.1}})
+    found, odds = evaluate(model, plan), company_odds(model, plan)
+    spread = np.sqrt(found.rep_variance.sum() + (0.1 * found.rep_sales.sum()) ** 2)
+    assert odds.p50 == pytest.approx(1185)
+    assert odds.p90 - odds.p50 == pytest.approx(1.2815516 * spread)
+    assert odds.p50 - odds.p10 == pytest.approx(1.2815516 * spread)
+    assert odds.p_company_target == pytest.approx(norm.cdf(-15 / spread))
+    assert odds.expected_hits == pytest.approx(hit_probability(model, plan).sum())
+    assert str(odds) == f"2 of 4 reps should make their quota; odds of the company target: {odds.p_company_target:.2f}"
+
+
+def test_company_against_simulation() -> None:
+    """The shared shock does not average out; own noise does."""
+    model, plan = toy(**{"quotas.odds": {"common_shock": 0.2}, "quotas.target": 1300})
+    found, odds = evaluate(model, plan), company_odds(model, plan)
+    rng = np.random.default_rng(0)
+    shock = rng.standard_normal((200_000, 1))
+    own = rng.standard_normal((200_000, 4)) * np.sqrt(found.rep_variance)
+    sales = found.rep_sales * (1 + 0.2 * shock) + own
+    assert odds.p_company_target == pytest.approx((sales.sum(axis=1) >= 1300).mean(), abs=0.01)
+    assert odds.hits.to_numpy() == pytest.approx((sales >= 300).mean(axis=0), abs=0.01)
+    assert odds.p10 == pytest.approx(np.quantile(sales.sum(axis=1), 0.1), rel=0.01)
+
+
+def test_without_odds_target_or_quotas() -> None:
+    model, plan = toy(**{"quotas.target": None})
+    bare = Plan(plan.assignment, plan.annual.iloc[:0], plan.quotas.iloc[:0])
+    odds = company_odds(model, bare)
+    assert common_shock(model) == 0.0
+    assert np.isnan(odds.p_company_target)
+    assert hit_probability(model, bare).isna().all()
+    assert str(odds) == "0 of 4 reps should make their quota"
+
+
+def test_sales_that_are_certain() -> None:
+    zero = np.zeros(3)
+    chance = chance_to_reach(np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 2.0]), zero, 0.0)
+    assert chance.tolist() == [1.0, 1.0, 0.0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    mean=st.lists(st.floats(1, 2000), min_size=4, max_size=4),
+    cv=st.lists(st.floats(0, 2), min_size=4, max_size=4),
+    hit_share=st.floats(0.05, 0.99),
+    shock=st.floats(0, 0.5),
+)
+def test_the_odds_row_is_safe(mean: list[float], cv: list[float], hit_share: float, shock: float) -> None:
+    """At any sales and variance: a quota at the limit of the row is reached with the asked probability or more."""
+    model, _ = base()
+    quotas = model.problem.policy.quotas.model_copy(update={"hit_share": hit_share, "odds": Odds(common_shock=shock)})
+    problem = replace(model.problem, policy=model.problem.policy.model_copy(update={"quotas": quotas}))
+    rows = build_rows(problem, model.estimate, model.hierarchy, model.kappa)
+    at = [r for r, row in enumerate(rows.items) if row.rule == "odds"]
+    sales, variance = np.array(mean), (np.array(cv) * np.array(mean)) ** 2
+    totals = np.zeros((4, len(rows.quantities)))
+    totals[:, rows.quantities.index("net_sales")] = sales
+    totals[:, rows.quantities.index("variance")] = variance
+    limit = rows.high[at] - (rows.totals @ totals.ravel())[at]
+    assert (rows.outside(totals, limit)[at] <= 1e-9 * rows.scale[at]).all()
+    assert (chance_to_reach(limit, sales, variance, shock) >= hit_share - 1e-9).all()
+
+
+def test_types() -> None:
+    model, plan = toy()
+    assert isinstance(hit_probability(model, plan), pd.Series)
+    assert isinstance(company_odds(model, plan).expected_hits, float)

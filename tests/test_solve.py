@@ -1,0 +1,289 @@
+"""The door: statuses, progress, reproducibility, interruption, joint against sequential."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import random_problem
+
+import territory_opt as to
+from territory_opt.problem.market import generate_market
+
+TOY = Path(__file__).parents[1] / "scenarios" / "toy"
+
+
+@cache
+def market() -> to.Problem:
+    """250 accounts x 8 reps: beyond the exact method, with quotas, a hard band and priced odds."""
+    tables = generate_market(accounts=250, reps=8, seed=3, months=12)
+    frames = {name: frame for name, frame in tables.items() if name != "units"}
+    target = round(1.1 * float(tables["sales"]["sales"].sum()), -4)
+    policy = to.Policy.model_validate(
+        {
+            "territories": {"balance": {"potential": {"band": 0.15, "hard": True}}, "hours": {}},
+            "quotas": {"target": target, "hedge": {"company": 0.03}},
+        }
+    )
+    return to.Problem.from_tables(**frames, policy=policy)
+
+
+def with_quotas(problem: to.Problem, **changes: Any) -> to.Problem:
+    policy = problem.policy.model_dump()
+    policy["quotas"] |= changes
+    return replace(problem, policy=to.Policy.model_validate(policy))
+
+
+def toy(**overrides: Any) -> to.Problem:
+    return to.load_scenario(TOY, overrides={key.replace("__", "."): value for key, value in overrides.items()}).problem()
+
+
+@cache
+def solved_market() -> tuple[to.Result, list[to.Progress]]:
+    seen: list[to.Progress] = []
+    return to.solve(market(), seed=7, progress=seen.append), seen
+
+
+# --- statuses -------------------------------------------------------------------------------------------------
+
+
+def test_toy_is_solved_to_the_optimum() -> None:
+    result = to.solve(toy())
+    assert result.status == to.Status.OPTIMAL
+    assert result.method == "exact"
+    assert result.violations == ()
+    assert result.plan.assignment["A10"] == "R4"
+    assert result.plan.annual.sum() == pytest.approx(1200.0)
+    assert result.bound >= result.objective - 1e-6
+    assert result.bound_kind == "verified"
+    assert result.gap_money == pytest.approx(result.bound - result.objective)
+    assert not result.proven
+
+
+def test_impossible_rules_give_the_least_bad_plan_and_a_proof() -> None:
+    result = to.solve(toy(territories__keep__max_moved_accounts=0))
+    assert result.status == to.Status.INFEASIBLE
+    assert result.has_plan
+    assert result.proven
+    assert {v.rule for v in result.violations} <= {"balance: potential", "moved accounts"}
+    assert 0 < result.least_violation <= sum(v.share for v in result.violations) + 1e-7
+    assert any(way.enough for way in result.relaxations)
+    assert to.certify(result.model.problem, result.plan, result.certificate).least_violation > 0
+
+
+def test_a_market_beyond_the_exact_method() -> None:
+    result, _ = solved_market()
+    assert result.method == "large"
+    assert result.status in (to.Status.OPTIMAL, to.Status.FEASIBLE)
+    assert to.audit(market(), result.plan) == []
+    assert result.bound >= result.objective
+    assert result.gap < 0.02
+    assert result.plan.assignment.index.tolist() == market().accounts["account_id"].tolist()
+
+
+def test_no_time_before_any_plan() -> None:
+    """A limit no solver can keep still gives a result that says what it knows, with or without a plan."""
+    result = to.solve(market(), time_limit=1e-6)
+    assert result.raw_status.startswith("time limit")
+    assert math.isfinite(result.bound)
+    if result.status == to.Status.NO_PLAN:
+        with pytest.raises(to.NoPlanError, match="no plan was found"):
+            _ = result.plan
+
+
+def test_a_result_without_a_plan_refuses_to_give_one() -> None:
+    result = replace(to.solve(toy()), _plan=None, status=to.Status.NO_PLAN, raw_status="time limit before any plan")
+    assert not result.has_plan
+    with pytest.raises(to.NoPlanError) as raised:
+        _ = result.plan
+    assert str(raised.value) == "no plan was found (time limit before any plan); give a longer time limit"
+
+
+@pytest.mark.parametrize("limit", [0, -1.0])
+def test_time_limit_must_be_positive(limit: float) -> None:
+    with pytest.raises(ValueError, match=f"time_limit is {limit:g}; it must be positive seconds"):
+        to.solve(toy(), time_limit=limit)
+
+
+def test_account_that_nobody_may_serve() -> None:
+    problem = toy(territories__travel__max_distance_km=45)
+    with pytest.raises(to.DataError, match="Inner Circle has no eligible rep"):
+        to.solve(problem)
+
+
+# --- progress -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_progress_ends_with_a_plan_and_a_bound(large: bool) -> None:
+    if large:
+        result, seen = solved_market()
+    else:
+        seen = []
+        result = to.solve(toy(), progress=seen.append)
+    assert len(seen) >= 3
+    last = seen[-1]
+    assert math.isfinite(last.incumbent)
+    assert math.isfinite(last.bound)
+    assert last.incumbent <= last.bound + 1e-6 * abs(last.bound)
+    # Rounding of quotas and a last adjustment of kappa aside, what was shown is what is returned.
+    assert last.incumbent == pytest.approx(result.objective, rel=0.01)
+    assert [p.seconds for p in seen] == sorted(p.seconds for p in seen)
+    assert all(p.phase for p in seen)
+
+
+def test_seconds_and_phases_are_reported() -> None:
+    result, _ = solved_market()
+    assert 0 < sum(result.phases.values()) <= result.seconds + 0.1
+    assert {"model", "bound", "search", "quotas"} <= set(result.phases)
+    assert "gap" in result.to_frame().index
+
+
+# --- same seed, same plan -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [market, toy])
+def test_same_seed_same_plan(make: Any) -> None:
+    first = solved_market()[0] if make is market else to.solve(make(), seed=7)
+    again = to.solve(make(), seed=7)
+    assert first.plan.assignment.equals(again.plan.assignment)
+    assert first.plan.annual.to_numpy().tobytes() == again.plan.annual.to_numpy().tobytes()
+    assert first.plan.quotas["quota"].to_numpy().tobytes() == again.plan.quotas["quota"].to_numpy().tobytes()
+    assert first.objective == again.objective
+    assert first.bound == again.bound
+    assert first.certificate.values.tobytes() == again.certificate.values.tobytes()
+
+
+def test_solving_leaves_the_problem_as_it_was() -> None:
+    problem = random_problem(3)
+    before = {name: getattr(problem, name).copy() for name in ("accounts", "reps", "managers", "rules")}
+    to.solve(problem)
+    for name, frame in before.items():
+        pd.testing.assert_frame_equal(getattr(problem, name), frame)
+
+
+# --- quotas ---------------------------------------------------------------------------------------------------
+
+
+def test_joint_is_at_least_as_good_as_sequential() -> None:
+    joint, _ = solved_market()
+    assert joint.joint_gain >= -1e-6 * abs(joint.objective)
+    sequential = to.solve(with_quotas(market(), mode="sequential"), seed=7)
+    assert to.audit(market(), sequential.plan) == []
+    # Both judged at the joint plan's fair share of expected sales.
+    judged = to.certify(market(), replace(sequential.plan, kappa=joint.plan.kappa), joint.certificate)
+    assert joint.objective >= judged.objective - 1e-3 * abs(judged.objective)
+    assert judged.objective <= judged.bound
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_sequential_mode_takes_the_territories_of_a_plan_without_quotas(seed: int) -> None:
+    problem = random_problem(seed, quotas=True)
+    alone = to.solve(with_quotas(problem, target=None))
+    sequential = to.solve(with_quotas(problem, mode="sequential"))
+    assert sequential.plan.assignment.equals(alone.plan.assignment)
+    assert sequential.plan.has_quotas
+    assert math.isnan(sequential.joint_gain)
+    if sequential.status != to.Status.INFEASIBLE:
+        assert sequential.bound >= sequential.objective - 1e-6 * abs(sequential.objective)
+
+
+def test_sequential_mode_does_not_claim_the_optimum_of_the_joint_model() -> None:
+    """Branch and bound has seen the territories alone: its claim is not one about territories with quotas."""
+    wrong = []
+    for seed in range(12):
+        problem = random_problem(seed, quotas=True)
+        sequential = to.solve(with_quotas(problem, mode="sequential"))
+        if sequential.status == to.Status.OPTIMAL and sequential.gap > 1e-3:
+            joint = to.solve(problem)
+            judged = to.certify(problem, replace(joint.plan, kappa=sequential.plan.kappa), sequential.certificate)
+            if judged.objective > sequential.objective * (1 + 1e-3 * np.sign(sequential.objective)) + 1.0:
+                wrong.append((seed, sequential.objective, judged.objective))
+    assert wrong == []
+
+
+def test_territories_without_quotas() -> None:
+    result = to.solve(with_quotas(market(), target=None))
+    assert not result.plan.has_quotas
+    assert result.plan.annual.empty
+    assert result.plan.quotas.empty
+    assert result.plan.kappa == 0.0
+    assert math.isnan(result.joint_gain)
+    assert to.audit(result.model.problem, result.plan) == []
+    assert result.gap < 0.02
+
+
+def test_quotas_add_up_to_the_hedged_target() -> None:
+    result, _ = solved_market()
+    target = market().policy.quotas.target
+    assert target is not None
+    assert result.plan.annual.sum() == pytest.approx(target * 1.03, abs=1.0)
+    assert result.plan.quotas["quota"].sum() == pytest.approx(result.plan.annual.sum(), abs=1e-6)
+
+
+def test_kappa_of_the_plan_is_its_own_fair_share() -> None:
+    """Quotas at kappa times expected sales meet the target: kappa is data, but not any data."""
+    result, _ = solved_market()
+    sales = result.evaluation.rep_sales.sum()
+    assert result.plan.kappa == pytest.approx(market().policy.quotas.target * 1.03 / sales, rel=1e-3)
+
+
+# --- Ctrl-C ---------------------------------------------------------------------------------------------------
+
+
+def phases_of(problem: to.Problem) -> list[str]:
+    seen: list[to.Progress] = solved_market()[1] if problem is market() else []
+    if not seen:
+        to.solve(problem, seed=7, progress=seen.append)
+    return [p.phase for p in seen]
+
+
+def interrupted_at(problem: to.Problem, number: int) -> tuple[to.Result, list[to.Progress]]:
+    """Solve; the callback raises KeyboardInterrupt at its call ``number``, once."""
+    seen: list[to.Progress] = []
+
+    def callback(progress: to.Progress) -> None:
+        seen.append(progress)
+        if len(seen) == number:
+            raise KeyboardInterrupt
+
+    return to.solve(problem, seed=7, progress=callback), seen
+
+
+@pytest.mark.parametrize("number", range(1, 30))
+def test_ctrl_c_returns_the_best_plan_so_far(number: int) -> None:
+    phases = phases_of(market())
+    if number > len(phases):
+        pytest.skip(f"the solve reports {len(phases)} times")
+    if phases[number - 1] == "model":
+        pytest.skip("before there is anything to keep: the interrupt may pass")
+    result, seen = interrupted_at(market(), number)
+    assert len(seen) >= number
+    assert result.raw_status == "interrupted"
+    assert result.has_plan
+    assert math.isfinite(result.bound)
+    assert result.plan.assignment.notna().all()
+    if result.status != to.Status.INFEASIBLE:
+        assert result.bound >= result.objective - 1e-6 * abs(result.objective)
+    if not seen[number - 1].detail.startswith("hard rules") and math.isfinite(seen[number - 1].incumbent):
+        # What the planner saw on the screen is not lost (territories alone have no quota cost yet).
+        joint = "territories and quotas together" in phases[:number]
+        if joint:
+            assert to.audit(market(), result.plan) == []
+            assert result.objective >= seen[number - 1].incumbent - 1e-3 * abs(result.objective)
+
+
+@pytest.mark.parametrize("number", range(2, 9))
+def test_ctrl_c_in_the_exact_method(number: int) -> None:
+    if number > len(phases_of(toy())):
+        pytest.skip("fewer calls")
+    result, _ = interrupted_at(toy(), number)
+    assert result.raw_status == "interrupted"
+    assert result.has_plan
+    assert math.isfinite(result.bound)
