@@ -90,8 +90,12 @@ class BruteForce:
     def _facts(self) -> None:
         t = self.problem.policy.territories
         shape = (self.n, self.m)
-        self.distance = np.array([[haversine(a["lat"], a["lon"], r["lat"], r["lon"]) for r in self.reps] for a in self.accounts])
-        self.eligible = np.array([[self._may(a, r, i, j) for j, r in enumerate(self.reps)] for i, a in enumerate(self.accounts)])
+        self.distance = np.array(
+            [[haversine(a["lat"], a["lon"], r["lat"], r["lon"]) for r in self.reps] for a in self.accounts]
+        )
+        self.eligible = np.array(
+            [[self._may(a, r, i, j) for j, r in enumerate(self.reps)] for i, a in enumerate(self.accounts)]
+        )
         families: dict[str, list[int]] = {}
         for i, account in enumerate(self.accounts):
             families.setdefault(account["family"] or f"\0{i}", []).append(i)
@@ -106,7 +110,9 @@ class BruteForce:
             for j in range(self.m):
                 gross[i, j] = self.expected[i] * self._fit_factor(account, j)
                 if self.moved[i, j]:
-                    rate = t.keep.loss_rate * (1 - t.keep.similar_skill_discount * self._likeness(account["incumbent"], j))
+                    rate = t.keep.loss_rate * (
+                        1 - t.keep.similar_skill_discount * self._likeness(account["incumbent"], j)
+                    )
                     loss[i, j] = min(rate * account["current_sales"], gross[i, j])
         self.net = gross - loss
         common = np.array([gross[i, self.eligible[i]].min() for i in range(self.n)])
@@ -204,7 +210,9 @@ class BruteForce:
             for j, rep in enumerate(self.reps):
                 cap = rep["capacity_hours"]
                 activity = self.total(hours, j)
-                found.append(Rule(f"hours {j}", activity, None, -inf, cap, t.hours.hard, t.hours.price_per_hour, max(cap, 1.0)))
+                found.append(
+                    Rule(f"hours {j}", activity, None, -inf, cap, t.hours.hard, t.hours.price_per_hour, max(cap, 1.0))
+                )
         moved = self._of(self.moved)
         if t.keep.max_moved_accounts is not None:
             most = t.keep.max_moved_accounts
@@ -220,7 +228,9 @@ class BruteForce:
             total = float(sum(p for p, a in zip(self.column("potential"), asks, strict=True) if a))
             covered = self._of(has) @ self.column("potential")
             price = rule.price_per_point / max(total / 100, 1e-12)
-            found.append(Rule(f"coverage {skill}", covered, None, rule.share * total, inf, rule.hard, price, max(total, 1.0)))
+            found.append(
+                Rule(f"coverage {skill}", covered, None, rule.share * total, inf, rule.hard, price, max(total, 1.0))
+            )
         return found
 
     def _path(self, rep: dict) -> list[str]:
@@ -258,7 +268,9 @@ class BruteForce:
             last, sold, ote = rep["last_quota"], rep["last_sales"], rep["ote"]
             if q.growth_guard and last > 0:
                 g = q.growth_guard
-                found.append(Rule(f"growth {j}", none, one[j], last * (1 - g.down), last * (1 + g.up), g.hard, g.price, last))
+                found.append(
+                    Rule(f"growth {j}", none, one[j], last * (1 - g.down), last * (1 + g.up), g.hard, g.price, last)
+                )
             if q.ratchet_guard and last > 0 and sold == sold:
                 g = q.ratchet_guard
                 high = last * (1 + g.growth) + g.share * max(0.0, sold - last)
@@ -286,7 +298,9 @@ class BruteForce:
     def _roll_up_rules(self) -> list[Rule]:
         q, none = self.problem.policy.quotas, np.zeros(len(self.assignments))
         targets = {"company": q.target}
-        targets |= {m["manager_id"]: m["target"] for m in self.problem.managers.to_dict("records") if m["target"] == m["target"]}
+        targets |= {
+            m["manager_id"]: m["target"] for m in self.problem.managers.to_dict("records") if m["target"] == m["target"]
+        }
         found = []
         for node, target in targets.items():
             below = [j for j, rep in enumerate(self.reps) if node in self._path(rep)]
@@ -296,10 +310,16 @@ class BruteForce:
             # One step of rounding is allowed unless whole steps can meet the only target exactly.
             first = next(iter(compounds.values()))
             steps = target * first / q.step
-            exact = len(targets) == 1 and all(abs(c - first) < 1e-12 for c in compounds.values()) and abs(steps - round(steps)) < 1e-6
+            exact = (
+                len(targets) == 1
+                and all(abs(c - first) < 1e-12 for c in compounds.values())
+                and abs(steps - round(steps)) < 1e-6
+            )
             slack = 0.0 if exact else q.step
             weights = np.array([1 / compounds[j] if j in below else 0.0 for j in range(self.m)])
-            found.append(Rule(f"roll-up {node}", none, weights, target - slack, target + slack, True, 0.0, max(target, 1.0)))
+            found.append(
+                Rule(f"roll-up {node}", none, weights, target - slack, target + slack, True, 0.0, max(target, 1.0))
+            )
         return found
 
     # --- the best plan -------------------------------------------------------------------------------------
@@ -316,7 +336,9 @@ class BruteForce:
 
     def objective_at(self, a: int, quotas: np.ndarray) -> float:
         """Objective of assignment number ``a`` at given quotas."""
-        worst = [(r.worst_price, r.outside(r.constant[a] + r.quota @ quotas)) for r in self.quota_rules if r.worst_price > 0]
+        worst = [
+            (r.worst_price, r.outside(r.constant[a] + r.quota @ quotas)) for r in self.quota_rules if r.worst_price > 0
+        ]
         cost = sum(r.price * float(r.outside(r.constant[a] + r.quota @ quotas)) for r in self.quota_rules if not r.hard)
         largest = worst[0][0] * max(float(w) for _, w in worst) if worst else 0.0
         return float(self.territory_objective[a]) - cost - largest

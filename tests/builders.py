@@ -217,7 +217,9 @@ def _quotas(rng: np.random.Generator, accounts: pd.DataFrame, reps: pd.DataFrame
     if _maybe(rng, 0.25):
         found["ratchet_guard"] = rule(share=rng.uniform(0, 1), growth=rng.uniform(0, 0.5))
     if _maybe(rng, 0.25):
-        found["limits"] = rule(low=fair * rng.uniform(0, 0.6), high=fair * rng.uniform(1.1, 3) if _maybe(rng, 0.7) else None)
+        found["limits"] = rule(
+            low=fair * rng.uniform(0, 0.6), high=fair * rng.uniform(1.1, 3) if _maybe(rng, 0.7) else None
+        )
     if _maybe(rng, 0.2):
         found["ote_ratio"] = rule(low=rng.uniform(0, 0.5), high=rng.uniform(2, 8) if _maybe(rng, 0.7) else None)
     return found

@@ -7,12 +7,12 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from brute_force import BruteForce
-from builders import random_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import territory_opt as to
+from brute_force import BruteForce
+from builders import random_problem
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.quotas import set_quotas
 from territory_opt.plan.certificate import dual_bound, least_violation_bound
@@ -56,7 +56,9 @@ def multipliers_of(model: to.Model, values: np.ndarray) -> to.Multipliers:
 
 
 def any_plan(model: to.Model) -> to.Plan:
-    first = np.array([np.flatnonzero(block.eligible[k])[0] for block in model.source.blocks() for k in range(len(block.eligible))])
+    first = np.array(
+        [np.flatnonzero(block.eligible[k])[0] for block in model.source.blocks() for k in range(len(block.eligible))]
+    )
     quotas = np.zeros(model.problem.n_reps) if model.has_quotas else None
     return to.Plan.from_positions(model, first, quotas)
 
@@ -133,7 +135,9 @@ def rows_of(model: to.Model, rule: str) -> np.ndarray:
 
 
 def test_a_multiplier_above_its_price_is_refused() -> None:
-    model = next(m for m in map(model_of, range(CASES)) if ((m.rows.worst_group < 0) & ~m.rows.hard & (m.rows.price > 0)).any())
+    model = next(
+        m for m in map(model_of, range(CASES)) if ((m.rows.worst_group < 0) & ~m.rows.hard & (m.rows.price > 0)).any()
+    )
     row = int(np.flatnonzero((model.rows.worst_group < 0) & ~model.rows.hard & (model.rows.price > 0))[0])
     sign = 1.0 if np.isfinite(model.rows.low[row]) else -1.0
     values = np.zeros(len(model.rows))
@@ -143,7 +147,9 @@ def test_a_multiplier_above_its_price_is_refused() -> None:
     found = certified(model, values)
     item = model.rows.items[row]
     assert found.bound == np.inf
-    assert found.problems == (f"the multiplier of {item.rule}, {item.subject} is larger than its price: no bound follows",)
+    assert found.problems == (
+        f"the multiplier of {item.rule}, {item.subject} is larger than its price: no bound follows",
+    )
 
 
 def test_a_hard_row_has_no_price_and_any_multiplier(fair: to.Model) -> None:

@@ -7,10 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from brute_force import Best, BruteForce
-from builders import random_problem
 
 import territory_opt as to
+from brute_force import Best, BruteForce
+from builders import random_problem
 
 SEEDS = range(200)
 RELATIVE = 1e-6
@@ -72,7 +72,9 @@ def check_feasible(case: Case) -> None:
         continuous = reference.territory_objective[number] - reference.best_quotas(number, 0.0)[1]
         assert continuous == pytest.approx(best.objective, abs=case.tolerance)
     # What branch and bound claims may be off by its own tolerance on the rows, never below the best plan.
-    assert -case.tolerance <= result.solver_bound - best.objective <= case.tolerance + 2e-6 * reference.price_of_scales()
+    assert (
+        -case.tolerance <= result.solver_bound - best.objective <= case.tolerance + 2e-6 * reference.price_of_scales()
+    )
     # Quotas: no further from the best ones than rounding to steps can bring them.
     if case.rounded_away:
         assert result.status == to.Status.INFEASIBLE
@@ -114,3 +116,23 @@ def test_problems_cover_what_they_should() -> None:
     wanted |= {"moved accounts hard", "moved revenue hard", "roll-up hard", "fairness priced", "worst price"}
     wanted |= {"lock rule", "forbid rule", "family", "hedge", "node target"}
     assert wanted <= rules
+
+
+@pytest.mark.parametrize("seed", [3, 16, 81])
+def test_no_solver_claim_is_carried_over_from_another_model(seed: int) -> None:
+    """The joint model has no plan that keeps the rules: a claim about territories alone is not one about it."""
+    result = solved(seed).result
+    assert result.status == to.Status.INFEASIBLE
+    assert np.isnan(result.solver_bound)
+
+
+@pytest.mark.parametrize("seed", [*range(12), 18])
+def test_kappa_is_the_fair_share_of_the_plan_or_the_result_warns(seed: int) -> None:
+    """The plan of seed 18 has another fair share than the one it is best for, and so has that one's best plan."""
+    result = solved(seed).result
+    if not result.plan.has_quotas:
+        return
+    hierarchy = result.model.hierarchy
+    compound = np.array([hierarchy.compound(j) for j in range(len(result.evaluation.rep_sales))])
+    own = result.model.problem.policy.quotas.target / (result.evaluation.rep_sales / compound).sum()
+    assert own == pytest.approx(result.plan.kappa, rel=1e-3) or result.warnings

@@ -63,7 +63,9 @@ FAMILIES = {
     "quota_limits": Family({"quotas.limits": {"low": 200, "high": 400}}, _named("quota limits")),
     "ote_ratio": Family({"quotas.ote_ratio": {"low": 2}}, _named("OTE")),
     "odds": Family({"quotas.odds": {"price": 0.2, "common_shock": 0.1}, "quotas.hit_share": 0.8}, _named("odds")),
-    "fairness": Family({"quotas.fairness": {"price": 0.05}}, _named("fairness")),
+    "fairness": Family(
+        {"territories.keep.similar_skill_discount": 0.25, "quotas.fairness": {"price": 0.05}}, _named("fairness")
+    ),
     "fairness_worst": Family({"quotas.fairness": {"price": 0.05, "worst_price": 0.5}}, _named("fairness")),
 }
 
@@ -119,7 +121,10 @@ def word(text: str) -> str:
 def column_names(model: to.Model, rows: Rows) -> list[str]:
     accounts, reps = model.problem.accounts["account_id"], model.problem.reps["rep_id"]
     source, pairs = model.source, model.pairs()
-    node = ["_".join(accounts.iloc[source.order[a:b]]) for a, b in zip(source.node_start, source.node_start[1:], strict=False)]
+    node = [
+        "_".join(accounts.iloc[source.order[a:b]])
+        for a, b in zip(source.node_start, source.node_start[1:], strict=False)
+    ]
     names = [f"x_{node[i]}_{reps[j]}" for i, j in zip(pairs.node, pairs.rep, strict=True)]
     names += [f"q_{rep}" for rep in reps]
     names += [f"{side}_{word(row.rule)}_{word(row.subject)}" for side in ("below", "above") for row in rows.items]
@@ -128,7 +133,10 @@ def column_names(model: to.Model, rows: Rows) -> list[str]:
 
 def row_names(model: to.Model, rows: Rows) -> list[str]:
     accounts, source = model.problem.accounts["account_id"], model.source
-    names = [f"assign_{'_'.join(accounts.iloc[source.order[a:b]])}" for a, b in zip(source.node_start, source.node_start[1:], strict=False)]
+    names = [
+        f"assign_{'_'.join(accounts.iloc[source.order[a:b]])}"
+        for a, b in zip(source.node_start, source.node_start[1:], strict=False)
+    ]
     names += [f"{word(row.rule)}_{word(row.subject)}" for row in rows.items]
     return names + [f"worst_{word(rows.items[r].subject)}" for r in np.flatnonzero(rows.worst_group >= 0)]
 
@@ -184,7 +192,7 @@ def test_nine_tenths_of_the_potential_that_names_a_language_is_covered() -> None
 def test_quotas_carry_both_hedges() -> None:
     """The company adds 5 %, each manager 10 %: quotas add up to 1200 x 1.05 x 1.10 = 1386."""
     row = only("roll_up", "Company")
-    assert row.quotas == pytest.approx({j: 1 / 1.155 for j in range(4)})
+    assert row.quotas == pytest.approx(dict.fromkeys(range(4), 1 / 1.155))
     # 1386 is not a multiple of 10, so one step of rounding is allowed.
     assert (row.low, row.high) == pytest.approx((1190.0, 1210.0))
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from builders import random_problem
 
 import territory_opt as to
+from builders import random_problem
 from territory_opt.problem.market import generate_market
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
@@ -21,13 +21,13 @@ TOY = Path(__file__).parents[1] / "scenarios" / "toy"
 
 @cache
 def market() -> to.Problem:
-    """250 accounts x 8 reps: beyond the exact method, with quotas, a hard band and priced odds."""
+    """250 accounts x 8 reps: beyond the exact method, with quotas, a hard band, priced odds and fairness."""
     tables = generate_market(accounts=250, reps=8, seed=3, months=12)
     frames = {name: frame for name, frame in tables.items() if name != "units"}
     target = round(1.1 * float(tables["sales"]["sales"].sum()), -4)
     policy = to.Policy.model_validate(
         {
-            "territories": {"balance": {"potential": {"band": 0.15, "hard": True}}, "hours": {}},
+            "territories": {"balance": {"potential": {"band": 0.15, "hard": True}}},
             "quotas": {"target": target, "hedge": {"company": 0.03}},
         }
     )
@@ -41,7 +41,9 @@ def with_quotas(problem: to.Problem, **changes: Any) -> to.Problem:
 
 
 def toy(**overrides: Any) -> to.Problem:
-    return to.load_scenario(TOY, overrides={key.replace("__", "."): value for key, value in overrides.items()}).problem()
+    return to.load_scenario(
+        TOY, overrides={key.replace("__", "."): value for key, value in overrides.items()}
+    ).problem()
 
 
 @cache
@@ -83,7 +85,7 @@ def test_a_market_beyond_the_exact_method() -> None:
     assert result.status in (to.Status.OPTIMAL, to.Status.FEASIBLE)
     assert to.audit(market(), result.plan) == []
     assert result.bound >= result.objective
-    assert result.gap < 0.02
+    assert result.gap < 0.05
     assert result.plan.assignment.index.tolist() == market().accounts["account_id"].tolist()
 
 
@@ -132,8 +134,12 @@ def test_progress_ends_with_a_plan_and_a_bound(large: bool) -> None:
     assert math.isfinite(last.incumbent)
     assert math.isfinite(last.bound)
     assert last.incumbent <= last.bound + 1e-6 * abs(last.bound)
-    # Rounding of quotas and a last adjustment of kappa aside, what was shown is what is returned.
-    assert last.incumbent == pytest.approx(result.objective, rel=0.01)
+    # Rounding of quotas aside, what was shown is what is returned.
+    quotas = result.model.problem.policy.quotas
+    rounding = (
+        quotas.step * result.model.problem.n_reps * (quotas.fairness.price + (quotas.odds.price if quotas.odds else 0))
+    )
+    assert last.incumbent == pytest.approx(result.objective, abs=rounding + 1e-3 * abs(result.objective))
     assert [p.seconds for p in seen] == sorted(p.seconds for p in seen)
     assert all(p.phase for p in seen)
 
@@ -216,7 +222,7 @@ def test_territories_without_quotas() -> None:
     assert result.plan.kappa == 0.0
     assert math.isnan(result.joint_gain)
     assert to.audit(result.model.problem, result.plan) == []
-    assert result.gap < 0.02
+    assert result.gap < 0.05
 
 
 def test_quotas_add_up_to_the_hedged_target() -> None:
@@ -237,13 +243,6 @@ def test_kappa_of_the_plan_is_its_own_fair_share() -> None:
 # --- Ctrl-C ---------------------------------------------------------------------------------------------------
 
 
-def phases_of(problem: to.Problem) -> list[str]:
-    seen: list[to.Progress] = solved_market()[1] if problem is market() else []
-    if not seen:
-        to.solve(problem, seed=7, progress=seen.append)
-    return [p.phase for p in seen]
-
-
 def interrupted_at(problem: to.Problem, number: int) -> tuple[to.Result, list[to.Progress]]:
     """Solve; the callback raises KeyboardInterrupt at its call ``number``, once."""
     seen: list[to.Progress] = []
@@ -253,16 +252,16 @@ def interrupted_at(problem: to.Problem, number: int) -> tuple[to.Result, list[to
         if len(seen) == number:
             raise KeyboardInterrupt
 
-    return to.solve(problem, seed=7, progress=callback), seen
+    try:
+        return to.solve(problem, seed=7, progress=callback), seen
+    except KeyboardInterrupt:
+        # A plain failure: pytest itself would stop at the interrupt.
+        raise AssertionError(f'Ctrl-C during "{seen[-1].phase}" (call {number}) escaped from solve') from None
 
 
-@pytest.mark.parametrize("number", range(1, 30))
-def test_ctrl_c_returns_the_best_plan_so_far(number: int) -> None:
-    phases = phases_of(market())
-    if number > len(phases):
-        pytest.skip(f"the solve reports {len(phases)} times")
-    if phases[number - 1] == "model":
-        pytest.skip("before there is anything to keep: the interrupt may pass")
+@pytest.mark.parametrize("number", [2, 3, 4, 6, 10, 11, 12, 14, 17])
+def test_ctrl_c_returns_a_plan_and_a_bound(number: int) -> None:
+    """Calls 2-9 are about territories alone, 10-17 about territories with quotas."""
     result, seen = interrupted_at(market(), number)
     assert len(seen) >= number
     assert result.raw_status == "interrupted"
@@ -271,18 +270,25 @@ def test_ctrl_c_returns_the_best_plan_so_far(number: int) -> None:
     assert result.plan.assignment.notna().all()
     if result.status != to.Status.INFEASIBLE:
         assert result.bound >= result.objective - 1e-6 * abs(result.objective)
-    if not seen[number - 1].detail.startswith("hard rules") and math.isfinite(seen[number - 1].incumbent):
-        # What the planner saw on the screen is not lost (territories alone have no quota cost yet).
-        joint = "territories and quotas together" in phases[:number]
-        if joint:
-            assert to.audit(market(), result.plan) == []
-            assert result.objective >= seen[number - 1].incumbent - 1e-3 * abs(result.objective)
+    shown = seen[number - 1]
+    if number > 10 and math.isfinite(shown.incumbent) and not shown.detail.startswith("hard rules"):
+        assert result.objective >= shown.incumbent - 1e-4 * abs(result.objective)
 
 
-@pytest.mark.parametrize("number", range(2, 9))
+@pytest.mark.parametrize("number", [2, 3, 4, 6, 8])
+def test_ctrl_c_keeps_the_best_plan_so_far(number: int) -> None:
+    """What the planner saw on the screen is not lost."""
+    problem = with_quotas(market(), target=None)
+    result, seen = interrupted_at(problem, number)
+    assert result.raw_status == "interrupted"
+    assert result.bound >= result.objective - 1e-6 * abs(result.objective)
+    shown = max((p.incumbent for p in seen if math.isfinite(p.incumbent)), default=-math.inf)
+    assert to.audit(problem, result.plan) == [] or math.isinf(shown)
+    assert result.objective >= shown - 1e-6 * abs(result.objective)
+
+
+@pytest.mark.parametrize("number", range(2, 6))
 def test_ctrl_c_in_the_exact_method(number: int) -> None:
-    if number > len(phases_of(toy())):
-        pytest.skip("fewer calls")
     result, _ = interrupted_at(toy(), number)
     assert result.raw_status == "interrupted"
     assert result.has_plan

@@ -84,7 +84,7 @@ def _ways_out(model: Model, r: int, violation: Violation) -> list[tuple[str, Row
     elif row.rule == "moved revenue":
         ways.append((f"let {value / row.scale:.1%} of current sales change owner", wider))
     elif row.rule == "moved accounts":
-        ways.append((f"let {value:,.0f} accounts change owner instead of {row.high:,.0f}", wider))
+        ways.append((f"let {_accounts(value)} change owner instead of {row.high:,.0f}", wider))
     elif row.rule.startswith("coverage: "):
         ways.append((f"ask for {value / row.scale:.0%} {row.rule} instead, or train a rep", wider))
     elif row.rule == "roll-up":
@@ -113,6 +113,10 @@ def _unlock(model: Model, r: int, violation: Violation) -> list[tuple[str, Rows]
     )
     lifted = _with_limits(model.rows, r, row.low, max(row.high, violation.value))
     return [(text, lifted)]
+
+
+def _accounts(count: float) -> str:
+    return "1 account" if round(count) == 1 else f"{count:,.0f} accounts"
 
 
 def _with_limits(rows: Rows, r: int, low: float, high: float) -> Rows:

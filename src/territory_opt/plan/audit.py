@@ -33,8 +33,9 @@ class Violation:
     def __str__(self) -> str:
         side = "above" if self.value > self.limit else "below"
         if self.unit and (self.value or self.limit):
-            size = f"{self.value:,.0f} {self.unit}, {self.amount:,.0f} {side} the limit of {self.limit:,.0f}"
-            return f"{self.subject}: {self.rule}: {size}"
+            value, limit = f"{self.value:,.0f} {self.unit}", f"the limit of {self.limit:,.0f}"
+            share = f" ({self.share:.0%} of what is fair or allowed)" if 0.005 <= self.share < 100 else ""
+            return f"{self.subject}: {self.rule} is {value}, {self.amount:,.0f} {side} {limit}{share}"
         return f"{self.subject}: {self.rule}: {self.sentence}"
 
 

@@ -270,7 +270,8 @@ class _Reader:
         if column.kind in ("number", "latitude", "longitude"):
             default = np.nan if column.default is None else float(column.default)
             return pd.Series(np.full(n, default, dtype=np.float64))
-        return pd.Series([None if column.kind == "geometry" else ""] * n, dtype=object)
+        text = None if column.kind == "geometry" else str(column.default or "")
+        return pd.Series([text] * n, dtype=object)
 
     def _text(self, column: Column) -> pd.Series[Any]:
         text = as_text(self.frame[column.name])

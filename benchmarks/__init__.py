@@ -1,0 +1,1 @@
+"""Speed and quality of territory-opt on a fixed list of problems; see README.md for the protocol."""

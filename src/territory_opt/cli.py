@@ -1,0 +1,421 @@
+"""The command line: a thin door to the library. Heavy parts are imported by the command that needs them.
+
+Exit codes: 0 done, 2 bad input, 3 no plan can satisfy the hard rules (the least bad one is written),
+4 no plan yet when the time was up, 1 a defect of territory-opt, 130 stopped by a second Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from territory_opt import __version__
+from territory_opt.errors import PlanFolderError, TerritoryError
+
+if TYPE_CHECKING:
+    from territory_opt.console import Screen
+    from territory_opt.model.model import Model
+    from territory_opt.optimize.result import Result
+    from territory_opt.plan.folder import PlanFolder
+    from territory_opt.problem.problem import Problem
+    from territory_opt.quota.consistency import Consistency
+    from territory_opt.whatif.scenario import Scenario
+
+DONE, DEFECT, BAD_INPUT, CONFLICT, NO_PLAN, ABORTED = 0, 1, 2, 3, 4, 130
+DEBUG = "TERRITORY_OPT_DEBUG"
+"""Set to 1, it makes a defect print the place it came from."""
+_ClickError: type[Exception] = typer.BadParameter.__mro__[2]
+"""Base of all usage errors; which module it stands in depends on the version of typer."""
+
+app = typer.Typer(
+    name="territory-opt",
+    help="Sales territories and quotas in one model, with a verified bound on every plan.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ScenarioPath = Annotated[Path, typer.Argument(metavar="SCENARIO", help="A scenario file, or a folder with one.")]
+FolderPath = Annotated[Path, typer.Argument(metavar="FOLDER", help="A plan folder that solve has written.")]
+Variant = Annotated[str | None, typer.Option("--variant", help="A named variant of the scenario file.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help='Change a setting: "quotas.target=130000000".')
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Treat every warning in the data as an error.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object; words go to stderr.")]
+OtherScenario = Annotated[
+    Path | None, typer.Option("--scenario", help="Where the scenario is now, if it is not where the plan says.")
+]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit()
+
+
+@app.callback()
+def _door(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Sales territories and quotas in one model, with a verified bound on every plan."""
+
+
+@app.command()
+def validate(
+    scenario: ScenarioPath,
+    variant: Variant = None,
+    settings: Settings = None,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read and check everything a scenario names, without solving: tables, rules, who may serve what, the target."""
+    from territory_opt import wording
+    from territory_opt.console import Screen
+
+    screen = Screen(as_json=as_json)
+    chosen, problem, model = _read(scenario, variant, settings, strict)
+    found = wording.opening(screen, chosen.label, problem, model, written=False)
+    screen.several([str(issue) for issue in problem.issues if issue.severity == "warning"])
+    screen.say("The scenario can be solved; nothing was written.")
+    screen.result(
+        {
+            "scenario": chosen.label,
+            "accounts": problem.n_accounts,
+            "reps": problem.n_reps,
+            "variants": chosen.variants,
+            "issues": wording.issue_rows(problem.issues),
+            "consistency": wording.consistency_facts(found),
+            "exit_code": DONE,
+        }
+    )
+
+
+@app.command()
+def solve(
+    scenario: ScenarioPath,
+    variant: Variant = None,
+    settings: Settings = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Plan folder to write; out/<scenario> if not given.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Same inputs and seed, same plan.")] = None,
+    time_limit: Annotated[float | None, typer.Option("--time-limit", help="Seconds to search at most.")] = None,
+    gap: Annotated[str | None, typer.Option("--gap", help='Stop this close to the best possible: "0.1 %".')] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads to use at most.")] = None,
+    strict: Strict = False,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only what must be read.")] = False,
+) -> None:
+    """Plan territories and quotas, and write the plan with its proof to a folder."""
+    from territory_opt.console import Screen
+    from territory_opt.wording import opening
+
+    screen = Screen(as_json=as_json, quiet=quiet)
+    chosen, problem, model = _read(scenario, variant, settings, strict)
+    folder = out or _default_out(chosen)
+    _refuse_other_folder(folder)
+    given = chosen.file.solve
+    options = {
+        "seed": given.seed if seed is None else seed,
+        "time_limit": given.time_limit if time_limit is None else _positive(time_limit),
+        "gap": given.gap if gap is None else _share(gap),
+        "threads": threads,
+    }
+    found = opening(screen, chosen.label, problem, model, written=True)
+    raise typer.Exit(_plan(screen, chosen, problem, folder, options, _overrides(settings), found))
+
+
+@app.command()
+def check(folder: FolderPath, scenario: OtherScenario = None, as_json: AsJson = False) -> None:
+    """Recompute what a plan folder claims from the data and its proof, without any solver."""
+    from territory_opt.console import Screen
+    from territory_opt.plan.folder import check_folder
+    from territory_opt.wording import check_facts, confirmed
+
+    screen = Screen(as_json=as_json)
+    plan, chosen = _open_plan(folder, scenario)
+    problem = chosen.problem()
+    inputs = _changed(plan, chosen)
+    found = check_folder(plan, problem)
+    faults = [*inputs, *found.faults]
+    code = BAD_INPUT if faults else DONE
+    confirmed(screen, chosen.label, problem, found, inputs)
+    if faults:
+        screen.say("What does not hold:")
+        screen.several(faults)
+        screen.say(f"Do not rely on this plan; to make it anew: territory-opt solve {chosen.path}")
+    else:
+        screen.say("Everything this folder claims holds.")
+    facts = {**check_facts(found), "folder": str(folder), "holds": not faults, "faults": faults}
+    screen.result({**facts, "changed_inputs": inputs, "exit_code": code})
+    raise typer.Exit(code)
+
+
+@app.command()
+def explain(
+    folder: FolderPath,
+    account: Annotated[str | None, typer.Option("--account", help="Why this account is with its rep (id).")] = None,
+    rep: Annotated[str | None, typer.Option("--rep", help="Why this rep owes this quota (id).")] = None,
+    scenario: OtherScenario = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why an account is with its rep, or why a rep owes this quota, in lines that add up."""
+    from territory_opt.console import Screen
+    from territory_opt.model.model import Model
+    from territory_opt.plan.certificate import multiplier_problems
+    from territory_opt.plan.explain_account import AccountExplanation, explain_account
+    from territory_opt.quota.explain_quota import QuotaExplanation, explain_quota
+
+    if (account is None) == (rep is None):
+        raise typer.BadParameter("give either --account ID or --rep ID")
+    screen = Screen(as_json=as_json)
+    plan, chosen = _open_plan(folder, scenario)
+    model = Model.build(chosen.problem(), kappa=plan.plan.kappa)
+    changed = _changed(plan, chosen)
+    if changed:
+        print("The inputs have changed since this plan was made; this explains it by today's.", file=sys.stderr)
+    explained: AccountExplanation | QuotaExplanation
+    if account is not None:
+        proven = not multiplier_problems(model, plan.certificate)
+        explained = explain_account(model, plan.plan, account, plan.certificate.values if proven else None)
+    else:
+        explained = explain_quota(model, plan.plan, str(rep))
+    screen.say(str(explained))
+    screen.result({**explained.to_dict(), "changed_inputs": changed, "exit_code": DONE})
+
+
+@app.command()
+def generate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the tables and the scenario.")],
+    accounts: Annotated[int, typer.Option("--accounts", min=1, help="Number of accounts.")] = 2000,
+    reps: Annotated[int, typer.Option("--reps", min=1, help="Number of reps.")] = 40,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same numbers and seed, same company.")] = 0,
+    months: Annotated[int, typer.Option("--months", min=0, help="Months of sales history; 0 for none.")] = 36,
+    as_json: AsJson = False,
+) -> None:
+    """Make up a company to try things on: tables and a scenario that solves them."""
+    from territory_opt.console import Screen
+    from territory_opt.problem.market import generate_market, write_market
+
+    screen = Screen(as_json=as_json)
+    tables = generate_market(accounts, reps, seed, months=months)
+    path = write_market(tables, folder, seed=seed)
+    screen.say(f"{folder}: a made-up company of {accounts:,} accounts and {reps:,} reps ({', '.join(tables)})")
+    screen.say(f"next: territory-opt solve {folder}")
+    screen.result({"scenario": str(path), "rows": {name: len(table) for name, table in tables.items()},
+                   "exit_code": DONE})  # fmt: skip
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors and other tools."""
+    import json
+
+    from territory_opt.whatif.scenario import scenario_json_schema
+
+    print(json.dumps(scenario_json_schema(), indent=2, ensure_ascii=False))
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+def _overrides(settings: Sequence[str] | None) -> dict[str, Any]:
+    from territory_opt.whatif.scenario import parse_overrides
+
+    return parse_overrides(settings or ())
+
+
+def _read(
+    path: Path, variant: str | None, settings: Sequence[str] | None, strict: bool
+) -> tuple[Scenario, Problem, Model]:
+    """Read a scenario and check all of it, accounts that nobody may serve included."""
+    from territory_opt.model.model import Model
+    from territory_opt.whatif.scenario import load_scenario
+
+    chosen = load_scenario(path, variant, _overrides(settings))
+    problem = chosen.problem(strict=strict)
+    return chosen, problem, Model.build(problem)
+
+
+def _open_plan(folder: Path, scenario: Path | None) -> tuple[PlanFolder, Scenario]:
+    """Read a plan folder and the scenario it was made from."""
+    from territory_opt.plan.folder import read_folder
+    from territory_opt.whatif.scenario import load_scenario
+
+    if not folder.is_dir():
+        raise PlanFolderError(
+            f"{folder}: there is no such plan folder; territory-opt solve SCENARIO --out DIR writes one"
+        )
+    plan = read_folder(folder)
+    manifest = plan.manifest if isinstance(plan.manifest, dict) else {}
+    path = scenario or folder / str(manifest.get("scenario") or "")
+    if not path.exists() or path.samefile(folder):
+        where = f"is not at {path}" if manifest.get("scenario") else "is not named in manifest.json"
+        raise PlanFolderError(f"{folder}: the scenario it was made from {where}; give it with --scenario PATH")
+    return plan, load_scenario(path, manifest.get("variant"), manifest.get("overrides") or {})
+
+
+def _inputs(chosen: Scenario) -> dict[str, Path]:
+    """Input files by their path relative to the scenario file."""
+    return {_relative(path, chosen.path.parent): path for path in chosen.input_files()}
+
+
+def _changed(plan: PlanFolder, chosen: Scenario) -> list[str]:
+    """List input files that are not those the plan was made from."""
+    from territory_opt.plan.folder import changed_inputs
+
+    return changed_inputs(plan.manifest, {name: path for name, path in _inputs(chosen).items() if path.exists()})
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """Return ``path`` as seen from ``folder`` if one can be reached from the other, so that both may move."""
+    try:
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive
+        return str(path.resolve())
+
+
+def _default_out(chosen: Scenario) -> Path:
+    path = chosen.path.resolve()
+    name = path.parent.name if path.name == "scenario.yaml" else path.stem
+    return Path("out") / (f"{name}-{chosen.variant}" if chosen.variant else name)
+
+
+def _refuse_other_folder(folder: Path) -> None:
+    """Refuse before the work, not after it, to write over something that is not a plan."""
+    used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if used and not (folder / "plan.json").exists():
+        raise PlanFolderError(f"{folder} exists and is not a plan folder; choose another --out")
+
+
+def _positive(seconds: float) -> float:
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise typer.BadParameter(f"--time-limit is {seconds:g}; it must be positive seconds")
+    return seconds
+
+
+def _share(text: str) -> float:
+    from territory_opt.problem.policy import parse_share
+
+    try:
+        share = float(parse_share(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"--gap: {error}") from None
+    if share < 0:
+        raise typer.BadParameter(f"--gap is {text}; it cannot be negative")
+    return share
+
+
+# --- solving ----------------------------------------------------------------------------------------------------
+
+
+def _plan(
+    screen: Screen,
+    chosen: Scenario,
+    problem: Problem,
+    folder: Path,
+    options: dict[str, Any],
+    overrides: dict[str, Any],
+    found: Consistency,
+) -> int:
+    """Solve, save and say what came out; return the exit code."""
+    from territory_opt.console import Planning, StopButton
+    from territory_opt.optimize.solve import solve as solve_problem
+    from territory_opt.report.save import save_plan
+
+    started = time.perf_counter()
+    with StopButton() as button:
+        try:
+            with Planning(screen, problem.policy.currency) as progress:
+                result = solve_problem(problem, **options, progress=progress)
+        except KeyboardInterrupt:
+            if button.handled > 1:
+                raise
+            return _without_plan(screen, "Stopped before there was a plan; nothing was written.")
+        if not result.has_plan:
+            limit = f"No plan was found in {options['time_limit']:g} seconds; nothing was written."
+            return _without_plan(screen, f"{limit} Give it longer: --time-limit SECONDS")
+        seconds = time.perf_counter() - started
+        button.saving = True
+        save_plan(
+            result,
+            folder,
+            name=chosen.label,
+            scenario=_relative(chosen.path, folder),
+            variant=chosen.variant,
+            overrides=overrides,
+            inputs=_inputs(chosen),
+        )
+    return _tell(screen, chosen, result, folder, seconds, found)
+
+
+def _without_plan(screen: Screen, text: str) -> int:
+    screen.say(text, always=True)
+    screen.result({"error": text, "issues": [], "exit_code": NO_PLAN})
+    return NO_PLAN
+
+
+def _tell(
+    screen: Screen, chosen: Scenario, result: Result, folder: Path, seconds: float, found: Consistency
+) -> int:  # fmt: skip
+    """Say what came out; return the exit code."""
+    from territory_opt import wording
+    from territory_opt.report.save import claims
+
+    code = CONFLICT if result.violations else DONE
+    facts = {
+        "sentences": wording.outcome(screen, result, folder, seconds),
+        "issues": wording.issue_rows(result.model.problem.issues),
+        "consistency": wording.consistency_facts(found),
+        "seconds": round(seconds, 3),
+        "folder": str(folder),
+        "files": sorted(path.name for path in folder.iterdir()),
+        "exit_code": code,
+    }
+    screen.result({**claims(result, chosen.label), **facts})
+    return code
+
+
+# --- the door ---------------------------------------------------------------------------------------------------
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; no exception leaves here."""
+    as_json = "--json" in arguments
+    try:
+        return int(app(args=list(arguments), prog_name="territory-opt", standalone_mode=False) or DONE)
+    except (KeyboardInterrupt, typer.Abort):
+        print("\nstopped; nothing was written", file=sys.stderr)
+        return ABORTED
+    except BrokenPipeError:  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BAD_INPUT
+    except (TerritoryError, _ClickError, OSError) as error:
+        failure, code = error, BAD_INPUT
+    except Exception as error:  # the last resort: everything else is ours
+        failure, code = error, DEFECT
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+    from territory_opt.console import report_failure
+
+    report_failure(failure, code, as_json=as_json, defect=code == DEFECT)
+    return code
+
+
+def main() -> None:
+    """Entry point of the command ``territory-opt``."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

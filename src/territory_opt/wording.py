@@ -1,0 +1,241 @@
+"""What the command line tells a planner: what was read, what came out, what clashes, what was confirmed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from territory_opt.report.words import at_most, money, percent, plural
+
+if TYPE_CHECKING:
+    from territory_opt.console import Screen
+    from territory_opt.errors import Issue
+    from territory_opt.model.hierarchy import Hierarchy
+    from territory_opt.model.model import Model
+    from territory_opt.optimize.result import Result
+    from territory_opt.plan.audit import Violation
+    from territory_opt.plan.folder import Check
+    from territory_opt.problem.problem import Problem
+    from territory_opt.quota.consistency import Consistency
+    from territory_opt.report.sides import Sides
+
+QUOTA_RULES = ("roll-up", "period quotas", "quota step", "quota")
+"""Rules that say quotas are there, in whole steps, and add up at every node."""
+ENDED = {"interrupted": "   stopped by Ctrl-C", "time limit": "   time limit"}
+
+
+# --- what was read ----------------------------------------------------------------------------------------------
+
+
+def opening(screen: Screen, name: str, problem: Problem, model: Model, *, written: bool) -> Consistency:
+    """Say what was read, what to expect and whether target, hedge, odds and spread can hold together."""
+    from territory_opt.quota.consistency import check_consistency
+
+    found = check_consistency(model)
+    screen.say(headline(name, problem))
+    place = " (written to data_issues.csv)" if written and problem.issues else ""
+    screen.line("reading", count_issues(problem.issues) + place)
+    screen.line("expecting", _expecting(found, model))
+    screen.line("consistency", found.sentence)
+    if found.gives:
+        screen.say("  for that, one of these has to give:")
+        screen.several(found.gives)
+    screen.several(found.contradictions)
+    return found
+
+
+def headline(name: str, problem: Problem) -> str:
+    """Return name, sizes and target: the first line a planner reads."""
+    sizes = [plural(problem.n_accounts, "account"), plural(problem.n_reps, "rep")]
+    if len(problem.managers):
+        sizes.append(plural(len(problem.managers), "manager"))
+    target = problem.policy.quotas.target
+    if target is not None:
+        sizes.append(f"target {money(target, problem.policy.currency)}")
+    return f"{name}   {' · '.join(sizes)}"
+
+
+def count_issues(issues: Iterable[Issue]) -> str:
+    """Return "0 errors · 3 warnings · 12 notes on values filled in"."""
+    found = Counter(issue.severity for issue in issues)
+    text = f"{plural(found['error'], 'error')} · {plural(found['warning'], 'warning')}"
+    return f"{text} · {plural(found['imputed'], 'note')} on values filled in" if found["imputed"] else text
+
+
+def issue_rows(issues: Iterable[Issue]) -> list[dict[str, Any]]:
+    """Return findings as plain mappings, errors first."""
+    return [asdict(issue) for issue in sorted(issues, key=lambda issue: issue.severity != "error")]
+
+
+def consistency_facts(found: Consistency) -> dict[str, Any]:
+    """Return what is known before a solve as a plain mapping."""
+    names = ("holds", "sentence", "expected", "expected_low", "expected_high", "largest_target")
+    return {name: getattr(found, name) for name in (*names, "gives", "contradictions")}
+
+
+def _expecting(found: Consistency, model: Model) -> str:
+    currency = model.problem.policy.currency
+    low, middle, high = (near_money(x, currency) for x in (found.expected_low, found.expected, found.expected_high))
+    return f"{middle} from {model.estimate.source} (80 % range {low} to {high})"
+
+
+# --- what came out ----------------------------------------------------------------------------------------------
+
+
+def outcome(screen: Screen, result: Result, folder: Path, seconds: float) -> list[str]:
+    """Print what a planner reads after a solve; return its sentences."""
+    from territory_opt.report.sides import Sides
+
+    model, sides = result.model, Sides.of(result)
+    if not result.violations:
+        worth = standing(result.objective, result.bound, model.problem.policy.currency)
+        ended = ENDED.get(result.raw_status, "")
+        screen.line("planning", f"{worth}   moves {int(sides.changed.sum()):,}   {clock(seconds)}{ended}")
+    if result.plan.has_quotas:
+        screen.line("quotas", quotas_tie(model.hierarchy, model.problem.n_reps, result.violations))
+    told = _sentences(result, sides, folder)
+    screen.say("\nWhat changed")
+    for number, text in enumerate(told, start=1):
+        screen.say(f"{number}. {text}")
+    screen.say(f"\n{folder / 'report.html'}   plan.xlsx   assignments.csv   quotas.csv   certificate.npz")
+    if result.violations:
+        screen.say()
+        _conflict(screen, result, folder)
+    return told
+
+
+def _sentences(result: Result, sides: Sides, folder: Path) -> list[str]:
+    from territory_opt.report.headline import sentences
+    from territory_opt.report.views import quota_odds
+
+    told = list(sentences(result, sides, quota_odds(result.model, result.plan)))
+    if result.violations:
+        return told[:-1]  # the clash is told in full below
+    told[-1] = told[-1].replace("(verified)", f"(proof: territory-opt check {folder})")
+    if result.plan.has_quotas and result.joint_gain >= 0.005:
+        gain = near_money(result.joint_gain, result.model.problem.policy.currency)
+        told.append(f"Setting quotas together with territories is worth {gain} a year more than one after the other.")
+    return told
+
+
+def _conflict(screen: Screen, result: Result, folder: Path) -> None:
+    """Say which hard rules clash and the least that must give."""
+    first = "These hard rules cannot all hold:" if result.proven else "No plan that keeps all hard rules was found:"
+    screen.say(first, always=True)
+    worst = sorted(result.violations, key=lambda violation: -violation.share)
+    screen.several([violation_words(violation) for violation in worst], always=True)
+    for heading, enough in (("one is enough", True), ("together", False)):
+        ways = [way.text for way in result.relaxations if way.enough == enough]
+        if ways:
+            screen.say(f"Least that must give ({heading}):", always=True)
+            screen.several(ways, always=True)
+    screen.say(f"The least bad plan was written with this list to {folder} (exit code 3)", always=True)
+
+
+def violation_words(violation: Violation) -> str:
+    """Return a broken rule as a sentence for a planner: who, what it is, what was allowed."""
+    side = "at most" if violation.value > violation.limit else "at least"
+    if violation.rule.startswith("balance: ") and violation.share > 0:
+        scale = violation.amount / violation.share
+        has, allowed = percent(violation.value / scale), percent(violation.limit / scale)
+        metric = violation.rule.removeprefix("balance: ")
+        return f"{violation.subject} has {has} of a fair share of {metric}, but the band allows {side} {allowed}"
+    if violation.unit and (violation.value or violation.limit):
+        limits = f"allowed {side} {violation.limit:,.0f}, here {violation.value:,.0f} {violation.unit}"
+        if violation.unit == "accounts":
+            limits = f"here {plural(round(violation.value), 'account')}"
+        return f"{violation.subject}: {violation.sentence}; {limits}"
+    return f"{violation.subject}: {violation.sentence or violation.rule}"
+
+
+def quotas_tie(hierarchy: Hierarchy, n_reps: int, violations: Iterable[Violation]) -> str:
+    """Return the way up ("40 reps → 6 managers → company") and whether the quotas add up on it."""
+    count = Counter(reversed(hierarchy.levels[1:]))
+    way = " → ".join([plural(n_reps, "rep"), *(plural(n, level) for level, n in count.items()), "company"])
+    broken = dict.fromkeys(v.subject for v in violations if v.rule in QUOTA_RULES)
+    return f"{way}; do not add up at {', '.join(broken)}" if broken else f"{way}, tied to the cent"
+
+
+def standing(best: float, bound: float, currency: str) -> str:
+    """Return best plan, bound and gap in words; each part says so while it is not known."""
+    limit = f"no plan can exceed {near_money(bound, currency)}" if math.isfinite(bound) else "best possible not known"
+    if not math.isfinite(best):
+        return f"no plan yet   {limit}"
+    text = f"best {near_money(best, currency)}   {limit}"
+    return f"{text}   gap {_gap(best, bound)}" if math.isfinite(bound) else text
+
+
+def _gap(best: float, bound: float) -> str:
+    return percent(max(bound - best, 0.0) / max(abs(best), 1e-9), 2)
+
+
+def near_money(amount: float, currency: str) -> str:
+    """Return money close enough to tell a plan from its bound: ``$44.93M``, ``$888,518``."""
+    if abs(amount) < 1e6:
+        return money(amount, currency)
+    one = money(math.copysign(1.0, amount), currency)
+    return one.replace("1", f"{abs(amount) / 1e6:,.2f}M")
+
+
+def clock(seconds: float) -> str:
+    """Return ``0:00:14``."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+# --- what was confirmed -----------------------------------------------------------------------------------------
+
+
+def confirmed(screen: Screen, name: str, problem: Problem, found: Check, inputs: Sequence[str]) -> None:
+    """Print what the judge recomputed of a plan folder; ``inputs`` are the input files that have changed."""
+    from territory_opt.model.hierarchy import Hierarchy
+
+    currency = problem.policy.currency
+    screen.say(headline(name, problem))
+    screen.line("inputs", f"{len(inputs)} changed" if inputs else "those the plan was made from")
+    screen.line("worth", f"{near_money(found.certificate.objective, currency)} a year, recomputed from the data")
+    screen.line("best possible", _proven(found, currency))
+    claimed = found.claims.get("solver_bound")
+    if isinstance(claimed, int | float) and not found.violations:
+        screen.line("solver says", f"no plan can exceed {near_money(claimed, currency)}: claimed, not verified")
+    broken = plural(len(found.violations), "hard rule")
+    screen.line("hard rules", f"this plan breaks {broken}:" if found.violations else "all kept")
+    screen.several([violation_words(violation) for violation in found.violations])
+    if problem.policy.quotas.target is not None:
+        hierarchy = Hierarchy.from_problem(problem)
+        screen.line("quotas", quotas_tie(hierarchy, problem.n_reps, found.violations))
+
+
+def _proven(found: Check, currency: str) -> str:
+    proof = found.certificate
+    if proof.problems or not math.isfinite(proof.bound):
+        return "this folder proves nothing about it"
+    if found.violations:
+        return (
+            "the hard rules cannot all hold (verified)" if proof.least_violation > 0 else "no claim: rules are broken"
+        )
+    gap = f"{at_most(max(proof.gap_money, 0.0), currency)} ({_gap(proof.objective, proof.bound)})"
+    return f"no plan can exceed {near_money(proof.bound, currency)}; gap at most {gap} (verified without a solver)"
+
+
+def check_facts(found: Check) -> dict[str, Any]:
+    """Return what the judge recomputed as a plain mapping."""
+    proof = found.certificate
+    names = ("rule", "subject", "amount", "unit", "value", "limit")
+    broken = [{**{name: getattr(v, name) for name in names}, "text": violation_words(v)} for v in found.violations]
+    return {
+        "objective": proof.objective,
+        "bound": proof.bound,
+        "bound_kind": "none" if proof.problems else "verified",
+        "gap": proof.gap,
+        "gap_money": proof.gap_money,
+        "solver_bound": found.claims.get("solver_bound"),
+        "solver_bound_kind": "claimed, not verified",
+        "least_violation": proof.least_violation,
+        "quotas_tie": not any(v.rule in QUOTA_RULES for v in found.violations),
+        "violations": broken,
+    }
