@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -71,7 +72,7 @@ class Measurement:
     @property
     def worst(self) -> Run:
         """The run with the largest gap."""
-        return max(self.runs, key=lambda run: run.gap)
+        return max(self.runs, key=lambda run: run.gap if math.isfinite(run.gap) else math.inf)
 
     @property
     def plans(self) -> int:
@@ -199,7 +200,7 @@ def as_text(found: Sequence[Measurement], where: dict[str, str]) -> str:
 
 def _quality(m: Measurement) -> list[str]:
     run = m.worst
-    joint = f"{run.joint_gain:,.2f}" if run.joint_gain == run.joint_gain else "not compared"
+    joint = f"{run.joint_gain:,.2f}" if math.isfinite(run.joint_gain) else "not compared"
     return [
         m.name, run.status, run.raw_status, f"{run.objective:,.2f}", f"{run.bound:,.2f}", f"{run.gap:.3%}",
         f"{run.gap_money:,.2f}", f"{run.moved:,}", joint, str(m.plans), "disagrees" if m.faults else "agrees",
@@ -226,7 +227,7 @@ def as_json(found: Sequence[Measurement], where: dict[str, str]) -> str:
 
 def _plain(run: dict[str, Any]) -> dict[str, Any]:
     del run["fingerprint"]
-    return {key: None if isinstance(value, float) and value != value else value for key, value in run.items()}
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in run.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -513,8 +513,8 @@ def test_guards_without_last_years_figures() -> None:
 
 
 def test_hedge_of_a_level_nobody_has() -> None:
-    assert warnings(good(), {"quotas": {"target": 100, "hedge": {"manger": 0.1}}}) == [
-        "policy  quotas.hedge.manger  no node of this level, so its hedge has no use; nearest: manager"
+    assert errors(good(), {"quotas": {"target": 100, "hedge": {"manger": 0.1}}}) == [
+        "policy  quotas.hedge.manger  is neither a level of the managers table nor a manager_id; nearest: manager"
     ]
 
 

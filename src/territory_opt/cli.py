@@ -335,18 +335,14 @@ def _plan(
 
     started = time.perf_counter()
     with StopButton() as button:
-        try:
-            with Planning(screen, problem.policy.currency) as progress:
-                result = solve_problem(problem, **options, progress=progress)
-        except KeyboardInterrupt:
-            if button.handled > 1:
-                raise
-            return _without_plan(screen, "Stopped before there was a plan; nothing was written.")
+        with Planning(screen, problem.policy.currency) as progress:
+            result = solve_problem(problem, **options, progress=progress)
+        if button.heard > 1:
+            raise KeyboardInterrupt
         if not result.has_plan:
-            limit = f"No plan was found in {options['time_limit']:g} seconds; nothing was written."
-            return _without_plan(screen, f"{limit} Give it longer: --time-limit SECONDS")
+            return _without_plan(screen, options["time_limit"], stopped=button.heard > 0)
         seconds = time.perf_counter() - started
-        button.saving = True
+        button.saving = button.heard == 0
         save_plan(
             result,
             folder,
@@ -359,7 +355,9 @@ def _plan(
     return _tell(screen, chosen, result, folder, seconds, found)
 
 
-def _without_plan(screen: Screen, text: str) -> int:
+def _without_plan(screen: Screen, limit: float, *, stopped: bool) -> int:
+    longer = f"No plan was found in {limit:g} seconds; nothing was written. Give it longer: --time-limit SECONDS"
+    text = "Stopped before there was a plan; nothing was written." if stopped else longer
     screen.say(text, always=True)
     screen.result({"error": text, "issues": [], "exit_code": NO_PLAN})
     return NO_PLAN
@@ -393,7 +391,10 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; no exception leaves here."""
     as_json = "--json" in arguments
     try:
-        return int(app(args=list(arguments), prog_name="territory-opt", standalone_mode=False) or DONE)
+        code = int(app(args=list(arguments), prog_name="territory-opt", standalone_mode=False) or DONE)
+        if code == ABORTED:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt
+        return code
     except (KeyboardInterrupt, typer.Abort):
         print("\nstopped; nothing was written", file=sys.stderr)
         return ABORTED

@@ -164,30 +164,31 @@ class Planning:
         now = time.perf_counter()
         if self.live is None and now - self.last_line >= PLAIN_SECONDS:
             self.last_line = now
-            self.screen.line("planning", f"{self.text}   {clock(now - self.started)}")
+            self.screen.line("planning", f"{clock(now - self.started)}   {self.text}")
 
     def _fresh(self) -> Text:
         from rich.text import Text
 
-        line = f"{'planning':<{LABEL_WIDTH}}{self.text}   {clock(time.perf_counter() - self.started)}"
+        line = f"{'planning':<{LABEL_WIDTH}}{clock(time.perf_counter() - self.started)}   {self.text}"
         return Text(line, no_wrap=True, overflow="ellipsis")
 
 
 class StopButton:
     """Ctrl-C: the first one ends the search with the best plan so far, a second one ends the program.
 
-    A solver outside Python comes back only at its own stops. So a thread hears each Ctrl-C at once, answers it, and
-    ends the program some seconds after the second one whatever the solver does; a plan folder appears whole or not
-    at all. ``saving`` says that the plan is there: then one Ctrl-C changes nothing.
+    ``solve`` stops softly by itself. But a solver outside Python comes back only at its own stops, so a thread hears
+    each Ctrl-C at once, answers it, and ends the program some seconds after the second one whatever the solver does; a
+    plan folder appears whole or not at all. Set ``saving`` once the plan is there: then one Ctrl-C changes nothing.
     """
 
     def __init__(self) -> None:
+        self.heard = 0
         self.saving = False
-        self.handled = 0
         self._armed = False
 
     def __enter__(self) -> StopButton:
-        if threading.current_thread() is threading.main_thread():
+        ignored = signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None)
+        if threading.current_thread() is threading.main_thread() and not ignored:
             self._read, self._write = os.pipe()
             os.set_blocking(self._write, False)
             self._former = signal.signal(signal.SIGINT, self._handle)
@@ -206,17 +207,16 @@ class StopButton:
             os.close(self._write)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        self.handled += 1
-        if self.handled > 1 or not self.saving:
+        first, self.saving = self.saving and self.heard < 2, False
+        if not first:
             raise KeyboardInterrupt
 
     def _listen(self) -> None:
-        heard = 0
         while signals := os.read(self._read, 64):
-            heard += signals.count(signal.SIGINT)
-            if heard == 1:
+            self.heard += signals.count(signal.SIGINT)
+            if self.heard == 1:
                 self._answer("stopping with the best plan so far; Ctrl-C again ends at once, without a plan")
-            elif heard > 1:
+            elif self.heard > 1:
                 time.sleep(GRACE_SECONDS)
                 if self._armed:
                     self._answer("stopped")

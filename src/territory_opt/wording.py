@@ -97,6 +97,8 @@ def outcome(screen: Screen, result: Result, folder: Path, seconds: float) -> lis
         screen.line("planning", f"{worth}   moves {int(sides.changed.sum()):,}   {clock(seconds)}{ended}")
     if result.plan.has_quotas:
         screen.line("quotas", quotas_tie(model.hierarchy, model.problem.n_reps, result.violations))
+    for text in result.warnings:
+        screen.line("note", text)
     told = _sentences(result, sides, folder)
     screen.say("\nWhat changed")
     for number, text in enumerate(told, start=1):

@@ -33,7 +33,7 @@ class Hierarchy:
     def from_problem(cls, problem: Problem) -> Hierarchy:
         """Build the tree from ``managers``, ``reps.manager`` and the policy's hedges and target.
 
-        Raise :class:`DataError` if a hedge names neither a level nor a node.
+        Raise :class:`DataError` if a node has a target but no reps.
         """
         managers = problem.managers
         above = dict(zip(managers["manager_id"], managers["reports_to"], strict=True))
@@ -42,18 +42,20 @@ class Hierarchy:
         table = managers.set_index("manager_id")
         levels = [COMPANY, *(str(table.at[node, "level"]) for node in ids[1:])]
         quotas = problem.policy.quotas
-        _check_hedges(tuple(quotas.hedge), ids, levels)
         hedge = [quotas.hedge.get(node, quotas.hedge.get(level, 0.0)) for node, level in zip(ids, levels, strict=True)]
         company_target = quotas.target if quotas.target is not None else np.nan
-        return cls(
+        rep_node = np.array([position.get(m, 0) for m in problem.reps["manager"]], dtype=np.int64)
+        tree = cls(
             ids=tuple(ids),
             names=("Company", *(str(table.at[node, "name"]) or node for node in ids[1:])),
             levels=tuple(levels),
             parent=np.array([-1, *(position.get(above[node], 0) for node in ids[1:])], dtype=np.int64),
             hedge=np.array(hedge, dtype=float),
             target=np.array([company_target, *table["target"].reindex(ids[1:]).to_numpy(float)], dtype=float),
-            rep_node=np.array([position.get(m, 0) for m in problem.reps["manager"]], dtype=np.int64),
+            rep_node=rep_node,
         )
+        _check_targets(tree)
+        return tree
 
     def path(self, node: int) -> list[int]:
         """Nodes from ``node`` up to the company, both included."""
@@ -80,15 +82,15 @@ class Hierarchy:
         return np.flatnonzero(self.rep_node == node)
 
 
-def _check_hedges(keys: tuple[str, ...], ids: list[str], levels: list[str]) -> None:
-    known = ", ".join(dict.fromkeys(levels))
-    unknown = [key for key in keys if key not in levels and key not in ids]
-    if unknown:
+def _check_targets(tree: Hierarchy) -> None:
+    """Raise if somebody has a target but no reps to carry it."""
+    lonely = [k for k in range(1, len(tree.ids)) if tree.target[k] > 0 and len(tree.members(k)) == 0]
+    if lonely:
         raise DataError(
             [
-                Issue("error", "policy", 0, "quotas.hedge", key, "is neither a level nor a manager_id",
-                      f"levels here: {known}")
-                for key in unknown
+                Issue("error", "managers", 0, "target", f"{tree.target[k]:,.2f}", f"{tree.names[k]} has a target "
+                      "but no rep reports there", "remove the target or give the node reps")
+                for k in lonely
             ]
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.expected import Estimate, estimate_sales
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.pairs import Facts, PairSource
-from territory_opt.model.rows import Rows, build_rows, quantity_names, share_targets
+from territory_opt.model.rows import Rows, build_rows, quantity_names, rounding_slack, share_targets
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -86,8 +86,9 @@ class Model:
         """Largest quota each rep could have under the company target, (n_reps,): no quota is negative."""
         if not self.has_quotas:
             return np.zeros(self.problem.n_reps)
-        target = float(self.problem.policy.quotas.target or 0.0)
-        return np.array([target * self.hierarchy.compound(j) for j in range(self.problem.n_reps)])
+        quotas = self.problem.policy.quotas
+        most = float(quotas.target or 0.0) + rounding_slack(quotas.step, self.hierarchy, 0)
+        return np.array([most * self.hierarchy.compound(j) for j in range(self.problem.n_reps)])
 
     def pairs(self) -> Pairs:
         """Return all eligible pairs at once: for sizes where they fit."""

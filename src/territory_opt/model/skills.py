@@ -15,13 +15,23 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
 
-def parse_skill_cell(cell: str) -> dict[str, float]:
-    """Read ``"health:0.9;retail"`` as ``{"health": 0.9, "retail": 1.0}``."""
+def parse_needs(cell: str) -> list[str]:
+    """Read an account's cell: ``"health;retail"`` names two values."""
+    return [part.strip() for part in str(cell).split(";") if part.strip()]
+
+
+def parse_scores(cell: str) -> dict[str, float]:
+    """Read a rep's cell: ``"health:0.9;retail"`` is ``{"health": 0.9, "retail": 1.0}``.
+
+    What follows the last colon is a score only if it is a number: ``"es:mx"`` is one value.
+    """
     scores: dict[str, float] = {}
-    for part in str(cell).split(";"):
-        name, _, score = part.partition(":")
-        if name.strip():
-            scores[name.strip()] = float(score) if score.strip() else 1.0
+    for part in parse_needs(cell):
+        name, _, score = part.rpartition(":")
+        try:
+            scores[name.strip() or part] = float(score) if name.strip() else 1.0
+        except ValueError:
+            scores[part] = 1.0
     return scores
 
 
@@ -45,8 +55,8 @@ class SkillColumn:
     def from_problem(cls, problem: Problem, name: str) -> SkillColumn:
         """Code column ``name`` of the accounts and reps tables."""
         cell, cells = pd.factorize(problem.accounts[name].fillna("").astype(str))
-        needs = [parse_skill_cell(text) for text in cells]
-        offers = [parse_skill_cell(text) for text in problem.reps[name].fillna("").astype(str)]
+        needs = [parse_needs(text) for text in cells]
+        offers = [parse_scores(text) for text in problem.reps[name].fillna("").astype(str)]
         values = sorted({value for part in [*needs, *offers] for value in part})
         column = {value: k for k, value in enumerate(values)}
         rep_vector = np.zeros((len(offers), len(values)))

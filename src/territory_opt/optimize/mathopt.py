@@ -44,12 +44,11 @@ def solve_mip(
     threads: int | None = None,
     start: FloatArray | None = None,
     node_limit: int | None = None,
-    interrupter: mathopt.SolveInterrupter | None = None,
 ) -> Solution:
     """Solve the mixed-integer model by SCIP, from ``start`` if there is one."""
     return _solve(
         linear, mathopt.SolverType.GSCIP, relax=False, time_limit=time_limit, gap=gap, seed=seed, threads=threads,
-        start=start, node_limit=node_limit, interrupter=interrupter,
+        start=start, node_limit=node_limit,
     )  # fmt: skip
 
 
@@ -64,7 +63,6 @@ def _solve(
     threads: int | None = None,
     start: FloatArray | None = None,
     node_limit: int | None = None,
-    interrupter: mathopt.SolveInterrupter | None = None,
 ) -> Solution:
     model = mathopt.Model.from_model_proto(_proto(linear, relax=relax))
     params = mathopt.SolveParameters(time_limit=dt.timedelta(seconds=max(time_limit, 0.01)), random_seed=seed)
@@ -77,7 +75,7 @@ def _solve(
     if start is not None:
         values = {model.get_variable(k): float(v) for k, v in enumerate(start)}
         hints.solution_hints.append(mathopt.SolutionHint(variable_values=values))
-    result = mathopt.solve(model, solver, params=params, model_params=hints, interrupter=interrupter)
+    result = mathopt.solve(model, solver, params=params, model_params=hints)
     return _read(result, model, relax=relax)
 
 

@@ -82,11 +82,19 @@ class SearchRows:
 
 
 def search(
-    pairs: Pairs, rows: SearchRows, rep_of_node: IntArray, *, steps: int, temperature: tuple[float, float], seed: int
+    pairs: Pairs,
+    rows: SearchRows,
+    rep_of_node: IntArray,
+    *,
+    steps: int,
+    temperature: tuple[float, float],
+    seed: int,
+    stop: IntArray | None = None,
 ) -> IntArray:
     """Return the best assignment (n_nodes,) found in ``steps`` annealed moves from ``rep_of_node``.
 
     Every node's current rep must be among its ``pairs``. ``temperature`` is first and last, in money.
+    ``stop`` (1,) ends the search soon when another thread sets it.
     """
     at = np.full(len(rep_of_node), -1, dtype=np.int64)
     match = pairs.rep == rep_of_node[pairs.node]
@@ -99,6 +107,7 @@ def search(
         rows.price, rows.jump, rows.shared, rows.shared_low, rows.shared_high, rows.shared_price, rows.shared_jump,
         rows.quota_gain,
         rows.quota_high, steps, temperature[0], temperature[1], seed,
+        np.zeros(1, dtype=np.int64) if stop is None else stop,
     )  # fmt: skip
     return np.asarray(pairs.rep[best])
 
@@ -169,7 +178,7 @@ def _transfer(node, giver, receiver, members, member_count, place):  # type: ign
 @numba.njit(cache=True, nogil=True)
 def _anneal(  # type: ignore[no-untyped-def]
     node_start, pair_rep, pair_value, weight, at, start, coefficient, quota, low, high, price, jump,
-    shared, shared_low, shared_high, shared_price, shared_jump, gain, quota_high, steps, hot, cold, seed,
+    shared, shared_low, shared_high, shared_price, shared_jump, gain, quota_high, steps, hot, cold, seed, stop,
 ):  # fmt: skip
     np.random.seed(seed)
     n_nodes, n_quantities, n_reps = len(at), weight.shape[1], len(start) - 1
@@ -207,7 +216,9 @@ def _anneal(  # type: ignore[no-untyped-def]
     new_activity = np.empty(n_shared)
     ratio = (cold / hot) ** (1.0 / max(steps, 1))
     temperature = hot
-    for _ in range(steps):
+    for step in range(steps):
+        if step % 65536 == 0 and stop[0] != 0:
+            break
         temperature *= ratio
         i = np.random.randint(n_nodes)
         first, last = node_start[i], node_start[i + 1]

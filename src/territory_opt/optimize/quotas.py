@@ -9,12 +9,17 @@ import numpy.typing as npt
 from scipy import sparse
 
 from territory_opt.model.model import Model, Pairs
-from territory_opt.model.rows import Rows
+from territory_opt.model.rows import Rows, rounding_slack
 from territory_opt.optimize.linear import LinearModel, Violations, linear_model
 from territory_opt.optimize.mathopt import Solution, solve_lp, solve_mip
+from territory_opt.plan.rollup import missed
 
 FloatArray = npt.NDArray[np.float64]
 
+MOST_TIED_STEPS = 1000
+"""Leftover steps per rep that are still taken for rounding noise of the solver."""
+FEW_NODES, MANY_NODES = 200, 20_000
+"""Branch-and-bound nodes for whole steps: for many reps the rounding is worth cents and is settled early."""
 SECONDS = 20.0
 """Safety limit of one quota model; it has one variable per rep and is solved at the root."""
 
@@ -37,12 +42,32 @@ def set_quotas(model: Model, totals: FloatArray, *, rounded: bool = True) -> Flo
     step = model.problem.policy.quotas.step
     # Whole steps around the continuous optimum; the constraint matrix is a laminar sum, so this is easy.
     window = np.floor(linear / step + 1e-9) * step
-    return np.asarray(np.round(_best(model, fixed, window) / step) * step)
+    return _tie(model, np.round(_best(model, fixed, window) / step), step)
+
+
+def _tie(model: Model, steps: FloatArray, step: float) -> FloatArray:
+    """Return quotas of whole ``steps``; what the solver's tolerance left over goes to the largest quotas, step by step.
+
+    Only where one hedge holds for all and whole steps can meet the target: elsewhere a rounding is shown instead.
+    """
+    quotas = np.round(steps * step, 2)
+    if rounding_slack(step, model.hierarchy, 0) > 0:
+        return np.asarray(quotas)
+    left = round(-missed(model.hierarchy, 0, quotas) / step)
+    if left == 0 or abs(left) > MOST_TIED_STEPS * len(steps):
+        return np.asarray(quotas)
+    order = np.argsort(-quotas, kind="stable")
+    steps = steps.copy()
+    for k in range(abs(left)):
+        steps[order[k % len(order)]] += np.sign(left)
+    return np.asarray(np.round(steps * step, 2))
 
 
 def _best(model: Model, rows: Rows, window: FloatArray | None) -> FloatArray:
     strict = _solve(_quota_model(model, rows, window, "none", np.inf))
-    if strict.outcome in ("optimal", "feasible"):
+    if not len(strict.values) and window is not None:
+        strict = _solve(_quota_model(model, rows, window, "none", np.inf, wide=True))
+    if len(strict.values):
         return _quotas(model, rows, strict, window)
     counted = _solve(_quota_model(model, rows, window, "count", np.inf))
     least = -counted.objective * (1 + 1e-6) + 1e-9
@@ -51,26 +76,36 @@ def _best(model: Model, rows: Rows, window: FloatArray | None) -> FloatArray:
 
 
 def _quota_model(
-    model: Model, rows: Rows, window: FloatArray | None, violations: Violations, limit: float
+    model: Model,
+    rows: Rows,
+    window: FloatArray | None,
+    violations: Violations,
+    limit: float,
+    *,
+    wide: bool = False,
 ) -> LinearModel:
     empty = Pairs(np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros((len(rows.quantities), 0)))
     linear = linear_model(model, empty, rows, violations=violations, limit=limit)
     if window is None:
         return linear
-    # Column q becomes the number of steps above the window's floor: 0 or 1 (one step either side for safety).
+    # Column q becomes the number of steps above the window's floor: between -1 and 2 unless that is too narrow.
     step, unit, n = model.problem.policy.quotas.step, linear.quota_unit, rows.n_reps
     scale = np.concatenate([np.full(n, step / unit), np.ones(len(linear.cost) - n)])
     base = np.concatenate([window / unit, np.zeros(len(linear.cost) - n)])
     shift = linear.matrix @ base
     low = linear.column_low.copy()
     high = linear.column_high.copy()
-    low[:n] = np.maximum(-1.0, -np.round(window / step))
-    high[:n] = 2.0
+    low[:n] = np.maximum(-np.inf if wide else -1.0, -np.round(window / step))
+    high[:n] = np.maximum(np.ceil((model.quota_limit - window) / step), 0.0) + 1.0 if wide else 2.0
+    matrix = (linear.matrix @ sparse.diags(scale)).tocsr()
+    # One step must be about 1 in every row: at the scale of a target it would drown in the solver's tolerance.
+    largest = np.maximum(np.asarray(abs(matrix[:, :n]).max(axis=1).todense()).ravel(), 0.0)
+    unit_row = sparse.diags(np.where(largest > 0, 1.0 / np.where(largest > 0, largest, 1.0), 1.0))
     return replace(
         linear,
-        matrix=(linear.matrix @ sparse.diags(scale)).tocsr(),
-        low=linear.low - shift,
-        high=linear.high - shift,
+        matrix=(unit_row @ matrix).tocsr(),
+        low=unit_row @ (linear.low - shift),
+        high=unit_row @ (linear.high - shift),
         column_low=low,
         column_high=high,
         integer=np.arange(len(linear.cost)) < n,
@@ -79,7 +114,8 @@ def _quota_model(
 
 def _solve(linear: LinearModel) -> Solution:
     if linear.integer.any():
-        return solve_mip(linear, time_limit=SECONDS, gap=1e-9, seed=0, node_limit=20_000)
+        nodes = FEW_NODES if linear.rows.n_reps > 12 else MANY_NODES
+        return solve_mip(linear, time_limit=SECONDS, gap=1e-9, seed=0, node_limit=nodes)
     return solve_lp(linear, time_limit=SECONDS)
 
 

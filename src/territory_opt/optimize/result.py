@@ -102,13 +102,13 @@ class Result:
 
     @property
     def gap(self) -> float:
-        """(bound - objective) / |objective|."""
-        return relative_gap(self.objective, self.bound)
+        """(bound - objective) / |objective|; NaN when hard rules are broken: the bound is for plans that keep them."""
+        return float("nan") if self.status is Status.INFEASIBLE else relative_gap(self.objective, self.bound)
 
     @property
     def gap_money(self) -> float:
-        """The gap in money per year."""
-        return self.bound - self.objective
+        """The gap in money per year; NaN when hard rules are broken."""
+        return float("nan") if self.status is Status.INFEASIBLE else self.bound - self.objective
 
     @property
     def proven(self) -> bool:

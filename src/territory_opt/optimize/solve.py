@@ -7,12 +7,13 @@ import numpy.typing as npt
 
 from territory_opt.model.model import Model, Pairs, fair_kappa
 from territory_opt.model.rows import Rows
+from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.least_bad import exact_least_bad, prove_least_violation, relaxations
 from territory_opt.optimize.linear import linear_model
 from territory_opt.optimize.mathopt import solve_mip
 from territory_opt.optimize.quotas import set_quotas
 from territory_opt.optimize.result import ProgressCallback, Relaxation, Result, Status
-from territory_opt.optimize.stages import Bounded, Clock, Incumbent, anneal_stage, bound_stage, polish_stage
+from territory_opt.optimize.stages import Bounded, Incumbent, anneal_stage, bound_stage, polish_stage
 from territory_opt.plan.audit import audit_model
 from territory_opt.plan.certificate import Multipliers, dual_bound
 from territory_opt.plan.evaluate import evaluate
@@ -53,6 +54,11 @@ def solve(
     if time_limit <= 0:
         raise ValueError(f"time_limit is {time_limit:g}; it must be positive seconds")
     clock = Clock(time_limit, progress)
+    with clock.ctrl_c():
+        return _solve(problem, clock, seed=seed, gap=gap, threads=threads)
+
+
+def _solve(problem: Problem, clock: Clock, *, seed: int, gap: float, threads: int | None) -> Result:
     model = clock.run("model", lambda: Model.build(problem))
     pairs = clock.run("model", model.pairs)
     exact = len(pairs.rep) <= EXACT_PAIRS
@@ -92,7 +98,7 @@ class _Run:
             found = sequential
             if self.model.problem.policy.quotas.mode == "joint":
                 bounded, found, sequential = self._joint(sequential)
-                joint_gain = sequential.score[1] - found.score[1] if found.score[0] >= sequential.score[0] else np.nan
+                joint_gain = sequential.score[1] - found.score[1] if found.score[0] == sequential.score[0] else np.nan
             else:
                 bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
         return self._finish(bounded, found, joint_gain)
@@ -118,13 +124,9 @@ class _Run:
         bounded = self.clock.run("bound", lambda: self._bound(rows))
         self.clock.bound = bounded.bound if bounded.possible else float("nan")
         self.clock.tell("bound")
-        try:
-            if self.exact:
-                return bounded, self._exact(rows, start)
-            return bounded, self._large(rows, bounded, start)
-        except KeyboardInterrupt:
-            self.clock.interrupted = True
-            return bounded, start or Incumbent.of(self.model, rows, bounded.start)
+        if self.exact:
+            return bounded, self._exact(rows, start)
+        return bounded, self._large(rows, bounded, start)
 
     def _bound(self, rows: Rows) -> Bounded:
         fallback = None
@@ -145,7 +147,7 @@ class _Run:
         tries = [first] if start is None else [start, first]
         found = [
             self.clock.run("search", lambda s=s: anneal_stage(  # type: ignore[misc]
-                self.model, self.pairs, rows, bounded, s.reps, seed=self.seed, threads=self.threads,
+                self.model, self.pairs, rows, bounded, s.reps, self.clock, seed=self.seed, threads=self.threads,
                 effort=1.0 / len(tries)))
             for s in tries
             if self.clock.left > 0
@@ -171,12 +173,19 @@ class _Run:
         solution = self.clock.run(
             "search",
             lambda: solve_mip(
-                linear, time_limit=max(self.clock.left, 0.1), gap=0.0, seed=self.seed, threads=self.threads, start=point
+                linear,
+                time_limit=max(self.clock.left, 0.1),
+                gap=0.0,
+                seed=self.seed,
+                threads=self.threads,
+                start=point,
             ),
         )
+        self.complete, self.solver_bound = False, float("nan")
         if len(solution.values):
-            self.complete = solution.outcome == "optimal"
-            self.solver_bound = solution.bound * linear.money
+            whole = len(rows) == len(self.model.rows)
+            self.complete = whole and solution.outcome == "optimal"
+            self.solver_bound = solution.bound * linear.money if whole else float("nan")
             best = Incumbent.of(self.model, rows, linear.reps(solution.values))
         else:
             reps = self.clock.run(
@@ -224,6 +233,7 @@ class _Run:
             seed=self.seed,
             seconds=self.clock.seconds,
             phases=dict(self.clock.phases),
+            warnings=self._warnings(found),
             _plan=plan,
         )
 
@@ -247,6 +257,16 @@ class _Run:
         totals, _ = self.model.totals(reps)
         sales = totals[:, self.model.source.quantities.index("net_sales")]
         return fair_kappa(self.model.problem, self.model.hierarchy, sales)
+
+    def _warnings(self, found: Incumbent) -> tuple[str, ...]:
+        """Say what a planner should know about how the plan came about."""
+        if not self.model.has_quotas:
+            return ()
+        drift = self._kappa_of(found.reps) / self.model.kappa - 1.0
+        if abs(drift) < KAPPA_TOLERANCE:
+            return ()
+        text = "fair quotas were measured with a share of expected sales that differs from this plan's own by"
+        return (f"{text} {drift:+.1%}: small territories make it jump",)
 
     def _say(self, phase: str) -> None:
         self.clock.bound = self.clock.incumbent = float("nan")

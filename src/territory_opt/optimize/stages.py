@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from territory_opt.model.model import Model, Pairs
 from territory_opt.model.rows import Rows
+from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.linear import LinearModel, Violations, linear_model, restrict
 from territory_opt.optimize.mathopt import solve_lp, solve_mip
 from territory_opt.optimize.moves import SearchRows, search
 from territory_opt.optimize.quotas import set_quotas
-from territory_opt.optimize.result import Progress, ProgressCallback
 from territory_opt.plan.audit import ROW_TOLERANCE
 from territory_opt.plan.certificate import dual_bound
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-_T = TypeVar("_T")
 
 CANDIDATES = 8
 """Reps per node in the search, best by reduced value; for speed only, the bound is over all pairs."""
@@ -38,49 +34,8 @@ CHAINS = 2
 """Independent searches, one per thread; the number is fixed so that the plan does not depend on the machine."""
 POLISH_REPS = 4
 POLISH_NODES = 30
-POLISH_SECONDS = 8.0
-
-
-@dataclass(slots=True)
-class Clock:
-    """Time limit, progress and Ctrl-C of one solve: the one place that knows how long it may still run."""
-
-    limit: float
-    report: ProgressCallback | None = None
-    started: float = field(default_factory=time.perf_counter)
-    phases: dict[str, float] = field(default_factory=dict)
-    bound: float = float("nan")
-    incumbent: float = float("nan")
-    interrupted: bool = False
-    stage: float = 1.0
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the start."""
-        return time.perf_counter() - self.started
-
-    @property
-    def left(self) -> float:
-        """Seconds left for the stage at work; 0 after Ctrl-C."""
-        return 0.0 if self.interrupted else max(self.limit * self.stage - self.seconds, 0.0)
-
-    @property
-    def over(self) -> bool:
-        """Whether the time limit (or Ctrl-C) has come."""
-        return self.interrupted or self.seconds >= self.limit
-
-    def tell(self, phase: str, detail: str = "") -> None:
-        """Report progress."""
-        if self.report is not None:
-            self.report(Progress(phase, self.seconds, self.incumbent, self.bound, detail))
-
-    def run(self, phase: str, work: Callable[[], _T]) -> _T:
-        """Run ``work`` and book its seconds under ``phase``."""
-        start = time.perf_counter()
-        try:
-            return work()
-        finally:
-            self.phases[phase] = self.phases.get(phase, 0.0) + time.perf_counter() - start
+POLISH_SECONDS = 60.0
+"""Safety only: the node limit ends a neighbourhood, so that the plan does not depend on the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +151,7 @@ def anneal_stage(
     rows: Rows,
     bounded: Bounded,
     start: IntArray,
+    clock: Clock,
     *,
     seed: int,
     threads: int | None,
@@ -213,7 +169,9 @@ def anneal_stage(
     temperature = (HOT * spread, COLD * spread)
     with ThreadPoolExecutor(max_workers=threads or CHAINS) as pool:
         chains = pool.map(
-            lambda chain: search(near, split, start, steps=steps, temperature=temperature, seed=seed + chain),
+            lambda chain: search(
+                near, split, start, steps=steps, temperature=temperature, seed=seed + chain, stop=clock.flag
+            ),
             range(CHAINS),
         )
         found = [Incumbent.of(model, rows, reps) for reps in chains]

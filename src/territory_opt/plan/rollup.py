@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
 from territory_opt.model.rows import rounding_slack
+
+CENT = 0.01
 
 
 def roll_up(model: Model, annual: pd.Series[float]) -> pd.DataFrame:
@@ -58,7 +61,8 @@ def _targets_in_cents(hierarchy: Hierarchy, quotas: list[int]) -> tuple[list[int
             target[node] = round(below[node] / (1.0 + hierarchy.hedge[node]))
         else:
             target[node] = round(float(hierarchy.target[node]) * 100)
-            below[node] += _settle(hierarchy, node, children, target, below[node])
+            if abs(missed(hierarchy, node, np.array(quotas) / 100.0)) < CENT / 2:
+                below[node] += _settle(hierarchy, node, children, target, below[node])
     return target, below
 
 
@@ -67,21 +71,35 @@ def _settle(hierarchy: Hierarchy, node: int, children: list[int], target: list[i
     wanted = target[node] + round(target[node] * float(hierarchy.hedge[node]))
     cents = wanted - below
     derived = [child for child in children if np.isnan(hierarchy.target[child])]
-    if not derived or cents == 0 or abs(cents) > len(hierarchy.ids):
+    if not derived or cents == 0:
         return 0
     target[max(derived, key=lambda child: target[child])] += cents
     return cents
 
 
+def missed(hierarchy: Hierarchy, node: int, quotas: npt.NDArray[np.float64]) -> float:
+    """By how much (money) the quotas under ``node`` differ from its target with the hedges on the way."""
+    members = hierarchy.members(node)
+    compound = np.array([hierarchy.compound(int(j), node) for j in members])
+    if len(set(np.round(compound, 12))) == 1:
+        return float(quotas[members].sum() - hierarchy.target[node] * compound[0])
+    return float((quotas[members] / compound).sum() - hierarchy.target[node])
+
+
 def roll_up_problems(model: Model, annual: pd.Series[float]) -> Iterator[tuple[str, int, str]]:
-    """Yield (node, cents, sentence) for every node that does not tie."""
-    table = roll_up(model, annual)
-    for k, line in table.iterrows():
-        node = int(str(k))
-        if np.isnan(model.hierarchy.target[node]) or len(model.hierarchy.members(node)) == 0:
+    """Yield (node, cents, sentence) for every node with a target that its quotas do not meet."""
+    hierarchy = model.hierarchy
+    quotas = np.asarray(annual.reindex(model.problem.reps["rep_id"]), dtype=float)
+    for node in np.flatnonzero(~np.isnan(hierarchy.target)):
+        members = hierarchy.members(int(node))
+        if len(members) == 0:
             continue
-        limit = round(rounding_slack(model.problem.policy.quotas.step, model.hierarchy, node) * 100)
-        cents = round(line["rounding"] * 100)
-        if abs(cents) > limit:
-            text = f"target {line['target']:,.2f} and hedge {line['hedge']:,.2f} do not meet {line['below']:,.2f} below"
-            yield str(line["name"]), cents, text
+        off = missed(hierarchy, int(node), quotas)
+        slack = rounding_slack(model.problem.policy.quotas.step, hierarchy, int(node))
+        slack *= max(hierarchy.compound(int(j), int(node)) for j in members)
+        if abs(off) > slack + CENT / 2:
+            total = float(quotas[members].sum())
+            text = (
+                f"quotas of {total:,.2f} are {off:+,.2f} off the target {hierarchy.target[node]:,.2f} with its hedges"
+            )
+            yield hierarchy.names[node], round(off * 100), text

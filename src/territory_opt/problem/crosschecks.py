@@ -111,12 +111,12 @@ def check_totals(accounts: pd.DataFrame, policy: Policy, findings: Findings) -> 
 
 
 def check_hedges(managers: pd.DataFrame, policy: Policy, findings: Findings) -> None:
-    """Warn of a hedge for a level that nobody has."""
-    levels = ["company", "rep", *dict.fromkeys(managers["level"])]
-    for level in policy.quotas.hedge:
-        if level not in levels and policy.quotas.target is not None:
-            problem = "no node of this level, so its hedge has no use"
-            findings.warn("policy", 0, f"quotas.hedge.{level}", "", problem, nearest(level, levels))
+    """Record a hedge for a level or a node that nobody has."""
+    known = ["company", *dict.fromkeys(managers["level"]), *managers["manager_id"]]
+    for key in policy.quotas.hedge:
+        if key not in known and policy.quotas.target is not None:
+            problem = "is neither a level of the managers table nor a manager_id"
+            findings.error("policy", 0, f"quotas.hedge.{key}", "", problem, nearest(key, known))
 
 
 # --- skills -----------------------------------------------------------------------------------------------

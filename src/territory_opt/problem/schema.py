@@ -38,29 +38,57 @@ ACCOUNTS = (
     Column("potential", "number", required=True, minimum=0, unit="money per year", meaning="what it could buy"),
     Column("workload", "number", minimum=0, default=0.0, unit="hours per year", meaning="service time without travel"),
     Column("visits", "number", minimum=0, unit="per year", meaning="visits; the policy's figure where absent"),
-    Column("current_sales", "number", minimum=0, optional_cells=True, unit="money, last 12 months",
-           meaning="read from the sales table where there is one"),
+    Column(
+        "current_sales",
+        "number",
+        minimum=0,
+        optional_cells=True,
+        unit="money, last 12 months",
+        meaning="read from the sales table where there is one",
+    ),
     Column("currency", "text", default="", meaning="must be one currency, the policy's"),
 )
 
 REPS = (
     Column("rep_id", "id", required=True, meaning="unique name of the rep"),
     Column("name", "text", default="", meaning="what people call the rep; the id where absent"),
-    Column("lat", "latitude", optional_cells=True, unit="degrees",
-           meaning="home; where absent, the sales-weighted middle of the accounts served or sold to"),
+    Column(
+        "lat",
+        "latitude",
+        optional_cells=True,
+        unit="degrees",
+        meaning="home; where absent, the sales-weighted middle of the accounts served or sold to",
+    ),
     Column("lon", "longitude", optional_cells=True, unit="degrees", meaning="home"),
     Column("fte", "number", minimum=0, default=1.0, unit="full-time equivalents", meaning="1 = full time"),
     Column("ramp", "number", minimum=0, default=1.0, unit="share", meaning="productivity of a new joiner this year"),
-    Column("capacity_hours", "number", minimum=0, optional_cells=True, unit="hours per year",
-           meaning="fte x the policy's hours per FTE where absent"),
+    Column(
+        "capacity_hours",
+        "number",
+        minimum=0,
+        optional_cells=True,
+        unit="hours per year",
+        meaning="fte x the policy's hours per FTE where absent",
+    ),
     Column("start_date", "date", optional_cells=True, meaning="first working day"),
     Column("end_date", "date", optional_cells=True, meaning="last working day"),
     Column("manager", "text", default="", meaning="manager_id, or the rep_id of a playing manager"),
     Column("region", "text", default="", meaning="a level above the managers where there is no managers table"),
-    Column("last_quota", "number", minimum=0, optional_cells=True, unit="money per year",
-           meaning="last year's quota; summed from the quota history where there is one"),
-    Column("last_sales", "number", optional_cells=True, unit="money, last 12 months",
-           meaning="own sales of last year; summed from the sales table where there is one"),
+    Column(
+        "last_quota",
+        "number",
+        minimum=0,
+        optional_cells=True,
+        unit="money per year",
+        meaning="last year's quota; summed from the quota history where there is one",
+    ),
+    Column(
+        "last_sales",
+        "number",
+        optional_cells=True,
+        unit="money, last 12 months",
+        meaning="own sales of last year; summed from the sales table where there is one",
+    ),
     Column("ote", "number", minimum=0, optional_cells=True, unit="money per year", meaning="on-target earnings"),
     Column("currency", "text", default="", meaning="must be one currency, the policy's"),
 )
@@ -70,8 +98,9 @@ MANAGERS = (
     Column("name", "text", default="", meaning="what people call it"),
     Column("reports_to", "text", default="", meaning="manager_id of the node above; empty: the company"),
     Column("level", "text", default="manager", meaning="manager, region, ...: names the hedge that applies"),
-    Column("target", "number", minimum=0, optional_cells=True, unit="money per year",
-           meaning="own goal, if it has one"),
+    Column(
+        "target", "number", minimum=0, optional_cells=True, unit="money per year", meaning="own goal, if it has one"
+    ),
 )
 
 SALES = (

@@ -1,0 +1,96 @@
+"""Time limit, progress and Ctrl-C of one solve: the one place that knows how long it may still run."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from territory_opt.optimize.result import Progress, ProgressCallback
+
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class Clock:
+    """Runs out at ``limit`` seconds, or at once after Ctrl-C; ``stage`` is the share of it for the work at hand.
+
+    ``flag`` (1,) is read by compiled code, so that the search stops soon; a solver call under way is finished.
+    """
+
+    limit: float
+    report: ProgressCallback | None = None
+    started: float = field(default_factory=time.perf_counter)
+    phases: dict[str, float] = field(default_factory=dict)
+    bound: float = float("nan")
+    incumbent: float = float("nan")
+    interrupted: bool = False
+    stage: float = 1.0
+    flag: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.started
+
+    @property
+    def left(self) -> float:
+        """Seconds left for the stage at work; 0 after Ctrl-C."""
+        return 0.0 if self.interrupted else max(self.limit * self.stage - self.seconds, 0.0)
+
+    @property
+    def over(self) -> bool:
+        """Whether the time limit (or Ctrl-C) has come."""
+        return self.interrupted or self.seconds >= self.limit
+
+    def stop(self) -> None:
+        """End all work soon, keeping the best plan so far."""
+        self.interrupted = True
+        self.flag[0] = 1
+
+    def tell(self, phase: str, detail: str = "") -> None:
+        """Report progress; a callback that raises KeyboardInterrupt stops the solve like Ctrl-C."""
+        if self.report is None:
+            return
+        try:
+            self.report(Progress(phase, self.seconds, self.incumbent, self.bound, detail))
+        except KeyboardInterrupt:
+            self.stop()
+
+    def run(self, phase: str, work: Callable[[], _T]) -> _T:
+        """Run ``work`` and book its seconds under ``phase``."""
+        start = time.perf_counter()
+        try:
+            return work()
+        finally:
+            self.phases[phase] = self.phases.get(phase, 0.0) + time.perf_counter() - start
+
+    @contextmanager
+    def ctrl_c(self) -> Iterator[None]:
+        """While inside, the first Ctrl-C stops the solve softly and the second aborts it.
+
+        Only the main thread receives signals; elsewhere, or where Ctrl-C is ignored, nothing changes.
+        """
+        before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is not threading.main_thread() or before in (signal.SIG_IGN, None):
+            yield
+            return
+
+        def soften(_number: int, _frame: FrameType | None) -> None:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.stop()
+
+        signal.signal(signal.SIGINT, soften)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
