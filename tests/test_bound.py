@@ -211,4 +211,5 @@ def test_a_solved_plan_carries_its_own_proof() -> None:
         assert found.objective == pytest.approx(result.objective)
         assert found.bound == pytest.approx(result.bound)
         assert found.least_violation == pytest.approx(result.least_violation)
-        assert found.gap == pytest.approx(result.gap)
+        if result.status is not to.Status.INFEASIBLE:
+            assert found.gap == pytest.approx(result.gap)

@@ -412,6 +412,26 @@ def test_check_sees_an_input_that_has_changed(plan: Path, capsys: pytest.Capture
     assert "reps.csv is not the file the plan was made from" in found["faults"]
 
 
+def change_manifest(plan: Path, **content: object) -> None:
+    manifest = json.loads((plan / "manifest.json").read_text(encoding="utf-8"))
+    (plan / "manifest.json").write_text(json.dumps({**manifest, **content}), encoding="utf-8")
+
+
+@pytest.mark.parametrize("content", [{"variant": 5}, {"overrides": ["a"]}, {"scenario": 5}, {"overrides": {"a.b": 1}}])
+def test_a_manifest_that_makes_no_sense_is_bad_input(
+    plan: Path, capsys: pytest.CaptureFixture[str], content: dict[str, object]
+) -> None:
+    change_manifest(plan, **content)
+    assert run_json(capsys, "check", plan)["exit_code"] == cli.BAD_INPUT
+
+
+def test_check_shows_the_settings_a_plan_was_made_with(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change_manifest(plan, overrides={"territories.keep.loss_rate": 0})
+    code, out, _ = run(capsys, "check", plan)
+    assert code == cli.BAD_INPUT
+    assert "settings      territories.keep.loss_rate = 0" in out
+
+
 def rewrite_hashes(plan: Path) -> None:
     """Do what a careful tamperer does: bring the hashes of the manifest up to date."""
     manifest = json.loads((plan / "manifest.json").read_text(encoding="utf-8"))

@@ -149,14 +149,15 @@ def check(folder: FolderPath, scenario: OtherScenario = None, as_json: AsJson = 
     found = check_folder(plan, problem)
     faults = [*inputs, *found.faults]
     code = BAD_INPUT if faults else DONE
-    confirmed(screen, chosen.label, problem, found, inputs)
+    confirmed(screen, chosen.label, problem, found, inputs, plan.manifest.get("overrides") or {})
     if faults:
         screen.say("What does not hold:")
         screen.several(faults)
         screen.say(f"Do not rely on this plan; to make it anew: territory-opt solve {chosen.path}")
     else:
         screen.say("Everything this folder claims holds.")
-    facts = {**check_facts(found), "folder": str(folder), "holds": not faults, "faults": faults}
+    facts = {"variant": chosen.variant, "overrides": plan.manifest.get("overrides") or {}, **check_facts(found)}
+    facts |= {"folder": str(folder), "holds": not faults, "faults": faults}
     screen.result({**facts, "changed_inputs": inputs, "exit_code": code})
     raise typer.Exit(code)
 
@@ -257,12 +258,24 @@ def _open_plan(folder: Path, scenario: Path | None) -> tuple[PlanFolder, Scenari
             f"{folder}: there is no such plan folder; territory-opt solve SCENARIO --out DIR writes one"
         )
     plan = read_folder(folder)
-    manifest = plan.manifest if isinstance(plan.manifest, dict) else {}
-    path = scenario or folder / str(manifest.get("scenario") or "")
-    if not path.exists() or path.samefile(folder):
-        where = f"is not at {path}" if manifest.get("scenario") else "is not named in manifest.json"
-        raise PlanFolderError(f"{folder}: the scenario it was made from {where}; give it with --scenario PATH")
-    return plan, load_scenario(path, manifest.get("variant"), manifest.get("overrides") or {})
+    named, variant, overrides = (plan.manifest.get(key) for key in ("scenario", "variant", "overrides"))
+    if not (isinstance(named, str) and isinstance(variant, str | None) and isinstance(overrides, dict | None)):
+        raise PlanFolderError(
+            f"{folder / 'manifest.json'}: scenario, variant or overrides are not as solve writes them"
+        )
+    path = scenario or _shortest(folder.resolve() / named)
+    if not named and scenario is None:
+        raise PlanFolderError(f"{folder}: it does not say what scenario it was made from; give it with --scenario PATH")
+    if not path.exists():
+        raise PlanFolderError(f"{folder}: the scenario it was made from is not at {path}; give it with --scenario PATH")
+    return plan, load_scenario(path, variant, overrides)
+
+
+def _shortest(path: Path) -> Path:
+    """Return ``path`` without detours, from here if it lies below."""
+    plain = Path(os.path.normpath(path))
+    here = Path.cwd()
+    return plain.relative_to(here) if plain.is_relative_to(here) else plain
 
 
 def _inputs(chosen: Scenario) -> dict[str, Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,13 +192,20 @@ def clock(seconds: float) -> str:
 # --- what was confirmed -----------------------------------------------------------------------------------------
 
 
-def confirmed(screen: Screen, name: str, problem: Problem, found: Check, inputs: Sequence[str]) -> None:
-    """Print what the judge recomputed of a plan folder; ``inputs`` are the input files that have changed."""
+def confirmed(
+    screen: Screen, name: str, problem: Problem, found: Check, inputs: Sequence[str], settings: Mapping[str, Any]
+) -> None:
+    """Print what the judge recomputed of a plan folder.
+
+    ``inputs`` are the input files that have changed, ``settings`` what was set on top of the scenario.
+    """
     from territory_opt.model.hierarchy import Hierarchy
 
     currency = problem.policy.currency
     screen.say(headline(name, problem))
     screen.line("inputs", f"{len(inputs)} changed" if inputs else "those the plan was made from")
+    if settings:
+        screen.line("settings", "   ".join(f"{key} = {value}" for key, value in settings.items()))
     screen.line("worth", f"{near_money(found.certificate.objective, currency)} a year, recomputed from the data")
     screen.line("best possible", _proven(found, currency))
     claimed = found.claims.get("solver_bound")

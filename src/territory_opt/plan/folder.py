@@ -22,7 +22,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,7 @@ from territory_opt.plan.certificate import Certificate, Multipliers, certify_mod
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.problem import Problem
 
+_T = TypeVar("_T")
 SCHEMA_VERSION = 1
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 MONEY_TOLERANCE = 0.005
@@ -101,19 +102,25 @@ def write_folder(
 
 def read_folder(folder: Path) -> PlanFolder:
     """Read a plan folder. Raise :class:`PlanFolderError` naming the file that is missing or damaged."""
-    try:
-        claims = json.loads(_text(folder / "plan.json"))
-        manifest = json.loads(_text(folder / "manifest.json"))
-        assignments = _read_csv(folder / "assignments.csv", ["account_id", "rep_id"])
-        quotas = _read_csv(folder / "quotas.csv", ["rep_id", "period", "quota"])
-        quotas["quota"] = quotas["quota"].astype(float)
-        certificate = _read_certificate(folder / "certificate.npz")
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile, EOFError) as error:
-        raise PlanFolderError(f"{folder}: {error}") from error
+    claims = _named(folder / "plan.json", _read_json)
+    manifest = _named(folder / "manifest.json", _read_json)
+    assignments = _named(folder / "assignments.csv", lambda path: _read_csv(path, ["account_id", "rep_id"]))
+    quotas = _named(folder / "quotas.csv", _read_quotas)
+    certificate = _named(folder / "certificate.npz", _read_certificate)
     index = pd.Index(assignments["account_id"], name="account_id")
     assignment = pd.Series(assignments["rep_id"].to_numpy(object), index=index, name="rep_id")
     annual = quotas.groupby("rep_id", sort=False)["quota"].sum().round(2)
     return PlanFolder(folder, Plan(assignment, annual, quotas, certificate.kappa), certificate, claims, manifest)
+
+
+def _named(path: Path, read: Callable[[Path], _T]) -> _T:
+    """Read one file of a folder; whatever is wrong with it is said with its name."""
+    try:
+        return read(path)
+    except FileNotFoundError:
+        raise PlanFolderError(f"{path} is missing; solve again, or restore the folder from a copy") from None
+    except (ValueError, KeyError, TypeError, OSError, EOFError, csv.Error, zipfile.BadZipFile) as error:
+        raise PlanFolderError(f"{path} is damaged: {error}; solve again, or restore it from a copy") from error
 
 
 def check_folder(found: PlanFolder, problem: Problem) -> Check:
@@ -164,9 +171,7 @@ def _write_files(folder: Path, plan: Plan, certificate: Multipliers, claims: Map
     assignments = plan.assignment.rename("rep_id").rename_axis("account_id").reset_index()
     (folder / "assignments.csv").write_text(table_csv(assignments), encoding="utf-8")
     quotas = plan.quotas.assign(quota=[f"{amount:.2f}" for amount in plan.quotas["quota"]])
-    text = table_csv(quotas.assign(quota=""))
-    lines = [line + amount for line, amount in zip(text.splitlines()[1:], quotas["quota"], strict=True)]
-    (folder / "quotas.csv").write_text("\n".join(["rep_id,period,quota", *lines]) + "\n", encoding="utf-8")
+    (folder / "quotas.csv").write_text(table_csv(quotas), encoding="utf-8")
     _write_json(folder / "plan.json", {"schema_version": SCHEMA_VERSION, **claims})
     np.savez_compressed(
         folder / "certificate.npz",
@@ -235,22 +240,35 @@ def _alive(pid: str) -> bool:
     return True
 
 
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+def _read_json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError("it does not hold a JSON object")
+    return content
 
 
 def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if list(table.columns) != columns:
-        raise ValueError(f"{path.name} has the columns {list(table.columns)}, not {columns}")
-    for name in columns:
-        marked = table[name].str.startswith("'")
-        table[name] = table[name].where(~marked, table[name].str.removeprefix("'"))
-    return table
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.reader(file, strict=True))
+    if not lines or lines[0] != columns:
+        raise ValueError(f"its columns are {lines[0] if lines else 'missing'}, not {columns}")
+    for number, line in enumerate(lines[1:], start=2):
+        if len(line) != len(columns):
+            raise ValueError(f"row {number} has {len(line)} cells, not {len(columns)}")
+    cells = [[cell.removeprefix("'") for cell in line] for line in lines[1:]]
+    return pd.DataFrame(cells, columns=columns, dtype=object)
+
+
+def _read_quotas(path: Path) -> pd.DataFrame:
+    quotas = _read_csv(path, ["rep_id", "period", "quota"])
+    quotas["quota"] = quotas["quota"].astype(float)
+    if not np.isfinite(quotas["quota"].to_numpy(float)).all():
+        raise ValueError("a quota is not a finite number")
+    return quotas
 
 
 def _read_certificate(path: Path) -> Multipliers:
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return Multipliers(
             values=np.asarray(arrays["values"], dtype=float),
             rules=tuple(arrays["rules"].tolist()),
