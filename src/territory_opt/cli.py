@@ -118,12 +118,13 @@ def solve(
 ) -> None:
     """Plan territories and quotas, and write the plan with its proof to a folder."""
     from territory_opt.console import Screen
+    from territory_opt.plan.folder import require_plan_folder
     from territory_opt.wording import opening
 
     screen = Screen(as_json=as_json, quiet=quiet)
     chosen, problem, model = _read(scenario, variant, settings, strict)
     folder = out or _default_out(chosen)
-    _refuse_other_folder(folder)
+    require_plan_folder(folder)
     given = chosen.file.solve
     options = {
         "seed": given.seed if seed is None else seed,
@@ -302,13 +303,6 @@ def _default_out(chosen: Scenario) -> Path:
     path = chosen.path.resolve()
     name = path.parent.name if path.name == "scenario.yaml" else path.stem
     return Path("out") / (f"{name}-{chosen.variant}" if chosen.variant else name)
-
-
-def _refuse_other_folder(folder: Path) -> None:
-    """Refuse before the work, not after it, to write over something that is not a plan."""
-    used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    if used and not (folder / "plan.json").exists():
-        raise PlanFolderError(f"{folder} exists and is not a plan folder; choose another --out")
 
 
 def _positive(seconds: float) -> float:

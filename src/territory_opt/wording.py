@@ -130,12 +130,21 @@ def _conflict(screen: Screen, result: Result, folder: Path) -> None:
     screen.say(first, always=True)
     worst = sorted(result.violations, key=lambda violation: -violation.share)
     screen.several([violation_words(violation) for violation in worst], always=True)
-    for heading, enough in (("one is enough", True), ("together", False)):
-        ways = [way.text for way in result.relaxations if way.enough == enough]
-        if ways:
-            screen.say(f"Least that must give ({heading}):", always=True)
-            screen.several(ways, always=True)
+    for heading, ways in _ways_out(result).items():
+        screen.say(f"{heading}:", always=True)
+        screen.several(ways, always=True)
+    if not result.proven and result.raw_status in ENDED:
+        screen.say("The search ended early; a longer one may find a plan that keeps them all.", always=True)
     screen.say(f"The least bad plan was written with this list to {folder} (exit code 3)", always=True)
+
+
+def _ways_out(result: Result) -> dict[str, list[str]]:
+    """Group the ways out by what is known of them; without proof of a clash none is known to be needed."""
+    found: dict[str, list[str]] = {}
+    for way in result.relaxations:
+        proven = "Least that must give (one is enough)" if way.enough else "Least that must give (together)"
+        found.setdefault(proven if result.proven else "What would give room", []).append(way.text)
+    return found
 
 
 def violation_words(violation: Violation) -> str:

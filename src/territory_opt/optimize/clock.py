@@ -63,6 +63,8 @@ class Clock:
         try:
             self.report(Progress(phase, self.seconds, self.incumbent, self.bound, detail))
         except KeyboardInterrupt:
+            if self.interrupted:
+                raise
             self.stop()
 
     def run(self, phase: str, work: Callable[[], _T]) -> _T:

@@ -19,6 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 PROOF_SECONDS = 20.0
+CHECK_SECONDS = 3.0
 PROOF_TOLERANCE = 1e-7
 MOST_CHECKED = 8
 """Ways out that are checked one by one for being enough on their own."""
@@ -36,10 +37,10 @@ def exact_least_bad(model: Model, pairs: Pairs, rows: Rows, *, time_limit: float
     return allowed.reps(second.values) if len(second.values) else count.reps(first.values)
 
 
-def prove_least_violation(model: Model, pairs: Pairs) -> tuple[FloatArray, float]:
+def prove_least_violation(model: Model, pairs: Pairs, *, time_limit: float) -> tuple[FloatArray, float]:
     """Return multipliers and the least summed violation they prove (0: not proven that the rules clash)."""
     linear = linear_model(model, pairs, model.rows, violations="count")
-    solution = solve_lp(linear, time_limit=PROOF_SECONDS)
+    solution = solve_lp(linear, time_limit=time_limit)
     if len(solution.duals) == 0:
         return np.zeros(0), 0.0
     rows = model.rows
@@ -50,17 +51,20 @@ def prove_least_violation(model: Model, pairs: Pairs) -> tuple[FloatArray, float
     return multipliers, proven if proven > PROOF_TOLERANCE else 0.0
 
 
-def relaxations(model: Model, pairs: Pairs, violations: list[Violation]) -> tuple[Relaxation, ...]:
-    """List what could give, in planner words; the first few are checked for being enough on their own."""
-    broken = [(r, v) for v in violations for r in _rows_of(model, v)]
-    ways: list[tuple[str, Rows]] = []
-    for r, violation in broken:
-        ways += _ways_out(model, r, violation)
-    checked = [
-        Relaxation(text, _holds(model, pairs, rows) if k < MOST_CHECKED else False)
+def relaxations(
+    model: Model, pairs: Pairs, violations: list[Violation], *, check: bool, seed: int = 0
+) -> tuple[Relaxation, ...]:
+    """List what could give, in planner words.
+
+    With ``check`` (small problems) the first few are tried one by one: ``enough`` means that a plan was found
+    which keeps every other hard rule.
+    """
+    ways = [way for v in violations for r in _rows_of(model, v) for way in _ways_out(model, r, v)]
+    found = [
+        Relaxation(text, check and k < MOST_CHECKED and _holds(model, pairs, rows, seed))
         for k, (text, rows) in enumerate(ways)
     ]
-    return tuple(sorted(checked, key=lambda way: not way.enough))
+    return tuple(sorted(found, key=lambda way: not way.enough))
 
 
 def _rows_of(model: Model, violation: Violation) -> list[int]:
@@ -68,17 +72,17 @@ def _rows_of(model: Model, violation: Violation) -> list[int]:
             if row.hard and row.rule == violation.rule and row.subject == violation.subject]  # fmt: skip
 
 
-def _ways_out(model: Model, r: int, violation: Violation) -> list[tuple[str, Rows]]:
+def _ways_out(model: Model, r: int, violation: Violation) -> list[tuple[str, Rows | None]]:
     """Sentences for one broken row, each with the rows as they would then be."""
     row, value = model.rows.items[r], violation.value
     margin = 1e-6 * row.scale
     wider = _with_limits(model.rows, r, min(row.low, value - margin), max(row.high, value + margin))
     over = value > row.high
-    ways: list[tuple[str, Rows]] = []
+    ways: list[tuple[str, Rows | None]] = []
     if row.rule.startswith("balance: "):
         metric, share = row.rule.removeprefix("balance: "), value / row.scale
         ways.append((f"widen the {metric} band of {row.subject} to {share:.0%} of a fair share", wider))
-        ways += _unlock(model, r, violation) if over else []
+        ways += _unlock(model, r) if over else []
     elif row.rule == "hours":
         ways.append((f"give {row.subject} {value:,.0f} hours a year instead of {row.high:,.0f}", wider))
     elif row.rule == "moved revenue":
@@ -94,7 +98,7 @@ def _ways_out(model: Model, r: int, violation: Violation) -> list[tuple[str, Row
     return ways
 
 
-def _unlock(model: Model, r: int, violation: Violation) -> list[tuple[str, Rows]]:
+def _unlock(model: Model, r: int) -> list[tuple[str, Rows | None]]:
     """Name the locked accounts that push a rep over a band, the fewest that must be freed."""
     row = model.rows.items[r]
     ((rep, metric),) = row.totals
@@ -111,8 +115,7 @@ def _unlock(model: Model, r: int, violation: Violation) -> list[tuple[str, Rows]
         f"{row.subject} must keep {len(weights)} locked accounts = {weights[metric].sum() / row.scale:.0%} of a fair "
         f"share of {metric}: unlock {int(enough)} of them ({names})"
     )
-    lifted = _with_limits(model.rows, r, row.low, max(row.high, violation.value))
-    return [(text, lifted)]
+    return [(text, None)]
 
 
 def _accounts(count: float) -> str:
@@ -125,8 +128,10 @@ def _with_limits(rows: Rows, r: int, low: float, high: float) -> Rows:
     return Rows.from_items(items, rows.quantities, rows.n_reps)
 
 
-def _holds(model: Model, pairs: Pairs, rows: Rows) -> bool:
-    """Whether the relaxation of the hard rows can hold (necessary, and in practice nearly sufficient)."""
+def _holds(model: Model, pairs: Pairs, rows: Rows | None, seed: int) -> bool:
+    """Whether branch and bound finds a plan that keeps all hard rules of ``rows``."""
+    if rows is None:
+        return False
     linear = linear_model(model, pairs, rows, violations="count")
-    solution = solve_lp(linear, time_limit=PROOF_SECONDS)
+    solution = solve_mip(linear, time_limit=CHECK_SECONDS, gap=0.0, seed=seed)
     return bool(len(solution.values)) and -solution.objective < PROOF_TOLERANCE

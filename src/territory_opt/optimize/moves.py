@@ -122,18 +122,23 @@ def _charge(value: float, low: float, high: float, price: float, jump: float) ->
 
 
 @numba.njit(cache=True)
-def _rep_cost(j, total, start, coefficient, quota, low, high, price, jump, gain, quota_high):  # type: ignore[no-untyped-def]
-    """Price of a rep's own rows at the best quota for these totals (a convex piecewise-linear search)."""
+def _rep_cost(  # type: ignore[no-untyped-def]
+    j, total, start, coefficient, quota, low, high, price, jump, gain, quota_high, value
+):
+    """Price of a rep's own rows at the best quota for these totals; ``value`` (n_own,) is working space.
+
+    The price is convex and piecewise linear in the quota, so its best point is a limit of some row.
+    """
     fixed = 0.0
     uses_quota = False
     for r in range(start[j], start[j + 1]):
-        if quota[r] != 0.0:
-            uses_quota = True
-            continue
-        value = 0.0
+        value[r] = 0.0
         for k in range(total.shape[0]):
-            value += coefficient[r, k] * total[k]
-        fixed += _charge(value, low[r], high[r], price[r], jump[r])
+            value[r] += coefficient[r, k] * total[k]
+        if quota[r] == 0.0:
+            fixed += _charge(value[r], low[r], high[r], price[r], jump[r])
+        else:
+            uses_quota = True
     if not uses_quota:
         return fixed
     best = np.inf
@@ -147,17 +152,13 @@ def _rep_cost(j, total, start, coefficient, quota, low, high, price, jump, gain,
                 limit = low[r] if side == 0 else high[r]
                 if not np.isfinite(limit) or (side == 1 and limit == low[r]):
                     continue
-                value = 0.0
-                for k in range(total.shape[0]):
-                    value += coefficient[r, k] * total[k]
-                q = min(max((limit - value) / quota[r], 0.0), quota_high[j])
+                q = min(max((limit - value[r]) / quota[r], 0.0), quota_high[j])
             cost = -gain[j] * q
             for s in range(start[j], start[j + 1]):
                 if quota[s] != 0.0:
-                    value = quota[s] * q
-                    for k in range(total.shape[0]):
-                        value += coefficient[s, k] * total[k]
-                    cost += _charge(value, low[s], high[s], price[s], jump[s])
+                    cost += _charge(value[s] + quota[s] * q, low[s], high[s], price[s], jump[s])
+                    if cost >= best:
+                        break
             if cost < best:
                 best = cost
     return fixed + best
@@ -200,9 +201,9 @@ def _anneal(  # type: ignore[no-untyped-def]
             members[j, member_count[j]] = i
             place[i] = member_count[j]
             member_count[j] += 1
-    cost = np.empty(n_reps)
+    cost, value_of = np.empty(n_reps), np.empty(len(quota))
     for j in range(n_reps):
-        cost[j] = _rep_cost(j, total[j], start, coefficient, quota, low, high, price, jump, gain, quota_high)
+        cost[j] = _rep_cost(j, total[j], start, coefficient, quota, low, high, price, jump, gain, quota_high, value_of)
         objective -= cost[j]
     activity = np.zeros(n_shared)
     for s in range(n_shared):
@@ -263,12 +264,14 @@ def _anneal(  # type: ignore[no-untyped-def]
             new_activity[s] = value
             change += _charge(activity[s], shared_low[s], shared_high[s], shared_price[s], shared_jump[s])
             change -= _charge(value, shared_low[s], shared_high[s], shared_price[s], shared_jump[s])
-        cost_a = _rep_cost(a, after_a, start, coefficient, quota, low, high, price, jump, gain, quota_high)
-        cost_b = _rep_cost(b, after_b, start, coefficient, quota, low, high, price, jump, gain, quota_high)
+        cost_a = _rep_cost(a, after_a, start, coefficient, quota, low, high, price, jump, gain, quota_high, value_of)
+        cost_b = _rep_cost(b, after_b, start, coefficient, quota, low, high, price, jump, gain, quota_high, value_of)
         change += cost[a] + cost[b] - cost_a - cost_b
         cost_c = 0.0
         if c >= 0 and c != a:
-            cost_c = _rep_cost(c, after_c, start, coefficient, quota, low, high, price, jump, gain, quota_high)
+            cost_c = _rep_cost(
+                c, after_c, start, coefficient, quota, low, high, price, jump, gain, quota_high, value_of
+            )
             change += cost[c] - cost_c
         if change <= 0.0 and np.random.random() >= np.exp(change / temperature):
             continue

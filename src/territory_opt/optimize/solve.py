@@ -8,7 +8,7 @@ import numpy.typing as npt
 from territory_opt.model.model import Model, Pairs, fair_kappa
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.least_bad import exact_least_bad, prove_least_violation, relaxations
+from territory_opt.optimize.least_bad import PROOF_SECONDS, exact_least_bad, prove_least_violation, relaxations
 from territory_opt.optimize.linear import linear_model
 from territory_opt.optimize.mathopt import solve_mip
 from territory_opt.optimize.quotas import set_quotas
@@ -28,7 +28,6 @@ EXACT_PAIRS = 400
 KAPPA_TOLERANCE = 1e-3
 """Kappa is stable when the plan's own fair share differs by less than this."""
 KAPPA_ROUNDS = 4
-MOST_NEIGHBOURHOODS = 40
 SEQUENTIAL_SHARE = 0.45
 """Share of the time limit for territories alone when quotas are then set jointly."""
 LEAST_BOUND_SECONDS = 5.0
@@ -154,11 +153,10 @@ class _Run:
         ]  # fmt: skip
         best = min([*tries, *found], key=lambda incumbent: incumbent.score)
         self._show(best, "search")
-        rounds = max(8, min(self.model.problem.n_reps // 2, MOST_NEIGHBOURHOODS))
         polished = self.clock.run(
             "polish",
             lambda: polish_stage(
-                self.model, self.pairs, rows, bounded, best, self.clock, rounds=rounds, gap=self.gap, seed=self.seed,
+                self.model, self.pairs, rows, bounded, best, self.clock, gap=self.gap, seed=self.seed,
                 threads=self.threads,
             ),
         )  # fmt: skip
@@ -211,8 +209,12 @@ class _Run:
         least_violation = 0.0
         ways: tuple[Relaxation, ...] = ()
         if violations:
-            least, least_violation = self.clock.run("least bad", lambda: prove_least_violation(model, self.pairs))
-            ways = relaxations(model, self.pairs, violations)
+            seconds = max(min(self.clock.left, PROOF_SECONDS), LEAST_BOUND_SECONDS)
+            least, least_violation = self.clock.run(
+                "least bad", lambda: prove_least_violation(model, self.pairs, time_limit=seconds)
+            )
+            check = self.exact and not self.clock.over
+            ways = relaxations(model, self.pairs, violations, check=check, seed=self.seed)
         bound = dual_bound(model, bounded.multipliers)
         optimal = self.complete or bound - evaluation.objective <= self.gap * abs(evaluation.objective)
         status = Status.INFEASIBLE if violations else Status.OPTIMAL if optimal else Status.FEASIBLE

@@ -25,14 +25,16 @@ IntArray = npt.NDArray[np.int64]
 CANDIDATES = 8
 """Reps per node in the search, best by reduced value; for speed only, the bound is over all pairs."""
 STEPS_PER_NODE = 6000
-MOST_STEPS = 8_000_000
+MOST_STEPS = 6_000_000
 HARD_FACTOR = 2.0
 """A hard row costs this multiple of its rule's largest multiplier during the search."""
 HOT, COLD = 1.0, 0.001
 """First and last temperature of the search, in units of the median loss of a candidate against the best one."""
 CHAINS = 2
 """Independent searches, one per thread; the number is fixed so that the plan does not depend on the machine."""
-POLISH_REPS = 4
+POLISH_ROUNDS = ((2, 1.5), (3, 0.2))
+"""Size of the neighbourhoods in reps, and how many of them per rep: small ones pay most per second."""
+MOST_NEIGHBOURHOODS = 200
 POLISH_NODES = 30
 POLISH_SECONDS = 60.0
 """Safety only: the node limit ends a neighbourhood, so that the plan does not depend on the clock."""
@@ -186,11 +188,9 @@ def polish_stage(
     incumbent: Incumbent,
     clock: Clock,
     *,
-    rounds: int,
     gap: float,
     seed: int,
     threads: int | None,
-    phase: str = "polishing",
 ) -> Incumbent:
     """Improve ``incumbent`` by exact MIPs over a few neighbouring reps at a time; the number of MIPs is fixed."""
     generator = np.random.default_rng(seed)
@@ -201,19 +201,29 @@ def polish_stage(
     linear = linear_model(model, near, rows, violations=kind, hard_price=prices)
     polisher = _Polisher(linear, _rep_of_rows(rows), clock, seed, threads)
     solution = linear.point(incumbent.reps, incumbent.quotas)
-    order = generator.permutation(np.resize(np.arange(rows.n_reps), rounds))
-    with ThreadPoolExecutor(max_workers=CHAINS) as pool:
-        for first in range(0, len(order), CHAINS):
+    plan = _polish_plan(rows.n_reps, generator)
+    with ThreadPoolExecutor(max_workers=threads or CHAINS) as pool:
+        for done, (size, around) in enumerate(plan, start=1):
             if clock.left < 1.0 or _close_enough(bounded.bound, incumbent, gap):
                 break
             pull = _pull(near, loss, linear.reps(solution), rows.n_reps)
-            groups = _groups(pull, order[first : first + CHAINS], generator)
+            groups = _groups(pull, around, size, generator)
             for kept, values in pool.map(partial(polisher.improve, solution), groups):
                 solution = polisher.accept(solution, kept, values)
             incumbent = _judged(model, rows, linear, solution)
             clock.incumbent = -incumbent.score[1]
-            clock.tell(phase, f"{min(first + CHAINS, len(order))} of {len(order)} neighbourhoods")
+            clock.tell("polish", f"{done} of {len(plan)} pairs of neighbourhoods")
     return Incumbent.of(model, rows, linear.reps(solution))
+
+
+def _polish_plan(n_reps: int, generator: np.random.Generator) -> list[tuple[int, IntArray]]:
+    """The neighbourhoods to come: size and the reps they grow from, ``CHAINS`` at a time."""
+    plan: list[tuple[int, IntArray]] = []
+    for size, per_rep in POLISH_ROUNDS:
+        count = min(max(round(per_rep * n_reps), CHAINS), MOST_NEIGHBOURHOODS)
+        order = np.concatenate([generator.permutation(n_reps) for _ in range(-(-count // n_reps))])[:count]
+        plan += [(size, order[k : k + CHAINS]) for k in range(0, count, CHAINS)]
+    return plan
 
 
 def _judged(model: Model, rows: Rows, linear: LinearModel, solution: FloatArray) -> Incumbent:
@@ -277,7 +287,7 @@ def _pull(near: Pairs, loss: FloatArray, current: IntArray, n_reps: int) -> Floa
     return pull + pull.T
 
 
-def _groups(pull: FloatArray, reps: IntArray, generator: np.random.Generator) -> list[npt.NDArray[np.bool_]]:
+def _groups(pull: FloatArray, reps: IntArray, size: int, generator: np.random.Generator) -> list[npt.NDArray[np.bool_]]:
     """Pick disjoint groups of competing reps around ``reps``, with some chance in it."""
     n_reps = len(pull)
     taken = np.zeros(n_reps, dtype=bool)
@@ -287,7 +297,7 @@ def _groups(pull: FloatArray, reps: IntArray, generator: np.random.Generator) ->
             continue
         group = np.zeros(n_reps, dtype=bool)
         group[rep] = True
-        for _ in range(min(POLISH_REPS, n_reps) - 1):
+        for _ in range(min(size, n_reps) - 1):
             weight = pull[group].sum(axis=0) * generator.uniform(0.3, 1.0, n_reps)
             choice = int(np.where(group | taken, -1.0, weight).argmax())
             if not (group | taken)[choice]:

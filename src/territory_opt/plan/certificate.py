@@ -88,6 +88,8 @@ def certify(problem: Problem, plan: Plan, certificate: Multipliers) -> Certifica
 def certify_model(model: Model, plan: Plan, certificate: Multipliers) -> Certificate:
     """As :func:`certify`, for a model already built from the data."""
     problems = multiplier_problems(model, certificate)
+    if plan.assignment.index.has_duplicates:
+        return Certificate(np.nan, np.inf, ("the assignment names an account twice", *problems))
     objective = evaluate(model, plan).objective
     if problems:
         return Certificate(objective, np.inf, tuple(problems))
@@ -108,6 +110,9 @@ def multiplier_problems(model: Model, certificate: Multipliers) -> list[str]:
     values = certificate.values
     if values.shape != (len(rows),) or not np.isfinite(values).all():
         return ["the certificate holds a multiplier that is missing or not a number"]
+    least = certificate.least_violation
+    if least.shape not in ((0,), (len(rows),)) or not np.isfinite(least).all():
+        return ["the certificate's proof that the rules clash is not one number per row"]
     problems = [
         f"the multiplier of {rows.items[r].rule}, {rows.items[r].subject} stands on a limit that does not exist"
         for r in np.flatnonzero(((values > 0) & np.isinf(rows.low)) | ((values < 0) & np.isinf(rows.high)))

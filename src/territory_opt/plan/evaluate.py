@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.model.model import Model
+from territory_opt.model.model import Model, fair_kappa
 from territory_opt.plan.plan import Plan
 
 FloatArray = npt.NDArray[np.float64]
@@ -82,6 +82,13 @@ def evaluate_positions(model: Model, rep_of_account: IntArray, quotas: FloatArra
         travel_km=float(chosen["travel_km"].sum()),
         common_margin=margin * float(chosen["common"].sum()),
     )
+
+
+def kappa_drift(model: Model, evaluation: Evaluation) -> float:
+    """Return by how much the plan's own fair share of expected sales differs from the kappa it was made with."""
+    if not model.has_quotas:
+        return 0.0
+    return fair_kappa(model.problem, model.hierarchy, evaluation.rep_sales) / model.kappa - 1.0
 
 
 def _is_hard(model: Model, rule: str) -> bool:

@@ -31,11 +31,13 @@ from territory_opt.errors import PlanFolderError
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation, audit_model
 from territory_opt.plan.certificate import Certificate, Multipliers, certify_model
+from territory_opt.plan.evaluate import evaluate, kappa_drift
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.problem import Problem
 
 _T = TypeVar("_T")
 SCHEMA_VERSION = 1
+CORE_FILES = ("plan.json", "assignments.csv", "quotas.csv", "certificate.npz")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 MONEY_TOLERANCE = 0.005
 """A stated money figure may differ from the recomputed one by half a cent (and one part in 10^9)."""
@@ -82,8 +84,7 @@ def write_folder(
     ``folder`` holds something that is not a plan.
     """
     folder = folder.absolute()
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "plan.json").exists())):
-        raise PlanFolderError(f"{folder} exists and is not a plan folder; choose another --out")
+    require_plan_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-{os.getpid()}-", dir=folder.parent))
@@ -98,6 +99,12 @@ def write_folder(
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
+
+
+def require_plan_folder(folder: Path) -> None:
+    """Raise :class:`PlanFolderError` if ``folder`` holds something that is not a plan: it is not overwritten."""
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "plan.json").exists())):
+        raise PlanFolderError(f"{folder} exists and is not a plan folder; choose another --out")
 
 
 def read_folder(folder: Path) -> PlanFolder:
@@ -130,7 +137,7 @@ def check_folder(found: PlanFolder, problem: Problem) -> Check:
     violations = audit_model(model, found.plan)
     faults = list(certificate.problems)
     faults += _changed_files(found)
-    faults += _unconfirmed_claims(found, certificate, violations)
+    faults += _unconfirmed_claims(found, model, certificate, violations)
     return Check(certificate, tuple(violations), tuple(faults), found.claims)
 
 
@@ -279,36 +286,86 @@ def _read_certificate(path: Path) -> Multipliers:
 
 
 def _changed_files(found: PlanFolder) -> list[str]:
-    outputs: dict[str, str] = found.manifest.get("outputs", {})
-    return [
+    """Files that differ from what the manifest says, and files that it does not vouch for."""
+    outputs = found.manifest.get("outputs")
+    if not isinstance(outputs, dict):
+        return ["manifest.json lists no output files"]
+    present = {path.name for path in found.path.iterdir() if path.name != "manifest.json"}
+    faults = [f"{name} is not listed in manifest.json" for name in sorted((present | set(CORE_FILES)) - set(outputs))]
+    return faults + [
         f"{name} was changed or removed after it was written"
         for name, digest in outputs.items()
-        if not (found.path / name).exists() or file_hash(found.path / name) != digest
+        if name not in present or file_hash(found.path / name) != digest
     ]
 
 
-def _unconfirmed_claims(found: PlanFolder, certificate: Certificate, violations: list[Violation]) -> list[str]:
-    claims, faults = found.claims, []
-    recomputed = {"objective": certificate.objective, "bound": certificate.bound}
-    for name, value in recomputed.items():
-        stated = claims.get(name)
-        if stated is None or not abs(value - stated) <= MONEY_TOLERANCE + 1e-9 * abs(value):
-            faults.append(f"{name} is stated as {_money(stated)}, recomputed it is {_money(value)}")
+def _unconfirmed_claims(
+    found: PlanFolder, model: Model, certificate: Certificate, violations: list[Violation]
+) -> list[str]:
+    """Every figure of plan.json that a recomputation does not confirm."""
+    claims = found.claims
+    faults = [
+        f"{name} is stated as {_money(claims.get(name))}, recomputed it is {_money(value)}"
+        for name, value in _recomputed(found, model, certificate, violations).items()
+        if not _same(claims.get(name), value)
+    ]
     if not certificate.problems and certificate.objective > certificate.bound + MONEY_TOLERANCE and not violations:
         faults.append("the objective is above the bound: one of them is wrong")
-    stated_violations = {(v["rule"], v["subject"]) for v in claims.get("violations", [])}
-    for violation in violations:
-        if (violation.rule, violation.subject) not in stated_violations:
-            faults.append(f"breaks a rule that the plan does not admit: {violation}")
-    missing = stated_violations - {(v.rule, v.subject) for v in violations}
-    faults += [f"states a broken rule that is not broken: {rule}, {subject}" for rule, subject in sorted(missing)]
-    stated_least = float(claims.get("least_violation") or 0.0)
-    if stated_least > certificate.least_violation + 1e-9:
-        faults.append(
-            f"states that the rules must be broken by {stated_least:.4%}, proven is {certificate.least_violation:.4%}"
-        )
+    if (claims.get("status") == "infeasible") != bool(violations):
+        faults.append(f'the status is stated as "{claims.get("status")}", with {len(violations)} hard rules broken')
+    faults += _unconfirmed_violations(claims, violations)
+    stated_least = claims.get("least_violation") or 0.0
+    if not isinstance(stated_least, int | float) or not stated_least <= certificate.least_violation + 1e-9:
+        faults.append(f"states that rules must be broken by {stated_least}, proven is {certificate.least_violation}")
     return faults
 
 
-def _money(value: float | None) -> str:
-    return "nothing" if value is None else f"{value:,.2f}"
+def _recomputed(
+    found: PlanFolder, model: Model, certificate: Certificate, violations: list[Violation]
+) -> dict[str, float | None]:
+    """The figures of plan.json as the data give them."""
+    figures: dict[str, float | None] = {"objective": certificate.objective, "bound": certificate.bound}
+    figures |= {"gap": None, "gap_money": None}
+    if not violations:
+        figures |= {"gap": certificate.gap, "gap_money": certificate.gap_money}
+    if found.plan.assignment.index.has_duplicates:
+        return figures
+    evaluation = evaluate(model, found.plan)
+    return figures | {
+        "moved_accounts": evaluation.moved_accounts,
+        "moved_sales": evaluation.moved_sales,
+        "sales_at_risk": evaluation.sales_at_risk,
+        "kappa_drift": kappa_drift(model, evaluation),
+    }
+
+
+def _unconfirmed_violations(claims: Mapping[str, Any], violations: list[Violation]) -> list[str]:
+    listed = claims.get("violations")
+    stated = (
+        {(str(v.get("rule")), str(v.get("subject"))) for v in listed if isinstance(v, dict)}
+        if isinstance(listed, list)
+        else set()
+    )
+    faults = [
+        f"breaks a rule that the plan does not admit: {violation}"
+        for violation in violations
+        if (violation.rule, violation.subject) not in stated
+    ]
+    missing = stated - {(v.rule, v.subject) for v in violations}
+    return faults + [f"states a broken rule that is not broken: {rule}, {subject}" for rule, subject in sorted(missing)]
+
+
+def _same(stated: object, value: float | None) -> bool:
+    if value is None or not np.isfinite(value):
+        return stated is None
+    return isinstance(stated, int | float) and abs(value - stated) <= MONEY_TOLERANCE * (abs(value) > 1) + max(
+        1e-9 * abs(value), 1e-9
+    )
+
+
+def _money(value: object) -> str:
+    if value is None:
+        return "nothing"
+    return f"{value:,.6g}" if isinstance(value, float) and abs(value) < 1 else (
+        f"{value:,.2f}" if isinstance(value, int | float) else f'"{value}"'
+    )  # fmt: skip

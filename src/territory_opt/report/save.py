@@ -13,7 +13,7 @@ import pandas as pd
 from territory_opt import __version__
 from territory_opt.errors import Issue
 from territory_opt.optimize.result import Result
-from territory_opt.plan.evaluate import Evaluation, evaluate_positions
+from territory_opt.plan.evaluate import Evaluation, evaluate_positions, kappa_drift
 from territory_opt.plan.folder import file_hash, table_csv, write_folder
 from territory_opt.plan.rollup import roll_up
 
@@ -92,6 +92,7 @@ def claims(result: Result, name: str) -> dict[str, Any]:
             "moved_accounts": evaluation.moved_accounts,
             "moved_sales": evaluation.moved_sales,
             "sales_at_risk": evaluation.sales_at_risk,
+            "kappa_drift": kappa_drift(result.model, evaluation),
             "margin_whoever_serves": evaluation.common_margin,
         }
     facts["violations"] = [
