@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from territory_opt.report.words import at_most, money, percent, plural
+from territory_opt.report.words import at_most, money, percent, plural, short_money
 
 if TYPE_CHECKING:
     from territory_opt.console import Screen
@@ -97,17 +97,31 @@ def outcome(screen: Screen, result: Result, folder: Path, seconds: float) -> lis
         screen.line("planning", f"{worth}   moves {int(sides.changed.sum()):,}   {clock(seconds)}{ended}")
     if result.plan.has_quotas:
         screen.line("quotas", quotas_tie(model.hierarchy, model.problem.n_reps, result.violations))
+    if result.evaluation is not None:
+        screen.line("worth", worth_words(result))
     for text in result.warnings:
         screen.line("note", text)
+    if result.violations:
+        screen.say()
+        _conflict(screen, result, folder)
     told = _sentences(result, sides, folder)
     screen.say("\nWhat changed")
     for number, text in enumerate(told, start=1):
         screen.say(f"{number}. {text}")
     screen.say(f"\n{folder / 'report.html'}   plan.xlsx   assignments.csv   quotas.csv   certificate.npz")
-    if result.violations:
-        screen.say()
-        _conflict(screen, result, folder)
     return told
+
+
+def worth_words(result: Result) -> str:
+    """Say what the worth is made of, and what margin comes whoever serves whom (so that it is left out)."""
+    currency = result.model.problem.policy.currency
+    evaluation = result.evaluation
+    if evaluation is None:
+        return ""
+    parts = sorted(evaluation.parts.items(), key=lambda part: -abs(part[1]))
+    listed = ", ".join(f"{name} {short_money(amount, currency)}" for name, amount in parts[:4] if abs(amount) >= 1)
+    common = short_money(evaluation.common_margin, currency)
+    return f"{listed}; the {common} of margin that come whoever serves whom are left out"
 
 
 def _sentences(result: Result, sides: Sides, folder: Path) -> list[str]:

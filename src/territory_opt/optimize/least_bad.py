@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from territory_opt.model.model import Model, Pairs
 from territory_opt.model.rows import Rows
-from territory_opt.optimize.linear import linear_model
+from territory_opt.optimize.linear import LinearModel, linear_model
 from territory_opt.optimize.mathopt import solve_lp, solve_mip
 from territory_opt.optimize.result import Relaxation
-from territory_opt.plan.audit import Violation
+from territory_opt.plan.audit import ROW_TOLERANCE, Violation
 from territory_opt.plan.certificate import least_violation_bound
 
 FloatArray = npt.NDArray[np.float64]
@@ -21,8 +21,6 @@ IntArray = npt.NDArray[np.int64]
 PROOF_SECONDS = 20.0
 CHECK_SECONDS = 3.0
 PROOF_TOLERANCE = 1e-7
-MOST_CHECKED = 8
-"""Ways out that are checked one by one for being enough on their own."""
 
 
 def exact_least_bad(model: Model, pairs: Pairs, rows: Rows, *, time_limit: float, seed: int) -> IntArray | None:
@@ -54,17 +52,44 @@ def prove_least_violation(model: Model, pairs: Pairs, *, time_limit: float) -> t
 def relaxations(
     model: Model, pairs: Pairs, violations: list[Violation], *, check: bool, seed: int = 0
 ) -> tuple[Relaxation, ...]:
-    """List what could give, in planner words.
+    """List what could give, in planner words, cheapest first.
 
-    With ``check`` (small problems) the first few are tried one by one: ``enough`` means that a plan was found
-    which keeps every other hard rule.
+    With ``check`` (small problems) each rule is tried as the only one that may give: ``enough`` means that a
+    plan was found which then keeps every other hard rule. Otherwise the list is what the least bad plan breaks.
     """
-    ways = [way for v in violations for r in _rows_of(model, v) for way in _ways_out(model, r, v)]
-    found = [
-        Relaxation(text, check and k < MOST_CHECKED and _holds(model, pairs, rows, seed))
-        for k, (text, rows) in enumerate(ways)
-    ]
-    return tuple(sorted(found, key=lambda way: not way.enough))
+    unlock = [text for v in violations for r in _rows_of(model, v) for text in _unlock(model, r)]
+    ways = _each_rule_alone(model, pairs, seed) if check else []
+    if not ways:
+        ways = [Relaxation(_way_out(model, r, v.value), False) for v in violations for r in _rows_of(model, v)]
+    return (*ways, *(Relaxation(text, False) for text in unlock))
+
+
+def _each_rule_alone(model: Model, pairs: Pairs, seed: int) -> list[Relaxation]:
+    """For each hard rule: how far it alone must give so that all others hold, if that is possible."""
+    rows = model.rows
+    linear = linear_model(model, pairs, rows, violations="count")
+    first = linear.n_pairs + rows.n_reps
+    found: list[tuple[float, str]] = []
+    for rule in dict.fromkeys(row.rule for row in rows.items if row.hard):
+        may_give = np.array([not row.hard or row.rule == rule for row in rows.items])
+        high = linear.column_high.copy()
+        high[first : first + 2 * len(rows)] = np.where(np.tile(may_give, 2), np.inf, 0.0)
+        solution = solve_mip(replace(linear, column_high=high), time_limit=CHECK_SECONDS, gap=1e-6, seed=seed)
+        if len(solution.values) == 0:
+            continue
+        value = (linear.matrix @ _without_slack(linear, solution.values))[linear.n_nodes :][: len(rows)] * rows.scale
+        low, up = rows.low - ROW_TOLERANCE * rows.scale, rows.high + ROW_TOLERANCE * rows.scale
+        broken = np.flatnonzero(rows.hard & ((value < low) | (value > up)))
+        texts = [_way_out(model, int(r), float(value[r])) for r in broken]
+        if texts:
+            found.append((-solution.objective, " and ".join(texts)))
+    return [Relaxation(text, True) for _, text in sorted(found)]
+
+
+def _without_slack(linear: LinearModel, values: FloatArray) -> FloatArray:
+    kept = np.zeros_like(values)
+    kept[: linear.n_pairs + linear.rows.n_reps] = values[: linear.n_pairs + linear.rows.n_reps]
+    return kept
 
 
 def _rows_of(model: Model, violation: Violation) -> list[int]:
@@ -72,34 +97,29 @@ def _rows_of(model: Model, violation: Violation) -> list[int]:
             if row.hard and row.rule == violation.rule and row.subject == violation.subject]  # fmt: skip
 
 
-def _ways_out(model: Model, r: int, violation: Violation) -> list[tuple[str, Rows | None]]:
-    """Sentences for one broken row, each with the rows as they would then be."""
-    row, value = model.rows.items[r], violation.value
-    margin = 1e-6 * row.scale
-    wider = _with_limits(model.rows, r, min(row.low, value - margin), max(row.high, value + margin))
-    over = value > row.high
-    ways: list[tuple[str, Rows | None]] = []
+def _way_out(model: Model, r: int, value: float) -> str:
+    """Say how row ``r`` would have to give so that ``value`` is allowed."""
+    row = model.rows.items[r]
     if row.rule.startswith("balance: "):
-        metric, share = row.rule.removeprefix("balance: "), value / row.scale
-        ways.append((f"widen the {metric} band of {row.subject} to {share:.0%} of a fair share", wider))
-        ways += _unlock(model, r) if over else []
-    elif row.rule == "hours":
-        ways.append((f"give {row.subject} {value:,.0f} hours a year instead of {row.high:,.0f}", wider))
-    elif row.rule == "moved revenue":
-        ways.append((f"let {value / row.scale:.1%} of current sales change owner", wider))
-    elif row.rule == "moved accounts":
-        ways.append((f"let {_accounts(value)} change owner instead of {row.high:,.0f}", wider))
-    elif row.rule.startswith("coverage: "):
-        ways.append((f"ask for {value / row.scale:.0%} {row.rule} instead, or train a rep", wider))
-    elif row.rule == "roll-up":
-        ways.append((f"change the target of {row.subject} from {row.low:,.0f} to {value:,.0f}", wider))
-    else:
-        ways.append((f"let the {row.rule} of {row.subject} go to {value:,.0f} {row.unit}", wider))
-    return ways
+        metric = row.rule.removeprefix("balance: ")
+        return f"widen the {metric} band of {row.subject} to {value / row.scale:.0%} of a fair share"
+    if row.rule == "hours":
+        return f"give {row.subject} {value:,.0f} hours a year instead of {row.high:,.0f}"
+    if row.rule == "moved revenue":
+        return f"let {value / row.scale:.1%} of current sales change owner"
+    if row.rule == "moved accounts":
+        return f"let {_accounts(value)} change owner instead of {row.high:,.0f}"
+    if row.rule.startswith("coverage: "):
+        return f"ask for {value / row.scale:.0%} {row.rule} instead, or train a rep"
+    if row.rule == "roll-up":
+        return f"change the target of {row.subject} from {(row.low + row.high) / 2:,.0f} to {value:,.0f}"
+    return f"let the {row.rule} of {row.subject} go to {value:,.0f} {row.unit}"
 
 
-def _unlock(model: Model, r: int) -> list[tuple[str, Rows | None]]:
+def _unlock(model: Model, r: int) -> list[str]:
     """Name the locked accounts that push a rep over a band, the fewest that must be freed."""
+    if not model.rows.items[r].rule.startswith("balance: "):
+        return []
     row = model.rows.items[r]
     ((rep, metric),) = row.totals
     rules, accounts = model.problem.rules, model.problem.accounts
@@ -115,23 +135,8 @@ def _unlock(model: Model, r: int) -> list[tuple[str, Rows | None]]:
         f"{row.subject} must keep {len(weights)} locked accounts = {weights[metric].sum() / row.scale:.0%} of a fair "
         f"share of {metric}: unlock {int(enough)} of them ({names})"
     )
-    return [(text, None)]
+    return [text]
 
 
 def _accounts(count: float) -> str:
     return "1 account" if round(count) == 1 else f"{count:,.0f} accounts"
-
-
-def _with_limits(rows: Rows, r: int, low: float, high: float) -> Rows:
-    items = list(rows.items)
-    items[r] = replace(items[r], low=low, high=high)
-    return Rows.from_items(items, rows.quantities, rows.n_reps)
-
-
-def _holds(model: Model, pairs: Pairs, rows: Rows | None, seed: int) -> bool:
-    """Whether branch and bound finds a plan that keeps all hard rules of ``rows``."""
-    if rows is None:
-        return False
-    linear = linear_model(model, pairs, rows, violations="count")
-    solution = solve_mip(linear, time_limit=CHECK_SECONDS, gap=0.0, seed=seed)
-    return bool(len(solution.values)) and -solution.objective < PROOF_TOLERANCE
