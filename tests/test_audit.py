@@ -13,6 +13,7 @@ import pytest
 
 import territory_opt as to
 from builders import random_problem
+from territory_opt.plan.plan import split_periods
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
 
@@ -276,3 +277,26 @@ def test_audit_does_not_trust_the_result(seed: int) -> None:
     problem = random_problem(seed)
     result = to.solve(problem)
     assert [str(v) for v in to.audit(problem, result.plan)] == [str(v) for v in result.violations]
+
+
+def test_a_broken_roll_up_is_listed_once() -> None:
+    result = toy_result(step=1.0, target=120e6)
+    annual = result.plan.annual.copy()
+    annual.iloc[0] += 50.0
+    plan = to.Plan(result.plan.assignment, annual, split_periods(result.model, annual), result.plan.kappa)
+    assert [v.rule for v in to.audit(result.model.problem, plan)].count("roll-up") == 1
+
+
+def test_two_quotas_for_one_rep_are_reported() -> None:
+    result = toy_result(step=1.0, target=1200.0)
+    annual = pd.concat([result.plan.annual, result.plan.annual.iloc[:1]])
+    plan = to.Plan(result.plan.assignment, annual, result.plan.quotas, result.plan.kappa)
+    assert ("quota", "the plan sets two quotas") in {(v.rule, v.sentence) for v in to.audit(result.model.problem, plan)}
+    assert to.certify(result.model.problem, plan, result.certificate).problems
+
+
+def test_a_kappa_that_is_no_number_proves_nothing() -> None:
+    result = toy_result(step=1.0, target=1200.0)
+    plan = to.Plan(result.plan.assignment, result.plan.annual, result.plan.quotas, float("nan"))
+    certificate = replace(result.certificate, kappa=float("nan"))
+    assert to.certify(result.model.problem, plan, certificate).problems

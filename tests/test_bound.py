@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -213,3 +215,30 @@ def test_a_solved_plan_carries_its_own_proof() -> None:
         assert found.least_violation == pytest.approx(result.least_violation)
         if result.status is not to.Status.INFEASIBLE:
             assert found.gap == pytest.approx(result.gap)
+
+
+def test_no_more_violation_is_proven_than_some_plan_has() -> None:
+    """One rep, target 100, a floor of 200 judged in units of 10: owing 200 breaks the roll-up by 1.0 and no more."""
+    accounts = pd.DataFrame(
+        {"account_id": ["A"], "lat": [40.0], "lon": [-90.0], "potential": [100.0], "incumbent": ["R"],
+         "current_sales": [100.0]}
+    )  # fmt: skip
+    reps = pd.DataFrame({"rep_id": ["R"], "lat": [40.0], "lon": [-90.0], "ote": [10.0]})
+    settings = {"quotas": {"target": 100, "ote_ratio": {"low": 20}, "odds": None}}
+    result = to.solve(to.Problem.from_tables(accounts, reps, policy=to.Policy.model_validate(settings)))
+    assert result.status is to.Status.INFEASIBLE
+    assert result.plan.annual.tolist() == [200.0]
+    assert sum(violation.share for violation in result.violations) == pytest.approx(1.0)
+    assert 0.9 < result.least_violation <= 1.0 + 1e-9
+
+
+def test_a_joiner_owes_nothing_before_the_first_day() -> None:
+    problem = to.load_scenario(
+        Path(__file__).parents[1] / "scenarios" / "toy", overrides={"quotas.periods": "quarter"}
+    ).problem()
+    reps = problem.reps.copy()
+    reps.loc[3, "start_date"] = pd.Timestamp("2027-07-01")
+    result = to.solve(replace(problem, reps=reps))
+    by_period = result.plan.quotas[result.plan.quotas["rep_id"] == "R4"]["quota"].tolist()
+    assert by_period[:2] == [0.0, 0.0]
+    assert min(by_period[2:]) > 0

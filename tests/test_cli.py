@@ -150,8 +150,8 @@ def test_rules_that_clash_give_the_least_bad_plan(here: Path, capsys: pytest.Cap
     assert last[2:6] == [
         "Least that must give (one is enough):",
         "  let 1 account change owner instead of 0",
-        "  widen the potential band of Ada (R1) to 167% of a fair share and widen the potential band of Dan (R4) to 33% "
-        "of a fair share",
+        "  widen the potential band of Ada (R1) to 167% of a fair share and widen the potential band of Dan (R4) to "
+        "33% of a fair share",
         "The least bad plan was written with this list to out/toy-keep-everyone (exit code 3)",
     ]
     found = run_json(capsys, "check", "out/toy-keep-everyone")

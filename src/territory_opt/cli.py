@@ -86,7 +86,8 @@ def validate(
     chosen, problem, model = _read(scenario, variant, settings, strict)
     found = wording.opening(screen, chosen.label, problem, model, written=False)
     screen.several([str(issue) for issue in problem.issues if issue.severity == "warning"])
-    screen.say("The scenario can be solved; nothing was written.")
+    clash = " Its rules cannot all hold: solve would write the least bad plan." if found.contradictions else ""
+    screen.say(f"The scenario can be solved; nothing was written.{clash}")
     screen.result(
         {
             "scenario": chosen.label,
@@ -377,7 +378,8 @@ def _tell(
     from territory_opt import wording
     from territory_opt.report.save import claims
 
-    code = CONFLICT if result.violations else DONE
+    cut_short = result.raw_status != "complete" and not result.proven
+    code = (NO_PLAN if cut_short else CONFLICT) if result.violations else DONE
     facts = {
         "sentences": wording.outcome(screen, result, folder, seconds),
         "issues": wording.issue_rows(result.model.problem.issues),

@@ -39,7 +39,7 @@ PHASES = {
     "bound": "looking for the best possible",
     "search": "moving accounts",
     "polish": "exchanging accounts between neighbours",
-    "polishing": "exchanging accounts between neighbours",
+    "done": "done",
     "branch and bound": "complete search",
     "least bad": "looking for the least bad plan",
     "quotas": "setting quotas",

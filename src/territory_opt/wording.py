@@ -149,7 +149,8 @@ def _conflict(screen: Screen, result: Result, folder: Path) -> None:
         screen.several(ways, always=True)
     if not result.proven and result.raw_status in ENDED:
         screen.say("The search ended early; a longer one may find a plan that keeps them all.", always=True)
-    screen.say(f"The least bad plan was written with this list to {folder} (exit code 3)", always=True)
+    code = 3 if result.proven or result.raw_status == "complete" else 4
+    screen.say(f"The least bad plan was written with this list to {folder} (exit code {code})", always=True)
 
 
 def _ways_out(result: Result) -> dict[str, list[str]]:
@@ -167,6 +168,8 @@ def violation_words(violation: Violation) -> str:
     if violation.rule.startswith("balance: ") and violation.share > 0:
         scale = violation.amount / violation.share
         has, allowed = percent(violation.value / scale), percent(violation.limit / scale)
+        if has == allowed:
+            has, allowed = percent(violation.value / scale, 4), percent(violation.limit / scale, 4)
         metric = violation.rule.removeprefix("balance: ")
         return f"{violation.subject} has {has} of a fair share of {metric}, but the band allows {side} {allowed}"
     if violation.unit and (violation.value or violation.limit):

@@ -25,6 +25,8 @@ TREND_KEPT = 0.75
 """Power of last year's growth that goes on: a damped trend (Gardner and McKenzie, Management Science 31, 1985)."""
 LEAST_CV = 0.10
 """No account's yearly sales are taken to be steadier than this coefficient of variation."""
+MOST_CV = 3.0
+"""Pooled spread is never larger than this coefficient of variation."""
 PRIOR_CV = 0.60
 """Spread of an account around its segment where the data cannot tell."""
 
@@ -125,8 +127,13 @@ def _shrink(
     if noise is None:
         noise = (0.3 * yearly) ** 2
     # Variance grows with the mean inside a segment (lumpy orders): pool it, then mix with the account's own.
-    dispersion = np.bincount(segment, noise) / np.maximum(np.bincount(segment, yearly), 1e-12)
-    pooled = np.maximum(dispersion[segment], 0.0) * np.maximum(prior, yearly)
+    by_segment = np.bincount(segment, yearly)
+    company = noise.sum() / yearly.sum() if yearly.sum() > 0 else 0.0
+    # A segment whose sales net to nothing (credits) says nothing about its spread: the company's is taken.
+    known_spread = by_segment > 0.01 * np.bincount(segment, np.abs(yearly))
+    dispersion = np.where(known_spread, np.bincount(segment, noise) / np.where(known_spread, by_segment, 1.0), company)
+    level = np.maximum(prior, np.maximum(yearly, 0.0))
+    pooled = np.minimum(np.maximum(dispersion[segment], 0.0) * level, (MOST_CV * level) ** 2)
     mixed = 0.5 * noise + 0.5 * pooled
     spread = (yearly - prior) ** 2 - mixed / np.maximum(years, 1e-9)
     known = years > 0

@@ -11,7 +11,7 @@ from scipy import sparse
 from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.expected import Estimate, estimate_sales
 from territory_opt.model.hierarchy import Hierarchy
-from territory_opt.model.pairs import Facts, PairSource
+from territory_opt.model.pairs import PairSource
 from territory_opt.model.rows import Rows, build_rows, quantity_names, rounding_slack, share_targets
 from territory_opt.problem.problem import Problem
 
@@ -90,6 +90,16 @@ class Model:
         most = float(quotas.target or 0.0) + rounding_slack(quotas.step, self.hierarchy, 0)
         return np.array([most * self.hierarchy.compound(j) for j in range(self.problem.n_reps)])
 
+    @property
+    def quota_reach(self) -> FloatArray:
+        """As :attr:`quota_limit` when hard rules may be broken, (n_reps,): no floor asks for more than this."""
+        reach = self.quota_limit.copy()
+        for row in self.rows.items:
+            if len(row.quotas) == 1 and not row.totals and np.isfinite(row.low):
+                ((j, coefficient),) = row.quotas.items()
+                reach[j] = max(reach[j], row.low / coefficient)
+        return reach
+
     def pairs(self) -> Pairs:
         """Return all eligible pairs at once: for sizes where they fit."""
         counts, reps, values = [], [], []
@@ -129,10 +139,6 @@ class Model:
         matrix = (rows.totals @ spread).tocsr()
         matrix.eliminate_zeros()
         return matrix
-
-    def facts_of(self, account: int) -> Facts:
-        """Return what is known of one account with every rep."""
-        return self.source.facts(np.array([account]))
 
     def _require_eligible(self) -> None:
         """Raise if some node has no eligible rep, naming for each the rule that excludes each rep."""

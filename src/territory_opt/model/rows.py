@@ -148,9 +148,9 @@ def share_targets(problem: Problem) -> FloatArray:
     return np.asarray(weight / weight.sum())
 
 
-def active_share(problem: Problem, months: int) -> FloatArray:
-    """Part of the plan year each rep is employed, (n_reps,), by days."""
-    first = pd.Timestamp(problem.policy.period.start)
+def active_share(problem: Problem, months: int, *, after: int = 0) -> FloatArray:
+    """Part of ``months`` of the plan year, ``after`` so many, that each rep is employed, (n_reps,), by days."""
+    first = pd.Timestamp(problem.policy.period.start) + pd.DateOffset(months=after)
     last = first + pd.DateOffset(months=months)
     year = (last - first).days
     start = (pd.to_datetime(problem.reps["start_date"]).fillna(first) - first).dt.days.to_numpy(float)

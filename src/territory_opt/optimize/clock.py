@@ -76,6 +76,18 @@ class Clock:
             self.phases[phase] = self.phases.get(phase, 0.0) + time.perf_counter() - start
 
     @contextmanager
+    def deadline(self) -> Iterator[None]:
+        """While inside, compiled code is told to stop when the stage's time is over."""
+        timer = threading.Timer(self.left, lambda: self.flag.__setitem__(0, 1))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self.flag[0] = int(self.interrupted)
+
+    @contextmanager
     def ctrl_c(self) -> Iterator[None]:
         """While inside, the first Ctrl-C stops the solve softly and the second aborts it.
 

@@ -102,7 +102,9 @@ def _way_out(model: Model, r: int, value: float) -> str:
     row = model.rows.items[r]
     if row.rule.startswith("balance: "):
         metric = row.rule.removeprefix("balance: ")
-        return f"widen the {metric} band of {row.subject} to {value / row.scale:.0%} of a fair share"
+        limit = row.high if value > row.high else row.low
+        digits = 0 if abs(value - limit) > 0.01 * row.scale else 4
+        return f"widen the {metric} band of {row.subject} to {value / row.scale:.{digits}%} of a fair share"
     if row.rule == "hours":
         return f"give {row.subject} {value:,.0f} hours a year instead of {row.high:,.0f}"
     if row.rule == "moved revenue":

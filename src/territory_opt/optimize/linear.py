@@ -131,7 +131,8 @@ def linear_model(
         total = np.concatenate([np.zeros(len(value) + n_reps), hard, hard, np.zeros(n_worst)])
         matrix = sparse.vstack([matrix, sparse.csr_matrix(total)], format="csr")
         low, high = np.append(low, -np.inf), np.append(high, limit)
-    quota_high = model.quota_limit / quota_unit if uses_quotas else np.zeros(n_reps)
+    reach = model.quota_limit if violations == "none" else model.quota_reach
+    quota_high = reach / quota_unit if uses_quotas else np.zeros(n_reps)
     return LinearModel(
         pairs=pairs,
         rows=rows,

@@ -42,7 +42,11 @@ def set_quotas(model: Model, totals: FloatArray, *, rounded: bool = True) -> Flo
     step = model.problem.policy.quotas.step
     # Whole steps around the continuous optimum; the constraint matrix is a laminar sum, so this is easy.
     window = np.floor(linear / step + 1e-9) * step
-    return _tie(model, np.round(_best(model, fixed, window) / step), step)
+    steps = np.round(_best(model, fixed, window) / step)
+    tied = _tie(model, steps, step)
+    # Only rounding noise is tied: a roll-up that the caps keep from holding stays as it is.
+    kept = np.abs(fixed.outside(np.zeros_like(totals), tied)) <= np.maximum(step * 1e-3, 1e-9 * fixed.scale)
+    return tied if kept[fixed.hard].all() else np.asarray(np.round(steps * step, 2))
 
 
 def _tie(model: Model, steps: FloatArray, step: float) -> FloatArray:
@@ -96,7 +100,7 @@ def _quota_model(
     low = linear.column_low.copy()
     high = linear.column_high.copy()
     low[:n] = np.maximum(-np.inf if wide else -1.0, -np.round(window / step))
-    high[:n] = np.maximum(np.ceil((model.quota_limit - window) / step), 0.0) + 1.0 if wide else 2.0
+    high[:n] = np.maximum(np.ceil((model.quota_reach - window) / step), 0.0) + 1.0 if wide else 2.0
     matrix = (linear.matrix @ sparse.diags(scale)).tocsr()
     # One step must be about 1 in every row: at the scale of a target it would drown in the solver's tolerance.
     largest = np.maximum(np.asarray(abs(matrix[:, :n]).max(axis=1).todense()).ravel(), 0.0)

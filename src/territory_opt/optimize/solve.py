@@ -216,6 +216,8 @@ class _Run:
             check = self.exact and not self.clock.over
             ways = relaxations(model, self.pairs, violations, check=check, seed=self.seed)
         bound = dual_bound(model, bounded.multipliers)
+        self.clock.incumbent, self.clock.bound = evaluation.objective, float("nan") if violations else bound
+        self.clock.tell("done", "hard rules broken" if violations else "")
         optimal = self.complete or bound - evaluation.objective <= self.gap * abs(evaluation.objective)
         status = Status.INFEASIBLE if violations else Status.OPTIMAL if optimal else Status.FEASIBLE
         return Result(

@@ -169,7 +169,7 @@ def anneal_stage(
     steps = int(effort * min(STEPS_PER_NODE * len(start), MOST_STEPS))
     split = SearchRows.of(model, rows, bounded.multipliers, prices)
     temperature = (HOT * spread, COLD * spread)
-    with ThreadPoolExecutor(max_workers=threads or CHAINS) as pool:
+    with clock.deadline(), ThreadPoolExecutor(max_workers=threads or CHAINS) as pool:
         chains = pool.map(
             lambda chain: search(
                 near, split, start, steps=steps, temperature=temperature, seed=seed + chain, stop=clock.flag

@@ -15,6 +15,8 @@ from territory_opt.problem.problem import Problem
 
 ROW_TOLERANCE = 1e-6
 """A row counts as broken when it is outside its limits by more than this share of its scale."""
+QUOTA_TOLERANCE = 0.005
+"""Rows on quotas alone are exact to the cent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,15 @@ def audit(problem: Problem, plan: Plan) -> list[Violation]:
 
 def audit_model(model: Model, plan: Plan) -> list[Violation]:
     """As :func:`audit`, for a model already built from the data."""
+    twice = plan.assignment.index.has_duplicates or plan.annual.index.has_duplicates
+    rows = [] if twice else broken_rows(model, plan)
+    known = {(violation.rule, violation.subject) for violation in rows}
     return [
         *_assignment_problems(model, plan),
         *_eligibility_problems(model, plan),
         *_family_problems(model, plan),
-        *([] if plan.assignment.index.has_duplicates else broken_rows(model, plan)),
-        *_quota_problems(model, plan),
+        *rows,
+        *(found for found in _quota_problems(model, plan) if (found.rule, found.subject) not in known),
     ]
 
 
@@ -60,7 +65,9 @@ def broken_rows(model: Model, plan: Plan) -> list[Violation]:
     found = evaluate(model, plan)
     value = model.rows.activity(found.totals, annual_quotas(model, plan))
     violations = []
-    for r in np.flatnonzero(model.rows.hard & (np.abs(found.outside) > ROW_TOLERANCE * model.rows.scale)):
+    alone = np.array([not row.totals for row in model.rows.items], dtype=bool)
+    tolerance = np.where(alone, QUOTA_TOLERANCE, ROW_TOLERANCE * model.rows.scale)
+    for r in np.flatnonzero(model.rows.hard & (np.abs(found.outside) > tolerance)):
         row = model.rows.items[r]
         amount = float(found.outside[r])
         violations.append(
@@ -128,6 +135,9 @@ def _quota_problems(model: Model, plan: Plan) -> list[Violation]:
     if not model.has_quotas:
         return []
     reps, step = model.problem.reps["rep_id"], model.problem.policy.quotas.step
+    if plan.annual.index.has_duplicates:
+        doubled = plan.annual.index[plan.annual.index.duplicated()]
+        return [Violation("quota", str(rep), 1.0, sentence="the plan sets two quotas") for rep in doubled]
     known = plan.annual[np.isfinite(plan.annual)].index
     missing = [str(rep) for rep in reps if rep not in known]
     found = [Violation("quota", rep, 1.0, sentence="the plan sets no quota") for rep in missing]

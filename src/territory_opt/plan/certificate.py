@@ -74,9 +74,10 @@ class Certificate:
 
 
 def relative_gap(objective: float, bound: float) -> float:
-    """Return (bound - objective) / |objective|; 0 when both agree to the cent."""
+    """Return (bound - objective) / |objective|; 0 when both agree to the cent and to one part in a million."""
     difference = bound - objective
-    return 0.0 if abs(difference) < 0.005 else difference / max(abs(objective), 1e-9)
+    same = abs(difference) < min(0.005, 1e-6 * max(abs(bound), abs(objective), 1e-3))
+    return 0.0 if same else difference / max(abs(objective), 1e-9)
 
 
 def certify(problem: Problem, plan: Plan, certificate: Multipliers) -> Certificate:
@@ -88,8 +89,10 @@ def certify(problem: Problem, plan: Plan, certificate: Multipliers) -> Certifica
 def certify_model(model: Model, plan: Plan, certificate: Multipliers) -> Certificate:
     """As :func:`certify`, for a model already built from the data."""
     problems = multiplier_problems(model, certificate)
-    if plan.assignment.index.has_duplicates:
-        return Certificate(np.nan, np.inf, ("the assignment names an account twice", *problems))
+    named = {"the assignment names an account": plan.assignment.index, "the quotas name a rep": plan.annual.index}
+    twice = [what for what, index in named.items() if index.has_duplicates]
+    if twice:
+        return Certificate(np.nan, np.inf, (*(f"{what} twice" for what in twice), *problems))
     objective = evaluate(model, plan).objective
     if problems:
         return Certificate(objective, np.inf, tuple(problems))
@@ -105,6 +108,8 @@ def multiplier_problems(model: Model, certificate: Multipliers) -> list[str]:
         r.subject for r in rows.items
     ):
         return ["the certificate was made for other rules, reps or tables than these"]
+    if not (np.isfinite(certificate.kappa) and np.isfinite(model.kappa) and model.kappa >= 0):
+        return ["the fair share of expected sales (kappa) is not a number"]
     if abs(certificate.kappa - model.kappa) > 1e-12 * max(1.0, abs(model.kappa)):
         return ["the certificate was made for another fair share of expected sales (kappa) than the plan's"]
     values = certificate.values
@@ -138,7 +143,9 @@ def price_excess(rows: Rows, values: FloatArray) -> FloatArray:
     return np.asarray(np.maximum(np.abs(values) - limit, 0.0))
 
 
-def dual_bound(model: Model, values: FloatArray, *, value_weight: float = 1.0) -> float:
+def dual_bound(
+    model: Model, values: FloatArray, *, value_weight: float = 1.0, quota_limit: FloatArray | None = None
+) -> float:
     """Return the Lagrangian bound at multipliers ``values`` (n_rows,) over all eligible pairs, money per year."""
     rows = model.rows
     n_quantities = len(rows.quantities)
@@ -150,7 +157,8 @@ def dual_bound(model: Model, values: FloatArray, *, value_weight: float = 1.0) -
             if at_rep[:, k].any():
                 reduced = reduced + at_rep[:, k] * quantity
         bound += float(np.where(block.eligible, reduced, -np.inf).max(axis=1).sum())
-    bound += float(np.maximum(rows.quotas.T @ values, 0.0) @ model.quota_limit)
+    limit = model.quota_limit if quota_limit is None else quota_limit
+    bound += float(np.maximum(rows.quotas.T @ values, 0.0) @ limit)
     return bound - _limits_at(rows, values)
 
 
@@ -165,7 +173,7 @@ def least_violation_bound(model: Model, values: FloatArray) -> float:
     clipped = np.clip(values, -limit, limit)
     clipped = np.where((clipped > 0) & np.isinf(rows.low), 0.0, clipped)
     clipped = np.where((clipped < 0) & np.isinf(rows.high), 0.0, clipped)
-    return -dual_bound(model, clipped, value_weight=0.0)
+    return -dual_bound(model, clipped, value_weight=0.0, quota_limit=model.quota_reach)
 
 
 def _limits_at(rows: Rows, values: FloatArray) -> float:

@@ -86,7 +86,7 @@ def evaluate_positions(model: Model, rep_of_account: IntArray, quotas: FloatArra
 
 def kappa_drift(model: Model, evaluation: Evaluation) -> float:
     """Return by how much the plan's own fair share of expected sales differs from the kappa it was made with."""
-    if not model.has_quotas:
+    if not model.has_quotas or model.kappa <= 0:
         return 0.0
     return fair_kappa(model.problem, model.hierarchy, evaluation.rep_sales) / model.kappa - 1.0
 

@@ -33,6 +33,7 @@ from territory_opt.plan.audit import Violation, audit_model
 from territory_opt.plan.certificate import Certificate, Multipliers, certify_model
 from territory_opt.plan.evaluate import evaluate, kappa_drift
 from territory_opt.plan.plan import Plan
+from territory_opt.plan.rollup import roll_up
 from territory_opt.problem.problem import Problem
 
 _T = TypeVar("_T")
@@ -138,6 +139,7 @@ def check_folder(found: PlanFolder, problem: Problem) -> Check:
     faults = list(certificate.problems)
     faults += _changed_files(found)
     faults += _unconfirmed_claims(found, model, certificate, violations)
+    faults += _wrong_roll_up(found, model)
     return Check(certificate, tuple(violations), tuple(faults), found.claims)
 
 
@@ -299,6 +301,19 @@ def _changed_files(found: PlanFolder) -> list[str]:
     ]
 
 
+def _wrong_roll_up(found: PlanFolder, model: Model) -> list[str]:
+    """Compare roll_up.csv, if the folder has one, with the roll-up of the quotas."""
+    path = found.path / "roll_up.csv"
+    if not path.exists() or not model.has_quotas or not found.plan.annual.index.equals(_rep_ids(model)):
+        return []
+    same = path.read_text(encoding="utf-8") == table_csv(roll_up(model, found.plan.annual))
+    return [] if same else ["roll_up.csv is not the roll-up of the quotas"]
+
+
+def _rep_ids(model: Model) -> pd.Index[Any]:
+    return pd.Index(model.problem.reps["rep_id"].astype(str))
+
+
 def _unconfirmed_claims(
     found: PlanFolder, model: Model, certificate: Certificate, violations: list[Violation]
 ) -> list[str]:
@@ -335,6 +350,7 @@ def _recomputed(
         "moved_accounts": evaluation.moved_accounts,
         "moved_sales": evaluation.moved_sales,
         "sales_at_risk": evaluation.sales_at_risk,
+        "kappa": model.kappa,
         "kappa_drift": kappa_drift(model, evaluation),
     }
 

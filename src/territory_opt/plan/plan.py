@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.model.model import Model
+from territory_opt.model.rows import active_share
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -69,14 +70,18 @@ def period_labels(model: Model) -> list[str]:
 
 
 def split_periods(model: Model, annual: pd.Series[float]) -> pd.DataFrame:
-    """Split yearly quotas over the periods by seasonality: whole steps that add up to the year exactly."""
+    """Split yearly quotas over the periods by seasonality x active days: whole steps that add up to the year."""
     policy = model.problem.policy
     labels = period_labels(model)
-    first = policy.period.start.month - 1
-    season = np.roll(model.estimate.seasonality, -first).reshape(len(labels), -1).sum(axis=1)
-    until = np.concatenate([[0.0], np.cumsum(season) / season.sum()])
+    months = policy.period.months // len(labels)
+    season = np.roll(model.estimate.seasonality, 1 - policy.period.start.month).reshape(len(labels), -1).sum(axis=1)
+    active = np.column_stack([active_share(model.problem, months, after=k * months) for k in range(len(labels))])
+    weight = pd.DataFrame(season * active, index=model.problem.reps["rep_id"]).reindex(annual.index).fillna(0.0)
+    share = weight.to_numpy(float)
+    share = np.where(share.sum(axis=1, keepdims=True) > 0, share, season[None, :])
+    until = np.cumsum(share, axis=1) / share.sum(axis=1, keepdims=True)
     step = policy.quotas.step
-    steps = np.round(annual.to_numpy(float)[:, None] / step * until[None, :])
+    steps = np.round(annual.to_numpy(float)[:, None] / step * np.column_stack([np.zeros(len(annual)), until]))
     amounts = np.round(np.diff(steps, axis=1) * step, 2)
     return pd.DataFrame(
         {

@@ -14,6 +14,8 @@ from territory_opt.problem.schema import ACCOUNTS
 
 RULE_WORDS = ("lock", "forbid")
 _METRICS = ("potential", "workload", "current_sales")
+RESERVED = ("hours", "net_sales", "variance", "moved_accounts", "moved_sales")
+"""Names the model gives to what it adds up itself."""
 Tables = Mapping[str, pd.DataFrame]
 
 
@@ -67,13 +69,20 @@ def _rep(reps: pd.DataFrame, position: int | np.intp) -> str:
     return f"{name} ({key})" if name and name != key else str(key)
 
 
-def check_policy(accounts: pd.DataFrame, policy: Policy, findings: Findings) -> None:
+def check_policy(accounts: pd.DataFrame, n_reps: int, policy: Policy, findings: Findings) -> None:
     """Record a target that is no goal, and metrics to balance that are no column of numbers."""
     quotas = policy.quotas
     if quotas.target is not None and not 0 < quotas.target < float("inf"):
         fix = "write the goal in money, or leave it out to plan without quotas"
         findings.error("policy", 0, "quotas.target", quotas.target, "the target must be above 0", fix)
+    step, reps_count = quotas.step, max(n_reps, 1)
+    if quotas.target is not None and 0 < quotas.target < step * reps_count:
+        problem = f"is larger than an average quota ({quotas.target / reps_count:,.2f})"
+        findings.error("policy", 0, "quotas.step", f"{step:g}", problem, "use a smaller step")
     for metric in policy.territories.balance:
+        if metric in RESERVED:
+            fix = f"rename the column, for example to {metric}_2"
+            findings.error("policy", 0, f"territories.balance.{metric}", "", "is a name the model uses itself", fix)
         numeric = metric in accounts and pd.api.types.is_float_dtype(accounts[metric].dtype)
         if metric in _METRICS or (numeric and metric not in ("lat", "lon")):
             continue
@@ -179,6 +188,12 @@ def check_rules(tables: Tables, accounts: Names, reps: Names, policy: Policy, fi
         problem = f"expired before the plan year starts ({start:%Y-%m-%d})"
         fix = "remove the row or set a later date"
         findings.error("rules", row_of(position), "expires", _iso(rules["expires"][position]), problem, fix)
+    year_end = start + pd.DateOffset(months=policy.period.months) - pd.Timedelta(days=1)
+    during = (rules["expires"] >= start) & (rules["expires"] < year_end)
+    for position in np.flatnonzero(during.to_numpy()):
+        problem = f"ends during the plan year (to {year_end:%Y-%m-%d}); it is kept for the whole year"
+        fix = "remove the row if the account should be free"
+        findings.warn("rules", row_of(position), "expires", _iso(rules["expires"][position]), problem, fix)
     _contradictions(rules, tables["accounts"], findings)
 
 

@@ -237,7 +237,7 @@ def write_market(
     folder = Path(folder)
     used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     if used and not (overwrite and folder.is_dir()):
-        raise ScenarioError(f"{folder}: holds files already; choose a new folder or allow overwriting")
+        raise ScenarioError(f"{folder}: holds files already; choose a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

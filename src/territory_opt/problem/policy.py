@@ -33,6 +33,12 @@ Share = Annotated[
     Field(ge=0, allow_inf_nan=False),
     WithJsonSchema(_SHARE_SCHEMA),
 ]
+Part = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    Field(ge=0, le=1, allow_inf_nan=False),
+    WithJsonSchema(_SHARE_SCHEMA),
+]
 Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Level = str
 
@@ -40,7 +46,7 @@ Level = str
 class Settings(BaseModel):
     """Frozen settings; an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Band(Settings):
@@ -81,16 +87,16 @@ class Keep(Settings):
     J. Marketing 81(2), 2017); ``similar_skill_discount`` lowers it for a rep with the same skills.
     """
 
-    loss_rate: Share = 0.15
-    similar_skill_discount: Share = 0.25
+    loss_rate: Part = 0.15
+    similar_skill_discount: Part = 0.25
     max_moved_accounts: int | None = Field(default=None, ge=0)
-    max_moved_revenue: Share | None = None
+    max_moved_revenue: Part | None = None
 
 
 class Coverage(Settings):
     """At least ``share`` of the potential of accounts that name this skill goes to reps who have it."""
 
-    share: Share
+    share: Part
     hard: bool = True
     price_per_point: Money = 1000.0
 
@@ -113,7 +119,7 @@ class Skills(Settings):
 class Territories(Settings):
     """Who may get what, and what it is worth."""
 
-    margin: Share = 0.30
+    margin: Part = 0.30
     balance: dict[str, Band] = {"potential": Band()}
     hours: Hours | None = None
     travel: Travel = Travel()

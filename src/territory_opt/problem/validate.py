@@ -86,7 +86,7 @@ class _Checked:
         self.managers = build_managers(self.reps, self.tables.get("managers"), findings)
         check.check_currency(self.tables, policy, findings)
         check.check_rep_dates(self.reps, policy, findings)
-        check.check_policy(self.accounts, policy, findings)
+        check.check_policy(self.accounts, len(self.reps), policy, findings)
         check.check_hedges(self.managers, policy, findings)
         check.check_skills(self.accounts, self.reps, policy, findings)
         if "rules" in self.tables:

@@ -97,7 +97,7 @@ class _Four:
     @property
     def safe_sales(self) -> float:
         """Sales that the asked share of reps reaches, E (1 - c z); not below 0."""
-        return max(self.expected * (1.0 - self.spread * float(norm.ppf(self.hit_share))), 0.0)
+        return max(self.expected * (1.0 - self.spread * max(float(norm.ppf(self.hit_share)), 0.0)), 0.0)
 
     @property
     def largest_target(self) -> float:

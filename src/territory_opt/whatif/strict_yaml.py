@@ -40,6 +40,16 @@ class _StrictLoader(yaml.SafeLoader):
             return {}
         return super().construct_mapping(node, deep=deep)
 
+    def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> Any:
+        """Read a date; one that does not exist is an error with its line."""
+        try:
+            return super().construct_yaml_timestamp(node)
+        except ValueError as error:
+            self.findings.append(f'line {node.start_mark.line + 1}: "{node.value}" is not a date: {error}')
+            return None
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:timestamp", _StrictLoader.construct_yaml_timestamp)
 
 # YAML 1.1 reads "1e-3" as text; people mean a number.
 _StrictLoader.add_implicit_resolver(
