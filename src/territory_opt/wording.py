@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 QUOTA_RULES = ("roll-up", "period quotas", "quota step", "quota")
 """Rules that say quotas are there, in whole steps, and add up at every node."""
+NOT_CHECKED = (
+    "the gain of joint solving and what the solver says are claims; of workbook and page only that they are unchanged"
+)
 ENDED = {"interrupted": "   stopped by Ctrl-C", "time limit": "   time limit"}
 
 
@@ -243,6 +246,7 @@ def confirmed(
     if problem.policy.quotas.target is not None:
         hierarchy = Hierarchy.from_problem(problem)
         screen.line("quotas", quotas_tie(hierarchy, problem.n_reps, found.violations))
+    screen.line("not checked", NOT_CHECKED)
 
 
 def _proven(found: Check, currency: str) -> str:
