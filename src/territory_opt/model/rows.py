@@ -107,7 +107,7 @@ class Rows:
 
     def costs(self, outside: FloatArray) -> dict[str, float]:
         """Return the price paid per rule for the priced rows (hard rows have no price)."""
-        paid = np.where(self.hard, 0.0, np.where(self.hard, 0.0, self.price) * np.abs(outside))
+        paid = np.where(self.hard, 0.0, self.price) * np.abs(outside)
         cost: dict[str, float] = {}
         for row, amount in zip(self.items, paid, strict=True):
             cost[row.rule] = cost.get(row.rule, 0.0) + float(amount)

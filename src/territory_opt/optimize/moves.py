@@ -51,7 +51,7 @@ class SearchRows:
     def of(cls, model: Model, rows: Rows, multipliers: FloatArray, hard_price: FloatArray) -> SearchRows:
         """Split ``rows``; hard rows get ``hard_price`` (n_rows,) per unit."""
         n_reps, n_quantities = rows.n_reps, len(rows.quantities)
-        price = np.where(rows.hard, hard_price, np.where(rows.hard, 0.0, rows.price))
+        price = np.where(rows.hard, hard_price, rows.price)
         price = price + np.where(rows.worst_group >= 0, np.maximum(np.abs(multipliers) - price, 0.0), 0.0)
         jump = np.where(rows.hard, HARD_JUMP * price * rows.scale, 0.0)
         dense = [rows.totals[r].toarray().reshape(n_reps, n_quantities) for r in range(len(rows))]

@@ -13,7 +13,6 @@ from territory_opt.problem.parse import Floats
 from territory_opt.problem.places import degrees_of, weighted_middles
 from territory_opt.problem.policy import Hours, Policy
 
-SALES_COLUMNS = ("account_id", "month", "sales", "rep_id")
 _ABSENT = {
     ("accounts", "workload"): "no such column; every account counts as 0 hours of service",
     ("accounts", "incumbent"): "no such column; no account has a rep today, so nothing counts as moved",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from territory_opt import __version__
-from territory_opt.errors import Issue
 from territory_opt.optimize.result import Result
 from territory_opt.plan.evaluate import Evaluation, evaluate_positions, kappa_drift
 from territory_opt.plan.folder import file_hash, table_csv, write_folder
@@ -35,7 +34,7 @@ def save_plan(
     ``scenario`` is how ``check`` finds the data again; ``inputs`` are hashed into the manifest.
     """
     from territory_opt.report.page import write_page
-    from territory_opt.report.views import build_views
+    from territory_opt.report.views import build_views, issue_table
     from territory_opt.report.workbook import write_workbook
 
     issues = result.model.problem.issues
@@ -110,12 +109,6 @@ def incumbent_evaluation(result: Result) -> Evaluation:
     model = result.model
     quotas = model.problem.reps["last_quota"].fillna(0.0).to_numpy(float)
     return evaluate_positions(model, model.source.incumbent.astype("int64"), quotas)
-
-
-def issue_table(issues: Sequence[Issue]) -> pd.DataFrame:
-    """Return findings of the data as a table."""
-    columns = ["severity", "table", "row", "column", "value", "problem", "fix"]
-    return pd.DataFrame([[getattr(issue, name) for name in columns] for issue in issues], columns=columns)
 
 
 def _roll_up_table(result: Result) -> pd.DataFrame:
