@@ -19,7 +19,7 @@ from territory_opt.estimate.expected import estimate_sales
 from territory_opt.model import pairs
 from territory_opt.model.model import Model
 from territory_opt.problem.adjacency import adjacency_from_polygons, delaunay_edges
-from territory_opt.problem.geography import distance_km
+from territory_opt.problem.geography import distance_km, unit_vectors
 from territory_opt.problem.problem import Problem
 
 if TYPE_CHECKING:
@@ -300,7 +300,7 @@ def _spatial(problem: Problem) -> tuple[str, tuple[IntArray, IntArray, FloatArra
     table = adjacency_from_polygons(units) if problem.adjacency is None else problem.adjacency
     index = pd.Index(units["unit_id"])
     first, second = _once(index.get_indexer(table["unit_a"]), index.get_indexer(table["unit_b"]))
-    km = distance_km(lat[first], lon[first], lat[second], lon[second])
+    km = distance_km(unit_vectors(lat[first], lon[first]), unit_vectors(lat[second], lon[second]))
     return "unit", _symmetric(first, second, km, len(lat))
 
 

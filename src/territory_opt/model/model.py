@@ -11,7 +11,7 @@ from scipy import sparse
 from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.expected import Estimate, estimate_sales
 from territory_opt.model.hierarchy import Hierarchy
-from territory_opt.model.pairs import PairSource
+from territory_opt.model.pairs import BLOCK_CELLS, PairSource
 from territory_opt.model.rows import Rows, build_rows, quantity_names, rounding_slack, share_targets
 from territory_opt.problem.problem import Problem
 
@@ -117,15 +117,15 @@ class Model:
 
     def totals(self, rep_of_node: IntArray) -> tuple[FloatArray, float]:
         """Return rep totals (n_reps, n_quantities) and the summed value of an assignment (n_nodes,)."""
-        totals = np.zeros((self.problem.n_reps, len(self.source.quantities)))
-        value = 0.0
-        for block in self.source.blocks():
-            chosen = rep_of_node[block.start : block.stop]
-            at = (np.arange(len(chosen)), chosen)
-            value += float(block.value[at].sum())
-            for k, quantity in enumerate(block.quantities):
-                weights = np.broadcast_to(quantity, block.value.shape)[at]
-                totals[:, k] += np.bincount(chosen, weights, minlength=len(totals))
+        n_reps, n_quantities = self.problem.n_reps, len(self.source.quantities)
+        totals, value = np.zeros((n_reps, n_quantities)), 0.0
+        rep = rep_of_node[self.source.node_of_account]
+        for start in range(0, len(rep), BLOCK_CELLS):
+            accounts = np.arange(start, min(start + BLOCK_CELLS, len(rep)))
+            worth, columns = self.source.chosen(accounts, rep[accounts])
+            value += float(worth.sum())
+            for k, column in enumerate(columns):
+                totals[:, k] += np.bincount(rep[accounts], column, minlength=n_reps)
         return totals, value
 
     def row_matrix(self, pairs: Pairs, rows: Rows | None = None) -> sparse.csr_matrix:
@@ -142,10 +142,7 @@ class Model:
 
     def _require_eligible(self) -> None:
         """Raise if some node has no eligible rep, naming for each the rule that excludes each rep."""
-        orphans: list[int] = []
-        for block in self.source.blocks():
-            nodes = block.start + np.flatnonzero(~block.eligible.any(axis=1))
-            orphans += [int(self.source.order[self.source.node_start[node]]) for node in nodes]
+        orphans = [int(account) for account in self.source.orphans()]
         if orphans:
             raise DataError([self._orphan_issue(account) for account in orphans])
 
@@ -153,7 +150,7 @@ class Model:
         row = self.problem.accounts.iloc[account]
         node = self.source.node_of_account[account]
         members = self.source.order[self.source.node_start[node] : self.source.node_start[node + 1]]
-        distance = self.source.facts(members).distance_km
+        distance = self.source.distance_km(members)
         why: dict[str, list[str]] = {}
         for reason, excluded in self.source.drop_reasons(members, distance):
             for j in np.flatnonzero(excluded.any(axis=0)):

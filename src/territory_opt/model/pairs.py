@@ -1,14 +1,17 @@
-"""Account-rep pairs, block by block: who may serve whom, what it is worth, what it adds to each quantity.
+"""Account-rep pairs: who may serve whom, what it is worth, what it adds to each quantity. NumPy only; the judge reads it.
 
 Nothing here holds accounts x reps at once: a *block* covers a slice of nodes (an account, or the accounts of
 one family) against all reps. A *quantity* is anything a rule adds up per rep: potential, hours, sales, moves.
+Arrays keep their smallest shape: what does not depend on the rep is (n, 1) and broadcasts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +19,17 @@ import pandas as pd
 
 from territory_opt.estimate.expected import Estimate
 from territory_opt.model.skills import SkillTables
-from territory_opt.problem.geography import distance_km
+from territory_opt.problem.geography import distance_km, unit_vectors
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
-BLOCK_CELLS = 1_000_000
+_T = TypeVar("_T")
+_N = TypeVar("_N", bound=np.generic)
+
+BLOCK_CELLS = 65_536
 """Pairs per block: small enough for the cache, large enough for NumPy."""
 
 NEUTRAL_FIT = 0.5
@@ -32,7 +38,7 @@ NEUTRAL_FIT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of each pair of a slice of accounts with all reps; arrays (n, n_reps)."""
+    """What is known of pairs: of a slice of accounts with all reps, arrays (n, n_reps), or of single pairs, (n,)."""
 
     eligible: BoolArray
     distance_km: FloatArray
@@ -42,12 +48,16 @@ class Facts:
     travel_cost: FloatArray
     travel_hours: FloatArray
     moved: BoolArray
-    common_sales: FloatArray
 
     @property
     def net_sales(self) -> FloatArray:
         """Expected sales after transfer loss, money per year."""
         return np.maximum(self.gross_sales - self.transfer_loss, 0.0)
+
+    def full(self) -> Facts:
+        """Return the same with every array in the full shape (views, not copies)."""
+        shape = self.distance_km.shape
+        return Facts(*(np.broadcast_to(getattr(self, name), shape) for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,19 @@ class Block:
     quantities: tuple[FloatArray, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """Accounts with the same needs are one class: ``of_account`` (n,), one ``example`` (position) of each.
+
+    ``allowed`` (n_classes, n_reps) by required skills alone; ``factor`` (n_classes, n_reps) of sales by fit.
+    """
+
+    of_account: IntArray
+    example: IntArray
+    allowed: BoolArray
+    factor: FloatArray
+
+
 class PairSource:
     """Computes pairs on demand from the columns of accounts and reps."""
 
@@ -73,15 +96,18 @@ class PairSource:
         self.estimate = estimate
         self.quantities = quantities
         self.skills = SkillTables.from_problem(problem)
-        accounts, reps = problem.accounts, problem.reps
+        accounts, reps, travel = problem.accounts, problem.reps, problem.policy.territories.travel
         self.n_reps = problem.n_reps
         self.rep_index = pd.Index(reps["rep_id"])
         self.account_index = pd.Index(accounts["account_id"])
         self.incumbent = self.rep_index.get_indexer(accounts["incumbent"])
         self.current_sales = accounts["current_sales"].to_numpy(float)
-        self._place = tuple(t[c].to_numpy(float) for t in (accounts, reps) for c in ("lat", "lon"))
-        self._visits = accounts["visits"].to_numpy(float)
-        self._locked, self._forbidden = self._rules()
+        self.unit_vectors = tuple(unit_vectors(t["lat"].to_numpy(float), t["lon"].to_numpy(float))
+                                  for t in (accounts, reps))  # fmt: skip
+        self.road_per_km = 2.0 * accounts["visits"].to_numpy(float) * travel.detour
+        self.cost_per_km = travel.cost_per_km + travel.cost_per_hour / travel.speed_kmh
+        self.locked, self.forbidden = self._rules()
+        self._any_locked = bool((self.locked >= 0).any())
         self.order, self.node_start = _nodes(accounts["family"])
         self._in_family = np.isin(np.arange(len(self.order)), self.order[self._family_positions()])
 
@@ -97,108 +123,221 @@ class PairSource:
         node[self.order] = np.repeat(np.arange(self.n_nodes), np.diff(self.node_start))
         return node
 
-    def facts(self, accounts: IntArray) -> Facts:
-        """Return what is known of the pairs of ``accounts`` (positions) with every rep."""
+    @cached_property
+    def gross_base(self) -> FloatArray:
+        """Expected sales at a factor of 1, (n_accounts,): :attr:`Classes.factor` of the rep turns them into gross."""
+        lift, skills = self.problem.policy.territories.skills.fit_lift, self.skills
+        if not skills.preferred:
+            return self.estimate.expected
+        everyone = np.arange(self.problem.n_accounts)
+        own = skills.fit(everyone, np.maximum(self.incumbent, 0))
+        reference = 1.0 + lift * np.where(self.incumbent >= 0, own, NEUTRAL_FIT)
+        return np.asarray(self.estimate.expected / np.where(np.isnan(own), 1.0, reference))
+
+    @cached_property
+    def classes(self) -> Classes:
+        """Accounts grouped by their needs. Cost: classes x reps."""
+        columns = {column.name: column.cell for column in self.skills.all_columns}
+        if not columns:
+            return Classes(np.zeros(self.problem.n_accounts, np.int64), np.zeros(1, np.int64),
+                           np.ones((1, self.n_reps), bool), np.ones((1, self.n_reps)))  # fmt: skip
+        cells = np.column_stack(list(columns.values()))
+        _, example, of_account = np.unique(cells, axis=0, return_index=True, return_inverse=True)
+        allowed = np.ones((len(example), self.n_reps), dtype=bool)
+        for column in self.skills.required:
+            allowed &= column.has_all[column.cell[example]]
+        return Classes(of_account.ravel().astype(np.int64), example, allowed, self._factor(self.skills.fit(example)))
+
+    @cached_property
+    def common_sales(self) -> FloatArray:
+        """Sales each account brings whichever eligible rep has it, (n_accounts,)."""
+        if not self.skills.preferred:
+            return self.estimate.expected
+        classes, common = self.classes, np.zeros(self.problem.n_accounts)
+        least = np.where(classes.allowed, classes.factor, np.inf).min(axis=1)
+        common[:] = self.gross_base * np.where(np.isfinite(least), least, 0.0)[classes.of_account]
+
+        def of_chunk(accounts: IntArray) -> FloatArray:
+            facts = self._facts(accounts, None)
+            lowest = np.where(facts.eligible, facts.gross_sales, np.inf).min(axis=1)
+            return np.where(np.isfinite(lowest), lowest, 0.0)
+
+        special = self._special()
+        for accounts, lowest in zip(chunks(special, self.n_reps), in_chunks(special, self.n_reps, of_chunk), strict=True):
+            common[accounts] = lowest
+        return common
+
+    def orphans(self) -> IntArray:
+        """Accounts that start a node which no rep may serve."""
+        classes, special = self.classes, self._special()
+        found = np.flatnonzero(~classes.allowed.any(axis=1)[classes.of_account])
+        found = np.setdiff1d(found, special)
+
+        def of_chunk(accounts: IntArray) -> IntArray:
+            distance = self.distance_km(accounts) if self._limit is not None else np.zeros((1, 1))
+            return accounts[~np.broadcast_to(self.eligible(accounts, distance), (len(accounts), self.n_reps)).any(axis=1)]
+
+        found = np.concatenate([found, *in_chunks(special, self.n_reps, of_chunk)])
+        return np.unique(self.order[self.node_start[self.node_of_account[found.astype(np.int64)]]])
+
+    def distance_km(self, accounts: IntArray, reps: IntArray | None = None) -> FloatArray:
+        """Distance of ``accounts`` (positions) to every rep, (n, n_reps), or to ``reps``, (n,)."""
+        place, home = self.unit_vectors
+        if reps is not None:
+            return distance_km(place[accounts], home[reps])
+        return distance_km(place[accounts][:, None, :], home[None, :, :])
+
+    def facts(self, accounts: IntArray, reps: IntArray | None = None) -> Facts:
+        """Return what is known of the pairs of ``accounts`` (positions) with every rep, or each with its own of ``reps``."""
+        return self._facts(accounts, reps).full()
+
+    def _facts(self, accounts: IntArray, reps: IntArray | None) -> Facts:
         territories = self.problem.policy.territories
-        lat, lon, home_lat, home_lon = self._place
-        distance = distance_km(lat[accounts, None], lon[accounts, None], home_lat[None, :], home_lon[None, :])
-        travel = territories.travel
-        road = 2.0 * self._visits[accounts, None] * distance * travel.detour
-        fit = self.skills.fit(accounts)
+        against = np.arange(self.n_reps)[None, :] if reps is None else reps
+        distance = self.distance_km(accounts, reps)
+        road = _column(self.road_per_km[accounts], reps) * distance
+        fit = self.skills.fit(accounts, reps)
         incumbent = self.incumbent[accounts]
-        moved = (incumbent[:, None] >= 0) & (incumbent[:, None] != np.arange(self.n_reps)[None, :])
-        gross = self.estimate.expected[accounts, None] * self._fit_factor(fit, incumbent)
-        keep = territories.keep
-        likeness = np.where((incumbent >= 0)[:, None], self.skills.likeness[incumbent], 0.0)
-        rate = keep.loss_rate * (1.0 - keep.similar_skill_discount * likeness)
-        loss = np.where(moved, rate * self.current_sales[accounts, None], 0.0)
-        eligible = self.eligible(accounts, distance)
-        common = np.where(eligible, gross, np.inf).min(axis=1, keepdims=True)
+        gross = _column(self.gross_base[accounts], reps) * self._factor(fit)
+        nobody = _column(np.zeros(len(accounts)), reps)
+        moved, loss = nobody.astype(bool), nobody
+        if (incumbent >= 0).any():
+            moved = _column(incumbent >= 0, reps) & (_column(incumbent, reps) != against)
+            own = np.maximum(incumbent, 0)
+            likeness = self.skills.likeness[own] if reps is None else self.skills.likeness[own, reps]
+            keep = territories.keep
+            rate = keep.loss_rate * (1.0 - keep.similar_skill_discount * likeness)
+            loss = np.where(moved, rate * _column(self.current_sales[accounts], reps), 0.0)
         return Facts(
-            eligible=eligible,
+            eligible=self.eligible(accounts, distance, reps),
             distance_km=distance,
             fit=fit,
             gross_sales=gross,
             transfer_loss=np.minimum(loss, gross),
-            travel_cost=road * (travel.cost_per_km + travel.cost_per_hour / travel.speed_kmh),
-            travel_hours=road / travel.speed_kmh,
+            travel_cost=road * self.cost_per_km,
+            travel_hours=road * (1.0 / territories.travel.speed_kmh),
             moved=moved,
-            common_sales=np.where(np.isfinite(common), common, 0.0),
         )
 
-    def drop_reasons(self, accounts: IntArray, distance: FloatArray) -> Iterator[tuple[str, BoolArray]]:
-        """Yield each rule that can exclude a pair, in planner words, with the pairs it excludes."""
-        for column in self.skills.required:
-            yield f"lacks the required {column.name}", ~column.has_all[column.cell[accounts]]
-        limit = self.problem.policy.territories.travel.max_distance_km
-        if limit is not None:
-            yield f"home is more than {limit:g} km away", distance > limit
-        reps = np.arange(self.n_reps)
-        locked = self._locked[accounts]
-        yield "the account is locked to another rep", (locked[:, None] >= 0) & (locked[:, None] != reps)
-        if len(self._forbidden):
-            at = pd.Index(accounts).get_indexer(pd.Index(self._forbidden[:, 0]))
-            mask = np.zeros((len(accounts), self.n_reps), dtype=bool)
-            mask[at[at >= 0], self._forbidden[at >= 0, 1]] = True
-            yield "a forbid rule names this rep", mask
+    @property
+    def _limit(self) -> float | None:
+        return self.problem.policy.territories.travel.max_distance_km
 
-    def eligible(self, accounts: IntArray, distance: FloatArray) -> BoolArray:
-        """Return which reps may serve each account; a family is served only by reps who may serve all of it."""
-        allowed = np.ones((len(accounts), self.n_reps), dtype=bool)
-        for _, excluded in self.drop_reasons(accounts, distance):
-            allowed &= ~excluded
+    def drop_reasons(
+        self, accounts: IntArray, distance: FloatArray, reps: IntArray | None = None
+    ) -> Iterator[tuple[str, BoolArray]]:
+        """Yield each rule that can exclude a pair, in planner words, with the pairs it excludes (as in :meth:`facts`)."""
+        against = np.arange(self.n_reps)[None, :] if reps is None else reps
+        for column in self.skills.required:
+            has_all = column.has_all[column.cell[accounts]] if reps is None else column.has_all[
+                column.cell[accounts], reps]  # fmt: skip
+            yield f"lacks the required {column.name}", ~has_all
+        if self._limit is not None:
+            yield f"home is more than {self._limit:g} km away", distance > self._limit
+        locked = self.locked[accounts]
+        if self._any_locked:
+            mask = _column(locked >= 0, reps) & (_column(locked, reps) != against)
+            yield "the account is locked to another rep", mask
+        if len(self.forbidden):
+            yield "a forbid rule names this rep", self._forbids(accounts, reps)
+
+    def _forbids(self, accounts: IntArray, reps: IntArray | None) -> BoolArray:
+        if reps is not None:
+            return np.isin(accounts * self.n_reps + reps, self.forbidden[:, 0] * self.n_reps + self.forbidden[:, 1])
+        at = pd.Index(accounts).get_indexer(pd.Index(self.forbidden[:, 0]))
+        mask = np.zeros((len(accounts), self.n_reps), dtype=bool)
+        mask[at[at >= 0], self.forbidden[at >= 0, 1]] = True
+        return mask
+
+    def eligible(self, accounts: IntArray, distance: FloatArray, reps: IntArray | None = None) -> BoolArray:
+        """Return which reps may serve each account; a family is served only by reps who may serve all of it.
+
+        The shape is that of :meth:`facts` or broadcasts to it.
+        """
+        allowed = np.ones((1, 1) if reps is None else 1, dtype=bool)
+        for _, excluded in self.drop_reasons(accounts, distance, reps):
+            allowed = allowed & ~excluded
         kin = np.flatnonzero(self._in_family[accounts])
-        for at in kin:
-            allowed[at] &= self._family_allows(int(self.node_of_account[accounts[at]]))
+        if len(kin):
+            shape = (len(accounts), self.n_reps) if reps is None else (len(accounts),)
+            allowed = np.broadcast_to(allowed, shape).copy()
+            for at in kin:
+                by_all = self._family_allows(int(self.node_of_account[accounts[at]]))
+                allowed[at] &= by_all if reps is None else by_all[reps[at]]
         return allowed
 
     def block(self, start: int, stop: int) -> Block:
         """Return the pairs of nodes ``start:stop``."""
         accounts = self.order[self.node_start[start] : self.node_start[stop]]
-        facts = self.facts(accounts)
-        value = self.problem.policy.territories.margin * (facts.net_sales - facts.common_sales) - facts.travel_cost
-        columns = [self._quantity(name, accounts, facts) for name in self.quantities]
+        facts = self._facts(accounts, None)
+        value, columns = self._worth(accounts, facts, None)
         eligible = facts.eligible
         if len(accounts) > stop - start:
             edges = self.node_start[start:stop] - self.node_start[start]
-            eligible = np.logical_and.reduceat(eligible, edges, axis=0)
+            if len(eligible) == len(accounts):
+                eligible = np.logical_and.reduceat(eligible, edges, axis=0)
             value = np.add.reduceat(value, edges, axis=0)
             columns = [np.add.reduceat(column, edges, axis=0) for column in columns]
-        return Block(start, stop, eligible, value, tuple(columns))
+        return Block(start, stop, np.broadcast_to(eligible, value.shape), value, tuple(columns))
+
+    def chosen(self, accounts: IntArray, reps: IntArray) -> tuple[FloatArray, list[FloatArray]]:
+        """Return value and quantities of ``accounts`` (positions), each with its own of ``reps``, (n,) each."""
+        return self._worth(accounts, self._facts(accounts, reps), reps)
+
+    def _worth(self, accounts: IntArray, facts: Facts, reps: IntArray | None) -> tuple[FloatArray, list[FloatArray]]:
+        surplus = facts.net_sales - _column(self.common_sales[accounts], reps)
+        value = self.problem.policy.territories.margin * surplus - facts.travel_cost
+        return value, [self._quantity(name, accounts, facts, reps) for name in self.quantities]
 
     def blocks(self) -> Iterator[Block]:
         """Yield all nodes in blocks of bounded size."""
-        step = max(1, BLOCK_CELLS // max(self.n_reps, 1))
-        for start in range(0, self.n_nodes, step):
-            yield self.block(start, min(start + step, self.n_nodes))
+        for start, stop in self._ranges():
+            yield self.block(start, stop)
 
-    def _quantity(self, name: str, accounts: IntArray, facts: Facts) -> FloatArray:
-        """Return quantity ``name`` as (n, 1) if it is the account's own, or (n, n_reps) if the pair's."""
+    def over_blocks(self, work: Callable[[Block], _T], *, threads: int = 2) -> Iterator[_T]:
+        """Yield ``work`` of every block in order, computed by a few threads: NumPy lets them run side by side."""
+        with ThreadPoolExecutor(max_workers=threads) as pool:
+            yield from pool.map(lambda part: work(self.block(*part)), self._ranges())
+
+    def _ranges(self) -> list[tuple[int, int]]:
+        step = max(1, BLOCK_CELLS // max(self.n_reps, 1))
+        return [(start, min(start + step, self.n_nodes)) for start in range(0, self.n_nodes, step)]
+
+    def _special(self) -> IntArray:
+        """Accounts whose eligible reps do not follow from their class alone."""
+        if self._limit is not None:
+            return np.arange(self.problem.n_accounts)
+        special = (self.locked >= 0) | self._in_family
+        special[self.forbidden[:, 0]] = True
+        return np.flatnonzero(special)
+
+    def _quantity(self, name: str, accounts: IntArray, facts: Facts, reps: IntArray | None) -> FloatArray:
+        """Return quantity ``name`` as in :meth:`_facts`: (n, 1) if it is the account's own and reps are all."""
         if name == "hours":
-            workload = self.problem.accounts["workload"].to_numpy(float)[accounts, None]
-            return np.asarray(workload + facts.travel_hours)
+            return np.asarray(_column(self._own("workload", accounts), reps) + facts.travel_hours)
         if name == "net_sales":
             return facts.net_sales
         if name == "variance":
-            return self.estimate.variance[accounts, None]
+            return _column(self.estimate.variance[accounts], reps)
         if name == "moved_accounts":
             return facts.moved.astype(float)
         if name == "moved_sales":
-            return np.where(facts.moved, self.current_sales[accounts, None], 0.0)
+            return np.where(facts.moved, _column(self.current_sales[accounts], reps), 0.0)
         if name.startswith("covered: "):
             column = next(c for c in self.skills.coverage if f"covered: {c.name}" == name)
             cell = column.cell[accounts]
-            served = column.has_all[cell] & column.names_any[cell][:, None]
-            return np.asarray(served * self.problem.accounts["potential"].to_numpy(float)[accounts, None])
-        return self.problem.accounts[name].to_numpy(float)[accounts, None]
+            has_all = column.has_all[cell] if reps is None else column.has_all[cell, reps]
+            served = has_all & _column(column.names_any[cell], reps)
+            return np.asarray(served * _column(self._own("potential", accounts), reps))
+        return _column(self._own(name, accounts), reps)
 
-    def _fit_factor(self, fit: FloatArray, incumbent: IntArray) -> FloatArray:
-        """Sales under each rep relative to sales under the incumbent, from fit alone."""
+    def _own(self, name: str, accounts: IntArray) -> FloatArray:
+        return self.problem.accounts[name].to_numpy(float)[accounts]
+
+    def _factor(self, fit: FloatArray) -> FloatArray:
+        """Sales of a pair relative to :attr:`gross_base`, from fit alone; 1 where an account names no skill."""
         lift = self.problem.policy.territories.skills.fit_lift
-        own = np.take_along_axis(fit, np.maximum(incumbent, 0)[:, None], axis=1)
-        reference = np.where((incumbent >= 0)[:, None], own, NEUTRAL_FIT)
-        factor = (1.0 + lift * fit) / (1.0 + lift * reference)
-        return np.where(np.isnan(fit), 1.0, factor)
+        return np.where(np.isnan(fit), 1.0, 1.0 + lift * fit)
 
     def _rules(self) -> tuple[IntArray, IntArray]:
         """Return the rep each account is locked to (or -1) and the forbidden (account, rep) positions."""
@@ -218,10 +357,8 @@ class PairSource:
     def _family_allows(self, node: int) -> BoolArray:
         """Reps allowed by every member of a family node, (n_reps,)."""
         members = self.order[self.node_start[node] : self.node_start[node + 1]]
-        lat, lon, home_lat, home_lon = self._place
-        distance = distance_km(lat[members, None], lon[members, None], home_lat[None, :], home_lon[None, :])
         excluded = np.zeros((len(members), self.n_reps), dtype=bool)
-        for _, mask in self.drop_reasons(members, distance):
+        for _, mask in self.drop_reasons(members, self.distance_km(members)):
             excluded |= mask
         return np.asarray(~excluded.any(axis=0))
 
@@ -239,3 +376,19 @@ def _nodes(family: pd.Series[str]) -> tuple[IntArray, IntArray]:
     order = np.argsort(first, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(first[order]) != 0])
     return order.astype(np.int64), np.append(starts, n).astype(np.int64)
+
+
+def _column(values: npt.NDArray[_N], reps: IntArray | None) -> npt.NDArray[_N]:
+    """Account values as a column against all reps, or as they are against one rep each."""
+    return values[:, None] if reps is None else values
+
+
+def chunks(accounts: IntArray, n_reps: int) -> list[IntArray]:
+    """Cut account positions into chunks whose pairs with all reps fit a block."""
+    step = max(1, BLOCK_CELLS // max(n_reps, 1))
+    return [accounts[first : first + step] for first in range(0, len(accounts), step)]
+
+
+def in_chunks(accounts: IntArray, n_reps: int, work: Callable[[IntArray], _T]) -> list[_T]:
+    """Return ``work`` of every chunk, in order."""
+    return [work(chunk) for chunk in chunks(accounts, n_reps)]

@@ -95,16 +95,27 @@ class SkillTables:
             _likeness([coded[name].rep_vector for name in names], problem.n_reps),
         )
 
-    def fit(self, accounts: IntArray) -> FloatArray:
-        """Return fit (len(accounts), n_reps) in 0..1; NaN where an account names no preferred skill."""
-        total = np.zeros((len(accounts), self.likeness.shape[0]))
-        count = np.zeros(len(accounts))
+    @property
+    def all_columns(self) -> tuple[SkillColumn, ...]:
+        """Every column that any rule reads, each once."""
+        return tuple({c.name: c for c in (*self.required, *self.preferred, *self.coverage)}.values())
+
+    def fit(self, accounts: IntArray, reps: IntArray | None = None) -> FloatArray:
+        """Return fit in 0..1 of ``accounts`` with every rep, (n, n_reps), or each with its own of ``reps``, (n,).
+
+        NaN where an account names no preferred skill; (n, 1) if there are no preferred skills at all.
+        """
+        if not self.preferred:
+            return np.full((len(accounts), 1) if reps is None else len(accounts), np.nan)
+        n_reps = self.likeness.shape[0]
+        total = np.zeros((len(accounts), n_reps) if reps is None else len(accounts))
+        count = np.zeros((len(accounts), 1) if reps is None else len(accounts))
         for column in self.preferred:
             cell = column.cell[accounts]
-            named = column.names_any[cell]
-            total += np.where(named[:, None], column.score[cell], 0.0)
+            named = column.names_any[cell] if reps is not None else column.names_any[cell][:, None]
+            total += np.where(named, column.score[cell] if reps is None else column.score[cell, reps], 0.0)
             count += named
-        return np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], np.nan)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _likeness(vectors: list[FloatArray], n_reps: int) -> FloatArray:

@@ -103,16 +103,13 @@ def _eligibility_problems(model: Model, plan: Plan) -> list[Violation]:
         return []
     rep = rep_positions(model, plan)
     found: list[Violation] = []
-    step = max(1, 1_000_000 // max(model.problem.n_reps, 1))
-    assigned = np.flatnonzero(rep >= 0)
-    for start in range(0, len(assigned), step):
-        accounts = assigned[start : start + step]
-        distance = model.source.facts(accounts).distance_km
-        for reason, excluded in model.source.drop_reasons(accounts, distance):
-            for at in np.flatnonzero(excluded[np.arange(len(accounts)), rep[accounts]]):
-                subject = str(model.problem.accounts["account_id"].iloc[accounts[at]])
-                who = model.problem.reps["rep_id"].iloc[rep[accounts[at]]]
-                found.append(Violation("eligibility", subject, 1.0, sentence=f"{who}: {reason}"))
+    accounts = np.flatnonzero(rep >= 0)
+    distance = model.source.distance_km(accounts, rep[accounts])
+    for reason, excluded in model.source.drop_reasons(accounts, distance, rep[accounts]):
+        for account in accounts[excluded]:
+            subject = str(model.problem.accounts["account_id"].iloc[account])
+            who = model.problem.reps["rep_id"].iloc[rep[account]]
+            found.append(Violation("eligibility", subject, 1.0, sentence=f"{who}: {reason}"))
     return found
 
 

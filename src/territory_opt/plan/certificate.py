@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from territory_opt.model.model import Model
+from territory_opt.model.pairs import Block
 from territory_opt.model.rows import Rows
 from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.plan import Plan
@@ -150,16 +151,27 @@ def dual_bound(
     rows = model.rows
     n_quantities = len(rows.quantities)
     at_rep = np.asarray(rows.totals.T @ values).reshape(rows.n_reps, n_quantities)
-    bound = 0.0
-    for block in model.source.blocks():
-        reduced = value_weight * block.value
-        for k, quantity in enumerate(block.quantities):
-            if at_rep[:, k].any():
-                reduced = reduced + at_rep[:, k] * quantity
-        bound += float(np.where(block.eligible, reduced, -np.inf).max(axis=1).sum())
+    used = [k for k in range(n_quantities) if at_rep[:, k].any()]
+    bound = float(sum(model.source.over_blocks(lambda block: _best_sum(block, at_rep, used, value_weight))))
     limit = model.quota_limit if quota_limit is None else quota_limit
     bound += float(np.maximum(rows.quotas.T @ values, 0.0) @ limit)
     return bound - _limits_at(rows, values)
+
+
+def _best_sum(block: Block, at_rep: FloatArray, used: list[int], value_weight: float) -> float:
+    """Sum over a block's nodes of the best reduced value; works in the block's own arrays."""
+    reduced = block.value
+    if value_weight != 1.0:
+        reduced *= value_weight
+    alone = [k for k in used if block.quantities[k].shape[1] == 1]
+    if alone:
+        reduced += np.hstack([block.quantities[k] for k in alone]) @ at_rep[:, alone].T
+    for k in used:
+        if k not in alone:
+            reduced += at_rep[:, k] * block.quantities[k]
+    if not block.eligible.all():
+        reduced[~block.eligible] = -np.inf
+    return float(reduced.max(axis=1).sum())
 
 
 def least_violation_bound(model: Model, values: FloatArray) -> float:

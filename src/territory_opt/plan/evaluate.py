@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.model.model import Model, fair_kappa
+from territory_opt.model.pairs import BLOCK_CELLS
 from territory_opt.plan.plan import Plan
 
 FloatArray = npt.NDArray[np.float64]
@@ -65,7 +66,8 @@ def evaluate_positions(model: Model, rep_of_account: IntArray, quotas: FloatArra
         "transfer loss": -margin * float(chosen["loss"].sum()),
         "travel": -float(chosen["travel_cost"].sum()),
     }
-    parts |= {rule: -cost for rule, cost in model.rows.costs(outside).items() if not _is_hard(model, rule)}
+    hard = _hard_rules(model)
+    parts |= {rule: -cost for rule, cost in model.rows.costs(outside).items() if rule not in hard}
     moved = chosen["moved"].to_numpy(bool)
     by_rep = chosen.groupby("rep")[["net", "variance", "hours"]].sum().reindex(range(model.problem.n_reps)).fillna(0.0)
     return Evaluation(
@@ -91,39 +93,39 @@ def kappa_drift(model: Model, evaluation: Evaluation) -> float:
     return fair_kappa(model.problem, model.hierarchy, evaluation.rep_sales) / model.kappa - 1.0
 
 
-def _is_hard(model: Model, rule: str) -> bool:
-    return all(row.hard for row in model.rows.items if row.rule == rule)
+def _hard_rules(model: Model) -> set[str]:
+    """Rules of which every row is hard: they have no price."""
+    return {row.rule for row in model.rows.items} - {row.rule for row in model.rows.items if not row.hard}
 
 
 def _chosen_pairs(model: Model, rep_of_account: IntArray) -> pd.DataFrame:
     """One line per assigned account with the facts of its pair."""
     source, policy = model.source, model.problem.policy.territories
     lines: list[pd.DataFrame] = []
-    step = max(1, 1_000_000 // max(model.problem.n_reps, 1))
     assigned = np.flatnonzero(rep_of_account >= 0)
-    for start in range(0, len(assigned), step):
-        accounts = assigned[start : start + step]
+    for start in range(0, len(assigned), BLOCK_CELLS):
+        accounts = assigned[start : start + BLOCK_CELLS]
         rep = rep_of_account[accounts]
-        facts, at = source.facts(accounts), (np.arange(len(accounts)), rep)
+        facts = source.facts(accounts, rep)
         workload = model.problem.accounts["workload"].to_numpy(float)[accounts]
         lines.append(
             pd.DataFrame(
                 {
                     "account": accounts,
                     "rep": rep,
-                    "gross": facts.gross_sales[at],
-                    "common": facts.common_sales[:, 0],
-                    "loss": facts.transfer_loss[at],
-                    "net": facts.net_sales[at],
+                    "gross": facts.gross_sales,
+                    "common": source.common_sales[accounts],
+                    "loss": facts.transfer_loss,
+                    "net": facts.net_sales,
                     "variance": model.estimate.variance[accounts],
-                    "travel_cost": facts.travel_cost[at],
-                    "travel_km": facts.travel_hours[at] * policy.travel.speed_kmh,
-                    "hours": workload + facts.travel_hours[at],
-                    "moved": facts.moved[at],
+                    "travel_cost": facts.travel_cost,
+                    "travel_km": facts.travel_hours * policy.travel.speed_kmh,
+                    "hours": workload + facts.travel_hours,
+                    "moved": facts.moved,
                     "current_sales": source.current_sales[accounts],
-                    "eligible": facts.eligible[at],
-                    "distance_km": facts.distance_km[at],
-                    "fit": facts.fit[at],
+                    "eligible": facts.eligible,
+                    "distance_km": facts.distance_km,
+                    "fit": facts.fit,
                 }
             )
         )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.errors import DataError, Issue
-from territory_opt.problem.geography import distance_km
+from territory_opt.problem.geography import distance_km, unit_vectors
 from territory_opt.problem.places import unit_vectors
 
 FloatArray = npt.NDArray[np.float64]
@@ -105,7 +105,7 @@ def _shared_borders(lines: npt.NDArray[np.object_]) -> Edges:
     points, part = shapely.get_coordinates(parts[is_line], return_index=True)
     segment = part[1:] == part[:-1]
     a, b = points[:-1][segment], points[1:][segment]
-    length = distance_km(a[:, 1], a[:, 0], b[:, 1], b[:, 0])
+    length = distance_km(unit_vectors(a[:, 1], a[:, 0]), unit_vectors(b[:, 1], b[:, 0]))
     border = np.bincount(pair[is_line][part[1:][segment]], length, minlength=len(first))
     kept = border > SHORTEST_BORDER_KM
     return first[kept].astype(np.int64), second[kept].astype(np.int64), border[kept].astype(float)
@@ -150,7 +150,7 @@ def delaunay_edges(lat: FloatArray, lon: FloatArray, max_factor: float = 3.0) ->
     head, chain = _places(lat, lon)
     first, second = _triangulate(unit_vectors(lat[head], lon[head]))
     a, b = head[first], head[second]
-    distance = distance_km(lat[a], lon[a], lat[b], lon[b])
+    distance = distance_km(unit_vectors(lat[a], lon[a]), unit_vectors(lat[b], lon[b]))
     kept = _not_too_long(first, second, distance, len(head), max_factor)
     a, b = np.append(a[kept], chain[:, 0]), np.append(b[kept], chain[:, 1])
     distance = np.append(distance[kept], np.zeros(len(chain)))

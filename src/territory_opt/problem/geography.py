@@ -1,4 +1,4 @@
-"""Distances on the sphere and adjacency of places."""
+"""Distances on the sphere."""
 
 from __future__ import annotations
 
@@ -10,9 +10,25 @@ FloatArray = npt.NDArray[np.float64]
 EARTH_RADIUS_KM = 6371.0088
 
 
-def distance_km(lat_a: FloatArray, lon_a: FloatArray, lat_b: FloatArray, lon_b: FloatArray) -> FloatArray:
-    """Return great-circle distances in km (haversine); the arguments (degrees) broadcast against each other."""
-    phi_a, phi_b = np.radians(lat_a), np.radians(lat_b)
-    half_dphi, half_dlam = (phi_b - phi_a) / 2, np.radians(lon_b - lon_a) / 2
-    chord = np.sin(half_dphi) ** 2 + np.cos(phi_a) * np.cos(phi_b) * np.sin(half_dlam) ** 2
-    return np.asarray(2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(chord, 0.0, 1.0))))
+def unit_vectors(lat: FloatArray, lon: FloatArray) -> FloatArray:
+    """Return points (degrees) as unit vectors, (n, 3)."""
+    phi, lam = np.radians(lat), np.radians(lon)
+    return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
+
+
+def distance_km(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return great-circle distances in km between unit vectors (..., 3), which broadcast against each other.
+
+    Twice the arc sine of half the chord: as exact as the haversine at every distance, and quicker.
+    """
+    square = np.square(a[..., 0] - b[..., 0])
+    for axis in (1, 2):
+        part = a[..., axis] - b[..., axis]
+        part *= part
+        square += part
+    np.sqrt(square, out=square)
+    square *= 0.5
+    np.minimum(square, 1.0, out=square)
+    np.arcsin(square, out=square)
+    square *= 2 * EARTH_RADIUS_KM
+    return square

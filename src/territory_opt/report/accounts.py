@@ -105,13 +105,10 @@ def _must_text(sides: Sides) -> TextArray:
     family = accounts["family"].to_numpy(object)[barred]
     text[barred] = [f"its family {name} stays together" for name in family]
     old = sides.today.rep[barred]
-    step = max(1, 1_000_000 // max(sides.model.problem.n_reps, 1))
-    for start in range(0, len(barred), step):
-        part, rep = barred[start : start + step], old[start : start + step]
-        distance = source.facts(part).distance_km
-        for reason, excluded in source.drop_reasons(part, distance):
-            hit = excluded[np.arange(len(part)), rep]
-            text[part[hit]] = [f"{sides.rep_names[j]}: {reason}" for j in rep[hit]]
+    distance = source.distance_km(barred, old)
+    for reason, excluded in source.drop_reasons(barred, distance, old):
+        hit = barred[excluded]
+        text[hit] = [f"{sides.rep_names[j]}: {reason}" for j in old[excluded]]
     return text
 
 
