@@ -10,17 +10,14 @@ import numpy.typing as npt
 from territory_opt.model.model import Model, Pairs
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.linear import LinearModel, linear_model
-from territory_opt.optimize.mathopt import solve_lp, solve_mip
+from territory_opt.optimize.mathopt import solve_mip
 from territory_opt.optimize.result import Relaxation
 from territory_opt.plan.audit import ROW_TOLERANCE, Violation
-from territory_opt.plan.certificate import least_violation_bound
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-PROOF_SECONDS = 20.0
 CHECK_SECONDS = 3.0
-PROOF_TOLERANCE = 1e-7
 
 
 def exact_least_bad(model: Model, pairs: Pairs, rows: Rows, *, time_limit: float, seed: int) -> IntArray | None:
@@ -35,30 +32,16 @@ def exact_least_bad(model: Model, pairs: Pairs, rows: Rows, *, time_limit: float
     return allowed.reps(second.values) if len(second.values) else count.reps(first.values)
 
 
-def prove_least_violation(model: Model, pairs: Pairs, *, time_limit: float) -> tuple[FloatArray, float]:
-    """Return multipliers and the least summed violation they prove (0: not proven that the rules clash)."""
-    linear = linear_model(model, pairs, model.rows, violations="count")
-    solution = solve_lp(linear, time_limit=time_limit)
-    if len(solution.duals) == 0:
-        return np.zeros(0), 0.0
-    rows = model.rows
-    duals = -solution.duals[linear.n_nodes : linear.n_nodes + len(rows)] / rows.scale
-    limit = np.where(rows.hard, 1.0 / rows.scale, 0.0)
-    multipliers = np.clip(duals, -limit, limit)
-    proven = least_violation_bound(model, multipliers)
-    return multipliers, proven if proven > PROOF_TOLERANCE else 0.0
-
-
 def relaxations(
-    model: Model, pairs: Pairs, violations: list[Violation], *, check: bool, seed: int = 0
+    model: Model, pairs: Pairs | None, violations: list[Violation], *, seed: int = 0
 ) -> tuple[Relaxation, ...]:
     """List what could give, in planner words, cheapest first.
 
-    With ``check`` (small problems) each rule is tried as the only one that may give: ``enough`` means that a
+    With ``pairs`` (small problems) each rule is tried as the only one that may give: ``enough`` means that a
     plan was found which then keeps every other hard rule. Otherwise the list is what the least bad plan breaks.
     """
     unlock = [text for v in violations for r in _rows_of(model, v) for text in _unlock(model, r)]
-    ways = _each_rule_alone(model, pairs, seed) if check else []
+    ways = [] if pairs is None else _each_rule_alone(model, pairs, seed)
     if not ways:
         ways = [Relaxation(_way_out(model, r, v.value), False) for v in violations for r in _rows_of(model, v)]
     return (*ways, *(Relaxation(text, False) for text in unlock))

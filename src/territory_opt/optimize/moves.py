@@ -1,297 +1,323 @@
-"""Local search in compiled code: annealed shifts and swaps on the priced objective.
+"""Local search in compiled code: annealed chains of moves, then exact exchanges, on the model's own objective.
 
-The objective is the model's own: pair values, less each rep's priced rows at the best quota for the rep's totals
-(the roll-up enters through its multiplier), less the company-wide rows. Hard rows carry a high price here; whether
-they hold is for the judge to say. The number of steps is fixed by the caller, so the same seed gives the same plan.
+The work is cut into disjoint groups of reps, which run side by side on their own nodes; company-wide rows are shared
+out among them, so that all groups together keep these rows. The number of steps is fixed by the caller: the same seed
+gives the same plan, whatever the number of threads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from territory_opt.model.model import Model, Pairs
-from territory_opt.model.rows import Rows
+from territory_opt.model.model import Pairs
+from territory_opt.optimize.exchange import exchange
+from territory_opt.optimize.search_rows import SearchRows, charge, rep_cost
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-HARD_JUMP = 0.01
-"""Breaking a hard row at all costs as much as breaking it by this share of its scale."""
+DEPTH, TRIES = 2, 3
+"""Longest chain of moves, and how many ways to go on are tried at each of its steps."""
+QUENCH = 0.15
+"""Share of the steps at the end in which only improvements are taken."""
+STOP_EVERY = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class SearchRows:
-    """Rows split for the search: each rep's own rows, and rows over all reps.
+class Effort:
+    """How much work one call does: steps per free node, first and last temperature in money, sweeps of exchanges."""
 
-    Own rows are CSR by rep (``start``); ``coefficient`` (n_own, K), ``quota`` (n_own,), limits and prices.
-    ``shared`` (n_shared, n_reps, K). A hard row outside its limits also costs its ``jump`` at once, so that
-    breaking it by very little never pays. ``quota_gain`` (n_reps,) is what one unit of quota is worth to the roll-up.
+    steps: int
+    hot: float
+    cold: float
+    sweeps: int
+
+
+class State(NamedTuple):
+    """A group of reps at work: its free nodes, their pairs inside the group, and the running totals.
+
+    ``rep`` counts within the group, ``group`` says which rep it is. ``first`` (n_free + 1,) CSR of pairs; ``here`` the
+    pair each node is at; ``members``, ``count``, ``place`` the nodes of each rep.
     """
 
-    start: IntArray
-    coefficient: FloatArray
-    quota: FloatArray
-    low: FloatArray
-    high: FloatArray
-    price: FloatArray
-    jump: FloatArray
-    shared: FloatArray
-    shared_low: FloatArray
-    shared_high: FloatArray
-    shared_price: FloatArray
-    shared_jump: FloatArray
-    quota_gain: FloatArray
-    quota_high: FloatArray
-
-    @classmethod
-    def of(cls, model: Model, rows: Rows, multipliers: FloatArray, hard_price: FloatArray) -> SearchRows:
-        """Split ``rows``; hard rows get ``hard_price`` (n_rows,) per unit."""
-        n_reps, n_quantities = rows.n_reps, len(rows.quantities)
-        price = np.where(rows.hard, hard_price, rows.price)
-        price = price + np.where(rows.worst_group >= 0, np.maximum(np.abs(multipliers) - price, 0.0), 0.0)
-        jump = np.where(rows.hard, HARD_JUMP * price * rows.scale, 0.0)
-        dense = [rows.totals[r].toarray().reshape(n_reps, n_quantities) for r in range(len(rows))]
-        touched = [set(np.flatnonzero(d.any(axis=1))) | set(rows.quotas[r].indices) for r, d in enumerate(dense)]
-        own = sorted((next(iter(t)), r) for r, t in enumerate(touched) if len(t) == 1)
-        own = [(j, r) for j, r in own if rows.items[r].rule != "roll-up"]
-        shared = [r for r, t in enumerate(touched) if len(t) > 1 and not rows.quotas[r].nnz]
-        rolled = [r for r in range(len(rows)) if rows.quotas[r].nnz and rows.items[r].rule == "roll-up"]
-        own_rows = np.array([r for _, r in own], dtype=int)
-        count = np.bincount(np.array([j for j, _ in own], dtype=int), minlength=n_reps)
-        gain = rows.quotas[rolled].T @ multipliers[rolled] if rolled else np.zeros(n_reps)
-        return cls(
-            start=np.concatenate([[0], np.cumsum(count)]).astype(np.int64),
-            coefficient=np.array([dense[r][j] for j, r in own]).reshape(len(own), n_quantities),
-            quota=np.array([rows.quotas[r, j] for j, r in own], dtype=float),
-            low=rows.low[own_rows],
-            high=rows.high[own_rows],
-            price=price[own_rows],
-            jump=jump[own_rows],
-            shared=np.array([dense[r] for r in shared]).reshape(len(shared), n_reps, n_quantities),
-            shared_low=rows.low[shared],
-            shared_high=rows.high[shared],
-            shared_price=price[shared],
-            shared_jump=jump[shared],
-            quota_gain=np.asarray(gain, dtype=float),
-            quota_high=model.quota_limit,
-        )
+    group: IntArray
+    node: IntArray
+    first: IntArray
+    rep: npt.NDArray[np.int32]
+    value: FloatArray
+    loss: FloatArray
+    weight: FloatArray
+    origin: IntArray
+    here: IntArray
+    members: npt.NDArray[np.int32]
+    count: npt.NDArray[np.int32]
+    place: npt.NDArray[np.int32]
+    total: FloatArray
+    cost: FloatArray
+    activity: FloatArray
+    scratch: FloatArray
 
 
-def search(
-    pairs: Pairs,
-    rows: SearchRows,
-    rep_of_node: IntArray,
-    *,
-    steps: int,
-    temperature: tuple[float, float],
-    seed: int,
-    stop: IntArray | None = None,
-) -> IntArray:
-    """Return the best assignment (n_nodes,) found in ``steps`` annealed moves from ``rep_of_node``.
+class Search:
+    """A plan under improvement: nodes, their candidate pairs (best first) and the pair each is at.
 
-    Every node's current rep must be among its ``pairs``. ``temperature`` is first and last, in money.
-    ``stop`` (1,) ends the search soon when another thread sets it.
+    ``loss`` (n_pairs,) is how far each pair's reduced value is behind the node's best.
     """
+
+    def __init__(self, pairs: Pairs, loss: FloatArray, rows: SearchRows, rep_of_node: IntArray) -> None:
+        """Every node's current rep must be among its ``pairs``."""
+        self.pairs, self.loss, self.rows = pairs, loss, rows
+        self.n_reps = len(rows.start) - 1
+        self.weight = np.ascontiguousarray(pairs.quantities.T)
+        self.at = positions(pairs, rep_of_node)
+
+    @property
+    def reps(self) -> IntArray:
+        """Rep of each node, (n_nodes,)."""
+        return np.asarray(self.pairs.rep[self.at], dtype=np.int64)
+
+    def improve(
+        self, groups: Sequence[IntArray], effort: Effort, *, seed: int, threads: int, stop: IntArray
+    ) -> None:
+        """Improve disjoint ``groups`` of reps side by side; ``stop`` (1,) ends the work soon when it is set.
+
+        A group keeps what it finds only if it is better than before.
+        """
+        reps = self.reps
+        order = np.argsort(reps, kind="stable")
+        member_start = np.searchsorted(reps[order], np.arange(self.n_reps + 1))
+        totals = self.totals()
+        rows = self.rows.shared_among(totals, len(groups))
+        pairs = self.pairs
+
+        def work(number: int) -> None:
+            _improve_group(
+                groups[number], order, member_start, pairs.start, pairs.rep, pairs.value, self.loss, self.weight,
+                self.at, totals, rows, effort.steps, effort.hot, effort.cold, effort.sweeps, seed + 7919 * number, stop,
+            )  # fmt: skip
+
+        if threads == 1 or len(groups) == 1:
+            for number in range(len(groups)):
+                work(number)
+            return
+        with ThreadPoolExecutor(max_workers=threads) as pool:
+            list(pool.map(work, range(len(groups))))
+
+    def totals(self) -> FloatArray:
+        """Rep totals of each quantity, (n_reps, K)."""
+        chosen, reps = self.weight[self.at], self.reps
+        totals = np.empty((self.n_reps, chosen.shape[1]))
+        for k in range(chosen.shape[1]):
+            totals[:, k] = np.bincount(reps, chosen[:, k], minlength=self.n_reps)
+        return totals
+
+
+def positions(pairs: Pairs, rep_of_node: IntArray) -> IntArray:
+    """Return the pair each node is at, (n_nodes,). Raise ValueError if one is not among the pairs."""
     at = np.full(len(rep_of_node), -1, dtype=np.int64)
-    match = pairs.rep == rep_of_node[pairs.node]
-    at[pairs.node[match]] = np.flatnonzero(match)
+    node = pairs.node
+    match = pairs.rep == rep_of_node[node]
+    at[node[match]] = np.flatnonzero(match)
     if (at < 0).any():
         raise ValueError("the start uses a pair outside the candidates")
-    weight = np.ascontiguousarray(pairs.quantities.T)
-    best = _anneal(
-        pairs.start, pairs.rep, pairs.value, weight, at, rows.start, rows.coefficient, rows.quota, rows.low, rows.high,
-        rows.price, rows.jump, rows.shared, rows.shared_low, rows.shared_high, rows.shared_price, rows.shared_jump,
-        rows.quota_gain,
-        rows.quota_high, steps, temperature[0], temperature[1], seed,
-        np.zeros(1, dtype=np.int64) if stop is None else stop,
-    )  # fmt: skip
-    return np.asarray(pairs.rep[best])
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _charge(value: float, low: float, high: float, price: float, jump: float) -> float:
-    if value < low:
-        return price * (low - value) + jump
-    if value > high:
-        return price * (value - high) + jump
-    return 0.0
-
-
-@numba.njit(cache=True)
-def _rep_cost(  # type: ignore[no-untyped-def]
-    j, total, start, coefficient, quota, low, high, price, jump, gain, quota_high, value
-):
-    """Price of a rep's own rows at the best quota for these totals; ``value`` (n_own,) is working space.
-
-    The price is convex and piecewise linear in the quota, so its best point is a limit of some row.
-    """
-    fixed = 0.0
-    uses_quota = False
-    for r in range(start[j], start[j + 1]):
-        value[r] = 0.0
-        for k in range(total.shape[0]):
-            value[r] += coefficient[r, k] * total[k]
-        if quota[r] == 0.0:
-            fixed += _charge(value[r], low[r], high[r], price[r], jump[r])
-        else:
-            uses_quota = True
-    if not uses_quota:
-        return fixed
-    best = np.inf
-    for r in range(start[j] - 1, start[j + 1]):
-        for side in range(2):
-            if r < start[j]:
-                q = 0.0 if side == 0 else quota_high[j]
-            else:
-                if quota[r] == 0.0:
-                    continue
-                limit = low[r] if side == 0 else high[r]
-                if not np.isfinite(limit) or (side == 1 and limit == low[r]):
-                    continue
-                q = min(max((limit - value[r]) / quota[r], 0.0), quota_high[j])
-            cost = -gain[j] * q
-            for s in range(start[j], start[j + 1]):
-                if quota[s] != 0.0:
-                    cost += _charge(value[s] + quota[s] * q, low[s], high[s], price[s], jump[s])
-                    if cost >= best:
-                        break
-            if cost < best:
-                best = cost
-    return fixed + best
-
-
-@numba.njit(cache=True)
-def _transfer(node, giver, receiver, members, member_count, place):  # type: ignore[no-untyped-def]
-    """Move a node between the member lists of two reps."""
-    last = members[giver, member_count[giver] - 1]
-    members[giver, place[node]] = last
-    place[last] = place[node]
-    member_count[giver] -= 1
-    members[receiver, member_count[receiver]] = node
-    place[node] = member_count[receiver]
-    member_count[receiver] += 1
+    return at
 
 
 @numba.njit(cache=True, nogil=True)
-def _anneal(  # type: ignore[no-untyped-def]
-    node_start, pair_rep, pair_value, weight, at, start, coefficient, quota, low, high, price, jump,
-    shared, shared_low, shared_high, shared_price, shared_jump, gain, quota_high, steps, hot, cold, seed, stop,
+def _improve_group(  # type: ignore[no-untyped-def]
+    group, order, member_start, pair_start, pair_rep, pair_value, pair_loss, pair_weight, at, totals, rows, steps,
+    hot, cold, sweeps, seed, stop,
 ):  # fmt: skip
+    """Anneal the nodes of ``group``, then exchange; write ``at`` of its nodes if that is an improvement."""
     np.random.seed(seed)
-    n_nodes, n_quantities, n_reps = len(at), weight.shape[1], len(start) - 1
-    n_shared = shared.shape[0]
-    total = np.zeros((n_reps, n_quantities))
-    at = at.copy()
-    # Nodes of each rep, for picking the other half of a swap.
-    members = np.empty((n_reps, n_nodes), np.int32) if n_reps * n_nodes <= 4_000_000 else np.empty((1, 1), np.int32)
-    member_count = np.zeros(n_reps, np.int64)
-    place = np.zeros(n_nodes, np.int64)
-    swaps = members.shape[1] == n_nodes and members.shape[0] == n_reps
-    objective = 0.0
-    for i in range(n_nodes):
-        j = pair_rep[at[i]]
-        objective += pair_value[at[i]]
-        for k in range(n_quantities):
-            total[j, k] += weight[at[i], k]
-        if swaps:
-            members[j, member_count[j]] = i
-            place[i] = member_count[j]
-            member_count[j] += 1
-    cost, value_of = np.empty(n_reps), np.empty(len(quota))
-    for j in range(n_reps):
-        cost[j] = _rep_cost(j, total[j], start, coefficient, quota, low, high, price, jump, gain, quota_high, value_of)
-        objective -= cost[j]
-    activity = np.zeros(n_shared)
-    for s in range(n_shared):
-        for j in range(n_reps):
-            for k in range(n_quantities):
-                activity[s] += shared[s, j, k] * total[j, k]
-        objective -= _charge(activity[s], shared_low[s], shared_high[s], shared_price[s], shared_jump[s])
-    best_objective = objective
-    best = at.copy()
-    after_a, after_b, after_c = np.empty(n_quantities), np.empty(n_quantities), np.empty(n_quantities)
-    new_activity = np.empty(n_shared)
-    ratio = (cold / hot) ** (1.0 / max(steps, 1))
-    temperature = hot
-    for step in range(steps):
-        if step % 65536 == 0 and stop[0] != 0:
-            break
-        temperature *= ratio
-        i = np.random.randint(n_nodes)
-        first, last = node_start[i], node_start[i + 1]
-        if last - first < 2:
-            continue
-        # Candidates are ordered best first: the squared draw prefers the better ones.
-        draw = np.random.random()
-        p = first + int(draw * draw * (last - first))
-        old = at[i]
-        if p == old:
-            continue
-        a, b = pair_rep[old], pair_rep[p]
-        other, other_old, other_new, c = -1, -1, -1, -1
-        if swaps and member_count[b] > 0 and np.random.random() < 0.5:
-            # A chain: the receiver passes a node of its own on; back to the giver it is a swap.
-            other = members[b, np.random.randint(member_count[b])]
-            other_old = at[other]
-            first, last = node_start[other], node_start[other + 1]
-            draw = np.random.random()
-            other_new = first + int(draw * draw * (last - first))
-            if other_new == other_old:
+    state = _gather(
+        group, order, member_start, pair_start, pair_rep, pair_value, pair_loss, pair_weight, at, totals, rows
+    )
+    if len(state.node) < 2:
+        return
+    improvement = _anneal(state, rows, steps * len(state.node), hot, cold, stop)
+    improvement += _sweep(state, rows, sweeps, stop)
+    if improvement > 0.0:
+        for f in range(len(state.node)):
+            at[state.node[f]] = state.origin[state.here[f]]
+
+
+@numba.njit(cache=True, nogil=True)
+def _gather(  # type: ignore[no-untyped-def]
+    group, order, member_start, pair_start, pair_rep, pair_value, pair_loss, pair_weight, at, totals, rows
+):
+    """Copy what a group needs side by side: nodes with two or more candidates inside; all others only add to totals."""
+    n_local, n_quantities = len(group), pair_weight.shape[1]
+    local = np.full(len(rows.start) - 1, -1, np.int32)
+    for g in range(n_local):
+        local[group[g]] = g
+    n_free, n_pairs = 0, 0
+    for g in range(n_local):
+        for s in range(member_start[group[g]], member_start[group[g] + 1]):
+            inside = 0
+            for p in range(pair_start[order[s]], pair_start[order[s] + 1]):
+                inside += local[pair_rep[p]] >= 0
+            if inside > 1:
+                n_free += 1
+                n_pairs += inside
+    node, first = np.empty(n_free, np.int64), np.zeros(n_free + 1, np.int64)
+    rep, value, loss = np.empty(n_pairs, np.int32), np.empty(n_pairs), np.empty(n_pairs)
+    weight, origin = np.empty((n_pairs, n_quantities)), np.empty(n_pairs, np.int64)
+    here, place = np.empty(n_free, np.int64), np.empty(n_free, np.int32)
+    members, count = np.empty((n_local, n_free), np.int32), np.zeros(n_local, np.int32)
+    f, n = 0, 0
+    for g in range(n_local):
+        for s in range(member_start[group[g]], member_start[group[g] + 1]):
+            i, begin = order[s], n
+            for p in range(pair_start[i], pair_start[i + 1]):
+                if local[pair_rep[p]] >= 0 and n < n_pairs:
+                    rep[n], value[n], loss[n], origin[n] = local[pair_rep[p]], pair_value[p], pair_loss[p], p
+                    weight[n] = pair_weight[p]
+                    if p == at[i]:
+                        here[min(f, n_free - 1)] = n
+                    n += 1
+            if n - begin < 2:
+                n = begin
                 continue
-            c = pair_rep[other_new]
-        change = pair_value[p] - pair_value[old]
-        for k in range(n_quantities):
-            after_a[k] = total[a, k] - weight[old, k]
-            after_b[k] = total[b, k] + weight[p, k]
-        if other >= 0:
-            change += pair_value[other_new] - pair_value[other_old]
-            for k in range(n_quantities):
-                after_b[k] -= weight[other_old, k]
-                if c == a:
-                    after_a[k] += weight[other_new, k]
-                else:
-                    after_c[k] = total[c, k] + weight[other_new, k]
-        for s in range(n_shared):
-            value = activity[s]
-            for k in range(n_quantities):
-                value += shared[s, a, k] * (after_a[k] - total[a, k]) + shared[s, b, k] * (after_b[k] - total[b, k])
-                if c >= 0 and c != a:
-                    value += shared[s, c, k] * (after_c[k] - total[c, k])
-            new_activity[s] = value
-            change += _charge(activity[s], shared_low[s], shared_high[s], shared_price[s], shared_jump[s])
-            change -= _charge(value, shared_low[s], shared_high[s], shared_price[s], shared_jump[s])
-        cost_a = _rep_cost(a, after_a, start, coefficient, quota, low, high, price, jump, gain, quota_high, value_of)
-        cost_b = _rep_cost(b, after_b, start, coefficient, quota, low, high, price, jump, gain, quota_high, value_of)
-        change += cost[a] + cost[b] - cost_a - cost_b
-        cost_c = 0.0
-        if c >= 0 and c != a:
-            cost_c = _rep_cost(
-                c, after_c, start, coefficient, quota, low, high, price, jump, gain, quota_high, value_of
-            )
-            change += cost[c] - cost_c
-        if change <= 0.0 and np.random.random() >= np.exp(change / temperature):
+            node[f], first[f + 1] = i, n
+            members[g, count[g]], place[f] = f, count[g]
+            count[g] += 1
+            f += 1
+    total = np.empty((n_local, n_quantities))
+    cost, scratch = np.empty(n_local), np.empty(len(rows.quota))
+    for g in range(n_local):
+        total[g] = totals[group[g]]
+        cost[g] = rep_cost(rows, group[g], total[g], scratch)
+    return State(
+        group, node, first, rep, value, loss, weight, origin, here, members, count, place, total, cost,
+        np.zeros(len(rows.shared_low)), scratch,
+    )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def _anneal(state, rows, steps, hot, cold, stop):  # type: ignore[no-untyped-def]
+    """Try ``steps`` chains of moves; return what they gained. Temperature falls from ``hot`` to ``cold``, then zero.
+
+    A chain moves a node; if that alone is not accepted, its receiver passes on the best of a few of its own nodes
+    (back to the giver: a swap), and so on. A chain that is not accepted in the end is undone.
+    """
+    n_free, gained_in_all = len(state.node), 0.0
+    quench = int(steps * (1.0 - QUENCH))
+    ratio = (cold / hot) ** (1.0 / max(quench, 1))
+    temperature = hot
+    chain_node, chain_old = np.empty(DEPTH, np.int64), np.empty(DEPTH, np.int64)
+    less, more = np.empty(state.weight.shape[1]), np.empty(state.weight.shape[1])
+    for step in range(steps):
+        if step % STOP_EVERY == 0 and stop[0] != 0:
+            break
+        temperature = 0.0 if step >= quench else temperature * ratio
+        least = temperature * np.log(np.random.random()) if temperature > 0.0 else 1e-9
+        gained, depth, giver = 0.0, 0, -1
+        while depth < DEPTH:
+            best, best_node, best_pair = -np.inf, -1, -1
+            for _ in range(1 if depth == 0 else TRIES):
+                if depth > 0 and state.count[giver] == 0:
+                    break
+                i = np.random.randint(n_free) if depth == 0 else state.members[
+                    giver, np.random.randint(state.count[giver])]  # fmt: skip
+                if depth > 0 and i == chain_node[0]:
+                    continue
+                # Candidates are ordered best first: the squared draw prefers the better ones.
+                begin, draw = state.first[i], np.random.random()
+                p = begin + int(draw * draw * (state.first[i + 1] - begin))
+                if p == state.here[i]:
+                    p = begin if p != begin else begin + 1
+                change = _change(state, rows, i, p, less, more)
+                if change > best:
+                    best, best_node, best_pair = change, i, p
+            if best_node < 0:
+                break
+            chain_node[depth], chain_old[depth] = best_node, state.here[best_node]
+            depth += 1
+            gained += best
+            giver = state.rep[best_pair]
+            _shift(state, rows, best_node, best_pair)
+            if gained > least:
+                break
+        if gained > least:
+            gained_in_all += gained
             continue
-        objective += change
-        cost[a], cost[b] = cost_a, cost_b
-        for k in range(n_quantities):
-            total[a, k], total[b, k] = after_a[k], after_b[k]
-            if c >= 0 and c != a:
-                total[c, k] = after_c[k]
-        for s in range(n_shared):
-            activity[s] = new_activity[s]
-        at[i] = p
-        if swaps:
-            _transfer(i, a, b, members, member_count, place)
-        if other >= 0:
-            at[other] = other_new
-            _transfer(other, b, c, members, member_count, place)
-            if c != a:
-                cost[c] = cost_c
-        if objective > best_objective + 1e-9 * abs(best_objective):
-            best_objective = objective
-            best[:] = at
-    return best
+        for d in range(depth - 1, -1, -1):
+            _shift(state, rows, chain_node[d], chain_old[d])
+    return gained_in_all
+
+
+@numba.njit(cache=True, nogil=True)
+def _change(state, rows, i, p, less, more):  # type: ignore[no-untyped-def]
+    """What moving node ``i`` to pair ``p`` is worth; ``less`` and ``more`` (K,) are working space."""
+    old = state.here[i]
+    a, b = state.rep[old], state.rep[p]
+    for k in range(len(less)):
+        less[k] = state.total[a, k] - state.weight[old, k]
+        more[k] = state.total[b, k] + state.weight[p, k]
+    change = state.value[p] - state.value[old] + state.cost[a] + state.cost[b]
+    change -= rep_cost(rows, state.group[a], less, state.scratch)
+    change -= rep_cost(rows, state.group[b], more, state.scratch)
+    for s in range(len(state.activity)):
+        now, moved = state.activity[s], state.activity[s]
+        for k in range(len(less)):
+            moved += rows.shared[s, state.group[b], k] * state.weight[p, k]
+            moved -= rows.shared[s, state.group[a], k] * state.weight[old, k]
+        change += charge(now, rows.shared_low[s], rows.shared_high[s], rows.shared_price[s], rows.shared_jump[s])
+        change -= charge(moved, rows.shared_low[s], rows.shared_high[s], rows.shared_price[s], rows.shared_jump[s])
+    return change
+
+
+@numba.njit(cache=True, nogil=True)
+def _shift(state, rows, i, new):  # type: ignore[no-untyped-def]
+    """Move node ``i`` to pair ``new``: totals, costs, company-wide rows, member lists."""
+    old = state.here[i]
+    a, b = state.rep[old], state.rep[new]
+    for k in range(state.weight.shape[1]):
+        state.total[a, k] -= state.weight[old, k]
+        state.total[b, k] += state.weight[new, k]
+        for s in range(len(state.activity)):
+            state.activity[s] += rows.shared[s, state.group[b], k] * state.weight[new, k]
+            state.activity[s] -= rows.shared[s, state.group[a], k] * state.weight[old, k]
+    state.here[i] = new
+    last = state.members[a, state.count[a] - 1]
+    state.members[a, state.place[i]] = last
+    state.place[last] = state.place[i]
+    state.count[a] -= 1
+    state.members[b, state.count[b]] = i
+    state.place[i] = state.count[b]
+    state.count[b] += 1
+    state.cost[a] = rep_cost(rows, state.group[a], state.total[a], state.scratch)
+    state.cost[b] = rep_cost(rows, state.group[b], state.total[b], state.scratch)
+
+
+@numba.njit(cache=True, nogil=True)
+def _sweep(state, rows, sweeps, stop):  # type: ignore[no-untyped-def]
+    """Exchange between every two reps of the group until nothing more is gained; return what was gained."""
+    n_local, gained_in_all = len(state.group), 0.0
+    flips = np.empty(4, np.int64)
+    dirty = np.ones(n_local, np.bool_)
+    for _ in range(sweeps):
+        fresh = np.zeros(n_local, np.bool_)
+        for a in range(n_local):
+            for b in range(a + 1, n_local):
+                if not (dirty[a] or dirty[b] or fresh[a] or fresh[b]) or stop[0] != 0:
+                    continue
+                gained = exchange(state, rows, a, b, flips)
+                if gained > 0.0:
+                    for pair in flips:
+                        if pair >= 0:
+                            _shift(state, rows, np.searchsorted(state.first, pair, side="right") - 1, pair)
+                    gained_in_all += gained
+                    fresh[a] = fresh[b] = True
+        dirty = fresh
+        if not dirty.any():
+            break
+    return gained_in_all

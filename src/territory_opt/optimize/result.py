@@ -64,7 +64,8 @@ class Result:
 
     ``objective`` and ``bound`` are money per year; ``bound`` is verified from ``certificate``;
     ``solver_bound`` is what branch and bound claims (NaN: no claim). ``joint_gain`` is the objective of joint
-    solving less that of territories first and quotas after (NaN where not compared). ``proven`` says, for an
+    solving less that of territories first and quotas after (NaN where not compared). ``method`` is ``exact`` or
+    ``large``, ``why`` says in words which and why. ``proven`` says, for an
     infeasible status, whether multipliers prove that the hard rules cannot all hold.
     """
 
@@ -75,6 +76,7 @@ class Result:
     bound: float
     solver_bound: float
     method: str
+    why: str
     certificate: Multipliers = field(repr=False)
     evaluation: Evaluation | None = field(repr=False)
     violations: tuple[Violation, ...] = ()
@@ -124,7 +126,7 @@ class Result:
             "gap": round(self.gap, 6),
             "gap in money": round(self.gap_money, 2),
             "joint over sequential": round(self.joint_gain, 2),
-            "method": self.method,
+            "method": self.why,
             "seconds": round(self.seconds, 1),
         }
         return pd.DataFrame({"value": lines})

@@ -7,13 +7,19 @@ import numpy.typing as npt
 
 from territory_opt.model.model import Model, Pairs, fair_kappa
 from territory_opt.model.rows import Rows
+from territory_opt.optimize.bound import Bounded, bound_at_scale, bound_by_program, prove_least_violation
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.least_bad import PROOF_SECONDS, exact_least_bad, prove_least_violation, relaxations
+from territory_opt.optimize.dual import WARM
+from territory_opt.optimize.factors import Factors
+from territory_opt.optimize.incumbent import Incumbent
+from territory_opt.optimize.least_bad import exact_least_bad, relaxations
 from territory_opt.optimize.linear import linear_model
 from territory_opt.optimize.mathopt import solve_mip
+from territory_opt.optimize.polish import polish_stage
+from territory_opt.optimize.previous import Previous, Solved
 from territory_opt.optimize.quotas import set_quotas
 from territory_opt.optimize.result import ProgressCallback, Relaxation, Result, Status
-from territory_opt.optimize.stages import Bounded, Incumbent, anneal_stage, bound_stage, polish_stage
+from territory_opt.optimize.stages import Schedule, search_stage
 from territory_opt.plan.audit import audit_model
 from territory_opt.plan.certificate import Multipliers, dual_bound
 from territory_opt.plan.evaluate import evaluate
@@ -31,7 +37,12 @@ KAPPA_ROUNDS = 4
 SEQUENTIAL_SHARE = 0.45
 """Share of the time limit for territories alone when quotas are then set jointly."""
 LEAST_BOUND_SECONDS = 5.0
-"""The bound gets at least this long: a plan without a bound is worth little."""
+"""The linear program of a small problem gets at least this long: a plan without a bound is worth little."""
+DEFAULT_THREADS = 2
+AGAIN = Schedule(rounds=2, hot=0.3, warm=0.1, steps=100)
+"""The search after an edit: short and cool, from the previous plan."""
+AGAIN_WARM = 1 / 512
+"""First temperature of the bound after an edit."""
 
 
 def solve(
@@ -42,47 +53,67 @@ def solve(
     gap: float = 1e-3,
     threads: int | None = None,
     progress: ProgressCallback | None = None,
+    previous: Solved | None = None,
 ) -> Result:
     """Assign territories and set quotas in one model.
 
     ``time_limit`` in seconds; ``gap`` relative to the objective; ``progress`` is called with
-    :class:`Progress`. Ctrl-C and the time limit return the best plan so far. Raises :class:`DataError` if an
-    account has no eligible rep. The work is fixed by size and seed: unless the time limit cuts it short, the
-    same inputs and seed give the same plan.
+    :class:`Progress`. ``previous`` is a result (or plan folder) for the problem before an edit: its plan and
+    multipliers are the start, which takes a fraction of the time. Ctrl-C and the time limit return the best plan so
+    far. Raises :class:`DataError` if an account has no eligible rep. The work is fixed by size and seed: unless the
+    time limit cuts it short, the same inputs and seed give the same plan, whatever the number of ``threads``.
     """
     if time_limit <= 0:
         raise ValueError(f"time_limit is {time_limit:g}; it must be positive seconds")
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads is {threads}; it must be 1 or more")
     clock = Clock(time_limit, progress)
     with clock.ctrl_c():
-        return _solve(problem, clock, seed=seed, gap=gap, threads=threads)
+        model = clock.run("model", lambda: Model.build(problem))
+        run = _Run(model, clock, seed=seed, gap=gap, threads=threads, previous=previous)
+        clock.tell("model", run.why)
+        return run.result()
 
 
-def _solve(problem: Problem, clock: Clock, *, seed: int, gap: float, threads: int | None) -> Result:
-    model = clock.run("model", lambda: Model.build(problem))
-    pairs = clock.run("model", model.pairs)
-    exact = len(pairs.rep) <= EXACT_PAIRS
-    clock.tell("model", f"{len(pairs.rep):,} eligible pairs, {len(model.rows)} rows: {'exact' if exact else 'large'}")
-    run = _Run(model, pairs, clock, exact, seed, gap, threads)
-    return run.result()
+def eligible_pairs(model: Model) -> Pairs | None:
+    """Return all eligible pairs if they are few enough for the exact method, else None."""
+    if model.source.n_nodes * model.problem.n_reps > 50 * EXACT_PAIRS:
+        return None
+    pairs = model.pairs()
+    return pairs if len(pairs.rep) <= EXACT_PAIRS else None
 
 
 class _Run:
     """One solve: holds what every stage needs."""
 
     def __init__(
-        self, model: Model, pairs: Pairs, clock: Clock, exact: bool, seed: int, gap: float, threads: int | None
+        self, model: Model, clock: Clock, *, seed: int, gap: float, threads: int | None, previous: Solved | None
     ) -> None:
-        self.model, self.pairs, self.clock, self.exact = model, pairs, clock, exact
-        self.seed, self.gap, self.threads = seed, gap, threads
+        self.model, self.clock, self.seed, self.gap = model, clock, seed, gap
+        self.threads = threads or DEFAULT_THREADS
+        self.pairs = clock.run("model", lambda: eligible_pairs(model))
+        self.exact = self.pairs is not None
+        self.factors = clock.run("model", lambda: Factors.of(model))
+        self.previous = None if previous is None else Previous.of(previous, model)
+        self.known: dict[tuple[str, str], float] = {} if self.previous is None else dict(self.previous.multipliers)
         self.solver_bound = float("nan")
         self.complete = False
-        self.found_before: FloatArray | None = None
+
+    @property
+    def why(self) -> str:
+        """Which method runs, and why."""
+        nodes, reps = self.model.source.n_nodes, self.model.problem.n_reps
+        if self.pairs is not None:
+            return f"exact: {len(self.pairs.rep):,} eligible pairs, at most {EXACT_PAIRS} are searched completely"
+        start = "" if self.previous is None else ", from the previous plan"
+        return f"large-scale: {nodes:,} accounts and families x {reps:,} reps are too many pairs to search all{start}"
 
     def result(self) -> Result:
         """Run all stages: territories alone, then (with quotas) the joint model until kappa is stable."""
         joint_gain = float("nan")
         rows = self.model.rows
-        sequential = None
+        if self.previous is not None and not self.exact:
+            return self._again(self.previous)
         if self.model.has_quotas:
             rows = self.model.rows.territory_only()
             self._say("territories alone")
@@ -101,6 +132,17 @@ class _Run:
             else:
                 bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
         return self._finish(bounded, found, joint_gain)
+
+    def _again(self, previous: Previous) -> Result:
+        """Solve from a previous plan: one joint pass, kappa from that plan."""
+        start = previous.reps
+        if self.model.has_quotas:
+            filled = np.where(start >= 0, start, 0)
+            self.model = self.model.with_kappa(self._kappa_of(filled) if previous.kappa <= 0 else previous.kappa)
+        bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
+        start = np.where(start >= 0, start, bounded.start)
+        found = self._large(self.model.rows, bounded, [start])
+        return self._finish(bounded, found, float("nan"))
 
     def _joint(self, sequential: Incumbent) -> tuple[Bounded, Incumbent, Incumbent]:
         """Solve the joint model from the sequential plan, re-fixing kappa until it is stable."""
@@ -121,42 +163,41 @@ class _Run:
 
     def _territories(self, rows: Rows, start: Incumbent | None) -> tuple[Bounded, Incumbent | None]:
         bounded = self.clock.run("bound", lambda: self._bound(rows))
-        self.clock.bound = bounded.bound if bounded.possible else float("nan")
+        self.clock.bound = bounded.bound
         self.clock.tell("bound")
         if self.exact:
             return bounded, self._exact(rows, start)
-        return bounded, self._large(rows, bounded, start)
+        return bounded, self._large(rows, bounded, [bounded.start] if start is None else [bounded.start, start.reps])
 
     def _bound(self, rows: Rows) -> Bounded:
-        fallback = None
-        if self.found_before is not None:
-            territory = [not row.sets_quotas for row in rows.items]
-            fallback = np.zeros(len(rows))
-            fallback[territory] = self.found_before
-        bounded = bound_stage(
-            self.model, self.pairs, rows, time_limit=max(self.clock.left, LEAST_BOUND_SECONDS), fallback=fallback
-        )
-        if self.found_before is None:
-            self.found_before = bounded.multipliers
+        if self.pairs is not None:
+            seconds = max(self.clock.left, LEAST_BOUND_SECONDS)
+            return bound_by_program(self.model, self.pairs, rows, time_limit=seconds)
+        names = [(row.rule, row.subject) for row in rows.items]
+        start = np.array([self.known.get(name, 0.0) for name in names]) if self.known else None
+        bounded = bound_at_scale(
+            self.model, self.factors, rows, self.clock, start=start, threads=self.threads,
+            warm=WARM if self.previous is None else AGAIN_WARM,
+        )  # fmt: skip
+        self.known |= dict(zip(names, bounded.multipliers.tolist(), strict=True))
         return bounded
 
-    def _large(self, rows: Rows, bounded: Bounded, start: Incumbent | None) -> Incumbent:
-        """Anneal from the LP's assignment (and from ``start``), then polish neighbourhoods."""
-        first = Incumbent.of(self.model, rows, bounded.start)
-        tries = [first] if start is None else [start, first]
-        found = [
-            self.clock.run("search", lambda s=s: anneal_stage(  # type: ignore[misc]
-                self.model, self.pairs, rows, bounded, s.reps, self.clock, seed=self.seed, threads=self.threads,
-                effort=1.0 / len(tries)))
-            for s in tries
-            if self.clock.left > 0
-        ]  # fmt: skip
-        best = min([*tries, *found], key=lambda incumbent: incumbent.score)
+    def _large(self, rows: Rows, bounded: Bounded, starts: list[IntArray]) -> Incumbent:
+        """Search from the best start, then polish by exact models; a re-solve is a short search alone."""
+        best, open_pairs = self.clock.run(
+            "search",
+            lambda: search_stage(
+                self.model, self.factors, rows, bounded, starts, self.clock, gap=self.gap, seed=self.seed,
+                threads=self.threads, schedule=Schedule() if self.previous is None else AGAIN,
+            ),
+        )  # fmt: skip
         self._show(best, "search")
+        if self.previous is not None:
+            return best
         polished = self.clock.run(
             "polish",
             lambda: polish_stage(
-                self.model, self.pairs, rows, bounded, best, self.clock, gap=self.gap, seed=self.seed,
+                self.model, rows, bounded, open_pairs, best, self.clock, gap=self.gap, seed=self.seed,
                 threads=self.threads,
             ),
         )  # fmt: skip
@@ -166,7 +207,9 @@ class _Run:
 
     def _exact(self, rows: Rows, start: Incumbent | None) -> Incumbent | None:
         """Give the whole model to branch and bound; when the hard rows cannot hold, find the least bad plan."""
-        linear = linear_model(self.model, self.pairs, rows)
+        pairs = self.pairs
+        assert pairs is not None  # noqa: S101  (the exact method has them)
+        linear = linear_model(self.model, pairs, rows)
         point = None if start is None or start.score[0] > 0 else linear.point(start.reps, start.quotas)
         solution = self.clock.run(
             "search",
@@ -189,7 +232,7 @@ class _Run:
             reps = self.clock.run(
                 "least bad",
                 lambda: exact_least_bad(
-                    self.model, self.pairs, rows, time_limit=max(self.clock.left, 0.1), seed=self.seed
+                    self.model, pairs, rows, time_limit=max(self.clock.left, 0.1), seed=self.seed
                 ),
             )
             if reps is None:
@@ -209,12 +252,10 @@ class _Run:
         least_violation = 0.0
         ways: tuple[Relaxation, ...] = ()
         if violations:
-            seconds = max(min(self.clock.left, PROOF_SECONDS), LEAST_BOUND_SECONDS)
             least, least_violation = self.clock.run(
-                "least bad", lambda: prove_least_violation(model, self.pairs, time_limit=seconds)
+                "least bad", lambda: prove_least_violation(model, self.factors, threads=self.threads)
             )
-            check = self.exact and not self.clock.over
-            ways = relaxations(model, self.pairs, violations, check=check, seed=self.seed)
+            ways = relaxations(model, None if self.clock.over else self.pairs, violations, seed=self.seed)
         bound = dual_bound(model, bounded.multipliers)
         self.clock.incumbent, self.clock.bound = evaluation.objective, float("nan") if violations else bound
         self.clock.tell("done", "hard rules broken" if violations else "")
@@ -228,6 +269,7 @@ class _Run:
             bound=bound,
             solver_bound=self.solver_bound,
             method="exact" if self.exact else "large",
+            why=self.why,
             certificate=Multipliers.of(model, bounded.multipliers, least if least_violation > 0 else None),
             evaluation=evaluation,
             violations=tuple(violations),
@@ -251,6 +293,7 @@ class _Run:
             bound=dual_bound(self.model, zero),
             solver_bound=float("nan"),
             method="exact" if self.exact else "large",
+            why=self.why,
             certificate=Multipliers.of(self.model, zero),
             evaluation=None,
             seed=self.seed,

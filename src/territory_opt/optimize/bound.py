@@ -1,0 +1,117 @@
+"""The bound of a set of rows: by linear program where the exact method works, by the dual at scale above."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from territory_opt.model.model import Model, Pairs
+from territory_opt.model.rows import Rows
+from territory_opt.optimize.clock import Clock
+from territory_opt.optimize.dual import WARM, Ceiling, ascend, settle_quotas
+from territory_opt.optimize.factors import Factors
+from territory_opt.optimize.linear import linear_model
+from territory_opt.optimize.mathopt import solve_lp
+from territory_opt.optimize.pricing import best_reps
+from territory_opt.plan.certificate import dual_bound, least_violation_bound
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+HARD_CEILING = 200.0
+"""Largest multiplier of a hard row at scale: this many times what an average rep's nodes are worth, per full scale."""
+PROOF_TOLERANCE = 1e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """Multipliers of a set of rows with the bound they prove, and an assignment they suggest, (n_nodes,)."""
+
+    multipliers: FloatArray
+    bound: float
+    start: IntArray
+
+
+def bound_by_program(model: Model, pairs: Pairs, rows: Rows, *, time_limit: float) -> Bounded:
+    """Solve the LP relaxation over all eligible pairs; the bound is then recomputed by the judge's formula.
+
+    When the hard rows cannot all hold (or time runs out), multipliers are those of the relaxation with priced
+    violations, or zero.
+    """
+    linear = linear_model(model, pairs, rows)
+    solution = solve_lp(linear, time_limit=time_limit)
+    if len(solution.duals) == 0:
+        linear = linear_model(model, pairs, rows, violations="price", hard_price=default_hard_price(pairs, rows))
+        solution = solve_lp(linear, time_limit=time_limit)
+    if len(solution.duals) == 0:
+        zero = np.zeros(len(rows))
+        return Bounded(zero, dual_bound(replace(model, rows=rows), zero), best_by_value(pairs))
+    values = linear.multipliers(solution.duals)
+    values = settle_quotas(rows, values, ceiling_prices(rows, np.inf))
+    return Bounded(values, dual_bound(replace(model, rows=rows), values), linear.reps(solution.values))
+
+
+def bound_at_scale(
+    model: Model, factors: Factors, rows: Rows, clock: Clock, *, start: FloatArray | None, threads: int, warm: float = WARM
+) -> Bounded:
+    """Ascend the dual over all eligible pairs, from multipliers ``start`` (n_rows,) if there are any."""
+
+    def tell(bound: float) -> bool:
+        clock.bound = bound
+        clock.tell("bound")
+        return clock.left <= 0.0
+
+    worth = _worth_per_rep(factors, threads)
+    fair = model.share * float(model.problem.policy.quotas.target or 0.0)
+    fair *= np.array([model.hierarchy.compound(j) for j in range(rows.n_reps)])
+    ceiling = Ceiling(ceiling_prices(rows, HARD_CEILING * worth), model.quota_limit, fair)
+    ascent = ascend(factors, rows, ceiling, start=start, warm=warm, tell=tell, threads=threads)
+    at_rep = np.asarray(rows.totals.T @ ascent.multipliers).reshape(rows.n_reps, len(rows.quantities))
+    best = best_reps(factors, at_rep, 1, threads=threads)
+    bound = dual_bound(replace(model, rows=rows), ascent.multipliers)
+    clock.bound = bound
+    clock.tell("bound", f"{ascent.passes} passes over all eligible pairs")
+    return Bounded(ascent.multipliers, bound, best.rep[:, 0].astype(np.int64))
+
+
+def prove_least_violation(model: Model, factors: Factors, *, threads: int) -> tuple[FloatArray, float]:
+    """Return multipliers and the least summed violation they prove (0: not proven that the rules clash)."""
+    rows = model.rows
+    price = np.where(rows.hard, 1.0 / rows.scale, 0.0)
+    worthless = factors._replace(margin=0.0, cost_per_km=0.0)
+    fair = model.quota_limit / rows.n_reps
+    ceiling = Ceiling(price, model.quota_reach, fair)
+    ascent = ascend(worthless, rows, ceiling, start=None, tell=lambda _: False, threads=threads)
+    values = np.where(rows.hard, np.clip(ascent.multipliers, -price, price), 0.0)
+    proven = least_violation_bound(model, values)
+    return values, proven if proven > PROOF_TOLERANCE else 0.0
+
+
+def ceiling_prices(rows: Rows, hard: float) -> FloatArray:
+    """Largest multiplier of each row, (n_rows,): its price, and an equal part of its rule's worst price.
+
+    A hard row has none; ``hard`` (money per full scale) keeps the ascent of clashing rules finite.
+    """
+    members = np.bincount(rows.worst_group[rows.worst_group >= 0], minlength=len(rows.worst_price))
+    extra = np.append(rows.worst_price / np.maximum(members, 1), 0.0)[rows.worst_group]
+    return np.where(rows.hard, hard / rows.scale, rows.price + extra)
+
+
+def default_hard_price(pairs: Pairs, rows: Rows) -> FloatArray:
+    """All the value there is to decide, per full scale of the row."""
+    best = np.maximum.reduceat(pairs.value, pairs.start[:-1])
+    worst = np.minimum.reduceat(pairs.value, pairs.start[:-1])
+    return np.where(rows.hard, max(float((best - worst).sum()), 1.0) * 2.0, 0.0) / rows.scale
+
+
+def best_by_value(pairs: Pairs) -> IntArray:
+    """Each node's best rep by value alone, (n_nodes,)."""
+    order = np.lexsort((-pairs.value, pairs.node))
+    return np.asarray(pairs.rep[order[pairs.start[:-1]]], dtype=np.int64)
+
+
+def _worth_per_rep(factors: Factors, threads: int) -> float:
+    nearest = best_reps(factors, np.zeros((factors.n_reps, len(factors.kind))), 1, threads=threads)
+    return max(float(np.abs(nearest.best).sum()) / factors.n_reps, 1.0)

@@ -1,0 +1,355 @@
+"""The dual bound at scale: multipliers from smoothed Lagrangian ascent, over all eligible pairs.
+
+The bound of :mod:`territory_opt.plan.certificate` is a convex function of one multiplier per row: each node takes its
+best rep. Its maximum over reps is smoothed at temperature T (a soft maximum, T weighted by the node's size), minimised
+with L-BFGS-B within the prices, T halved, and so on. Lists of reps per node are rebuilt at every temperature from the
+multipliers so far and *united* with the nearest and the previous ones: replacing them makes the multipliers oscillate.
+Every temperature ends with a pass over all pairs, so the value that is kept is a bound for the whole problem.
+
+Sources: smoothing, Nesterov, Mathematical Programming 103, 2005; L-BFGS-B, Byrd, Lu, Nocedal and Zhu, SIAM J. Sci.
+Comput. 16, 1995; the proximal term on quotas, Rockafellar, Math. Oper. Res. 1, 1976.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from territory_opt.model.model import Pairs
+from territory_opt.model.rows import Rows
+from territory_opt.optimize.factors import Factors
+from territory_opt.optimize.pricing import best_reps, in_threads, pairs_of, union
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+SmallInts = npt.NDArray[np.int32]
+
+WIDTH = 10
+"""Reps per node taken into a list at every rebuild, by value alone and by reduced value."""
+EVALUATION_NODES = 8192
+"""Nodes per unit of work: sums are added in this order, whatever the number of threads."""
+HOTTEST, COOLEST = 1.0, 1 / 2048
+"""First and last temperature, in units of the mean loss between a node's best and third rep."""
+WARM = 1 / 32
+"""First temperature when multipliers are known already."""
+STEPS_HOT, STEPS_COLD = 40, 120
+"""L-BFGS iterations at the first and the last temperature."""
+SETTLED = 2e-6
+"""Two temperatures in a row that improve the bound by less than this share end the ascent."""
+COARSE_NODES, COARSE_PER_REP = 20_000, 40
+"""A larger problem starts from the multipliers of a sample of this many nodes."""
+LARGE_SHARE = 0.02
+"""Nodes larger than this share of a rep's limits are all in the sample."""
+FADED = 40.0
+"""A listed rep that is this many temperatures behind the best has no weight left and is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ascent:
+    """Multipliers (n_rows,) and the bound they give over all pairs, as compiled code computes it (the judge decides)."""
+
+    multipliers: FloatArray
+    bound: float
+    passes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """What limits multipliers and quotas of one problem.
+
+    ``price`` (n_rows,) largest multiplier; ``quota_limit`` and ``quota_fair`` (n_reps,) money.
+    """
+
+    price: FloatArray
+    quota_limit: FloatArray
+    quota_fair: FloatArray
+
+
+Tell = Callable[[float], bool]
+"""Called with the best bound after every temperature; True ends the ascent."""
+
+
+def ascend(
+    factors: Factors, rows: Rows, ceiling: Ceiling, *, start: FloatArray | None, tell: Tell, threads: int,
+    warm: float = WARM,
+) -> Ascent:  # fmt: skip
+    """Return good multipliers, from those of a sample if the problem is large and nothing is known yet.
+
+    ``warm`` is the first temperature when there is a ``start``: the better the start, the lower.
+    """
+    n_coarse = max(COARSE_NODES, COARSE_PER_REP * rows.n_reps)
+    first = warm if start is not None else HOTTEST
+    if start is None and factors.n_nodes > 3 * n_coarse:
+        nodes, weight = _sample(factors, rows, n_coarse, threads)
+        small = _Dual(factors.take(nodes), rows, ceiling, weight, threads)
+        start = small.run(np.zeros(len(rows)), HOTTEST, WARM / 4, tell=lambda _: tell(np.nan)).multipliers
+        first = WARM
+    dual = _Dual(factors, rows, ceiling, np.ones(factors.n_nodes), threads)
+    return dual.run(np.zeros(len(rows)) if start is None else start, first, COOLEST, tell=tell)
+
+
+class _Dual:
+    """The smoothed dual of one problem; nodes may carry a weight (those of a sample stand for others)."""
+
+    def __init__(self, factors: Factors, rows: Rows, ceiling: Ceiling, weight: FloatArray, threads: int) -> None:
+        self.factors, self.rows, self.ceiling, self.weight, self.threads = factors, rows, ceiling, weight, threads
+        self.sides = _Sides.of(rows, ceiling)
+        nearest = best_reps(factors, np.zeros((rows.n_reps, len(rows.quantities))), WIDTH, threads=threads)
+        self.nearest = nearest.rep
+        listed = pairs_of(factors, *union([nearest.rep[:, :3]], rows.n_reps), threads=threads)
+        best = np.maximum.reduceat(listed.value, listed.start[:-1])
+        loss = best - np.minimum.reduceat(listed.value, listed.start[:-1])
+        size = node_sizes(rows, listed)
+        self.size = np.clip(size / max(float(size.mean()), 1e-300), 0.02, 50.0)
+        typical = float(np.average(loss / self.size, weights=weight))
+        # Where pairs are worth nothing (a proof that rules clash), money is shares of scale.
+        self.unit = typical if typical > 0 else max(float(size.mean()), 1e-12)
+        total = float(weight @ np.abs(best)) + float(weight @ loss)
+        self.money = total / rows.n_reps if total > 0 else 1.0
+        self.fair = ceiling.quota_fair.copy()
+        self.listed = self.nearest
+
+    def run(self, start: FloatArray, hottest: float, coolest: float, *, tell: Tell) -> Ascent:
+        """Lower the temperature from ``hottest`` to ``coolest``; keep the multipliers with the best bound."""
+        n_stages = max(round(np.log2(hottest / coolest)) + 1, 1)
+        side = self.sides.split(start)
+        best, best_side, passes, calm = np.inf, side, 0, 0
+        quick = best_reps(self.factors, self.at_rep(self.sides.join(side)), WIDTH, threads=self.threads)
+        for stage in range(n_stages):
+            temperature = hottest * 0.5**stage * self.unit
+            steps = round(STEPS_HOT + (STEPS_COLD - STEPS_HOT) * (stage / max(n_stages - 1, 1)) ** 2)
+            pairs = self._listed_pairs(quick.rep)
+            side = self._descend(pairs, side, temperature, steps, hottest * 0.5**stage)
+            values = settle_quotas(self.rows, self.sides.join(side), self.ceiling.price)
+            quick = best_reps(self.factors, self.at_rep(values), WIDTH, threads=self.threads)
+            bound = self._bound(values, quick.best)
+            passes += 1
+            calm = calm + 1 if bound > best - SETTLED * abs(bound) else 0
+            if bound < best:
+                best, best_side = bound, self.sides.split(values)
+            self._forget(pairs, values, temperature)
+            if tell(best) or (calm >= 2 and stage > n_stages // 2):
+                break
+        return Ascent(self.sides.join(best_side), best, passes)
+
+    def at_rep(self, values: FloatArray) -> FloatArray:
+        """What one unit of each quantity is worth at each rep, (n_reps, K)."""
+        return np.asarray(self.rows.totals.T @ values).reshape(self.rows.n_reps, len(self.rows.quantities))
+
+    def _bound(self, values: FloatArray, best: FloatArray) -> float:
+        bound = float(self.weight @ best)
+        bound += float(np.maximum(self.rows.quotas.T @ values, 0.0) @ self.ceiling.quota_limit)
+        return bound - self.sides.limits(self.sides.split(values))
+
+    def _listed_pairs(self, quick: SmallInts) -> Pairs:
+        start, rep = union([self.nearest, quick, self.listed], self.rows.n_reps)
+        return pairs_of(self.factors, start, rep, threads=self.threads)
+
+    def _forget(self, pairs: Pairs, values: FloatArray, temperature: float) -> None:
+        """Keep as the previous list only reps that still have weight at half the temperature."""
+        at_rep = self.at_rep(values)
+        reduced = pairs.value + np.einsum("pk,kp->p", at_rep[pairs.rep], pairs.quantities)
+        best = np.maximum.reduceat(reduced, pairs.start[:-1])
+        length = np.diff(pairs.start)
+        behind = np.repeat(best, length) - reduced
+        kept = behind <= FADED * 0.5 * temperature * np.repeat(self.size, length)
+        rank = np.cumsum(kept) - 1
+        rank -= np.repeat(np.concatenate([[0], np.cumsum(kept)])[pairs.start[:-1]], length)
+        width = int(rank[kept].max()) + 1
+        listed = np.full((len(length), width), -1, dtype=np.int32)
+        listed[np.repeat(np.arange(len(length)), length)[kept], rank[kept]] = pairs.rep[kept]
+        self.listed = listed
+
+    def _descend(
+        self, pairs: Pairs, side: FloatArray, temperature: float, steps: int, relative: float
+    ) -> FloatArray:
+        """Minimise the smoothed bound from ``side`` (multipliers by side of each row)."""
+        rows, sides = self.rows, self.sides
+        weight = np.ascontiguousarray(pairs.quantities.T)
+        spread = temperature * self.size
+        # A quota moves by a fair quota when its reduced value changes by this much: small, as it is exact at the end.
+        softness = 0.05 * relative * sides.quota_price
+        longest = int(np.diff(pairs.start).max())
+        quota = self.fair
+
+        def value(scaled: FloatArray) -> tuple[float, FloatArray]:
+            nonlocal quota
+            values = sides.join(scaled * sides.unit(self.money))
+            total, use = _soft_best(pairs, weight, self.at_rep(values), spread, self.weight, longest, self.threads)
+            activity = rows.totals @ use.ravel()
+            if sides.quota_price > 0:
+                reduced = np.asarray(rows.quotas.T @ values)
+                stiff = softness / np.maximum(self.fair, 1e-9)
+                quota = np.clip(self.fair + reduced / stiff, 0.0, self.ceiling.quota_limit)
+                total += float((quota * reduced - 0.5 * stiff * (quota - self.fair) ** 2).sum())
+                activity = activity + rows.quotas @ quota
+            total -= sides.limits(scaled * sides.unit(self.money))
+            slope = sides.slope(np.asarray(activity)) * sides.unit(self.money)
+            return total / self.money, slope / self.money
+
+        unit = sides.unit(self.money)
+        found = minimize(
+            value, side / unit, jac=True, method="L-BFGS-B",
+            bounds=np.column_stack([sides.least / unit, sides.most / unit]),
+            options={"maxiter": steps, "maxcor": 20, "ftol": 1e-10, "gtol": 1e-9, "maxfun": 2 * steps},
+        )  # fmt: skip
+        if sides.quota_price > 0:
+            value(found.x)
+            self.fair = quota.copy()
+        return np.asarray(found.x * unit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Multipliers by side: one variable per limit that exists; an equality has one of either sign.
+
+    ``row``, ``sign``, ``limit``, ``least``, ``most`` (n_sides,). The bound is linear in each on its range.
+    """
+
+    rows: Rows
+    row: IntArray
+    sign: FloatArray
+    limit: FloatArray
+    least: FloatArray
+    most: FloatArray
+    quota_price: float
+
+    @classmethod
+    def of(cls, rows: Rows, ceiling: Ceiling) -> _Sides:
+        equal = rows.low == rows.high
+        lower, upper = np.isfinite(rows.low) & ~equal, np.isfinite(rows.high) & ~equal
+        row = np.concatenate([np.flatnonzero(lower), np.flatnonzero(upper), np.flatnonzero(equal)])
+        sign = np.concatenate([np.ones(lower.sum()), -np.ones(upper.sum()), np.ones(equal.sum())])
+        limit = np.concatenate([rows.low[lower], rows.high[upper], rows.low[equal]])
+        most = ceiling.price[row]
+        least = np.where(equal[row], -most, 0.0)
+        alone = (np.diff(rows.quotas.indptr) == 1) & ~rows.hard
+        quota_price = float(ceiling.price[alone].min()) if alone.any() else float(rows.quotas.nnz > 0)
+        return cls(rows, row, sign, limit, least, most, quota_price)
+
+    def unit(self, money: float) -> FloatArray:
+        """Size of a variable: ``money`` per scale of its row."""
+        return money / self.rows.scale[self.row]
+
+    def join(self, side: FloatArray) -> FloatArray:
+        """Multipliers per row from those by side."""
+        return np.bincount(self.row, self.sign * side, minlength=len(self.rows))
+
+    def split(self, values: FloatArray) -> FloatArray:
+        """Multipliers by side from those per row, within their ranges."""
+        return np.clip(self.sign * values[self.row], self.least, self.most)
+
+    def limits(self, side: FloatArray) -> float:
+        """Sum of multiplier x limit, which the bound subtracts."""
+        return float((self.sign * side) @ self.limit)
+
+    def slope(self, activity: FloatArray) -> FloatArray:
+        """Derivative of the bound by each variable for row activities (n_rows,)."""
+        return np.asarray(self.sign * (activity[self.row] - self.limit))
+
+
+def node_sizes(rows: Rows, pairs: Pairs) -> FloatArray:
+    """How much of a rep's limits each node uses with the first of its ``pairs``, summed over rules, (n_nodes,)."""
+    coefficient = abs(rows.totals).T @ (1.0 / rows.scale)
+    rate = np.asarray(coefficient).reshape(rows.n_reps, len(rows.quantities))
+    first = pairs.start[:-1]
+    return np.asarray(np.einsum("nk,kn->n", rate[pairs.rep[first]], np.abs(pairs.quantities[:, first])))
+
+
+def _sample(factors: Factors, rows: Rows, count: int, threads: int) -> tuple[IntArray, FloatArray]:
+    """Choose about ``count`` nodes, every large one and of the others each n-th by place and size, with weights."""
+    nearest = best_reps(factors, np.zeros((rows.n_reps, len(rows.quantities))), 1, threads=threads)
+    listed = pairs_of(factors, *union([nearest.rep], rows.n_reps), threads=threads)
+    size = node_sizes(rows, listed)
+    limit = LARGE_SHARE * float(size.sum()) / rows.n_reps
+    large, small = np.flatnonzero(size > limit), np.flatnonzero(size <= limit)
+    step = max(int(np.ceil(len(small) / max(count - len(large), 1))), 1)
+    by_place = small[np.lexsort((size[small], nearest.rep[small, 0]))]
+    picked = by_place[step // 2 :: step]
+    stands_for = np.full(len(picked), size[small].sum() / max(size[picked].sum(), 1e-300))
+    nodes = np.concatenate([large, picked])
+    order = np.argsort(nodes)
+    return nodes[order], np.concatenate([np.ones(len(large)), stands_for])[order]
+
+
+def settle_quotas(rows: Rows, values: FloatArray, price: FloatArray) -> FloatArray:
+    """Cancel positive reduced values of quotas, which a large quota limit would blow up in the bound.
+
+    The multipliers of rows on one rep's quota give way first, within their prices; then those of the roll-up.
+    """
+    if rows.quotas.nnz == 0:
+        return values
+    values = values.copy()
+    reduced = np.asarray(rows.quotas.T @ values)
+    alone = np.flatnonzero(np.diff(rows.quotas.indptr) == 1)
+    for r in alone[np.argsort(rows.hard[alone], kind="stable")]:
+        j, coefficient = int(rows.quotas.indices[rows.quotas.indptr[r]]), float(rows.quotas.data[rows.quotas.indptr[r]])
+        if reduced[j] <= 0 or coefficient <= 0:
+            continue
+        floor = -price[r] if np.isfinite(rows.high[r]) else 0.0
+        change = min(reduced[j] / coefficient, max(values[r] - floor, 0.0))
+        values[r] -= change
+        reduced[j] -= change * coefficient
+    for r in np.flatnonzero(np.diff(rows.quotas.indptr) > 1):
+        inside = slice(rows.quotas.indptr[r], rows.quotas.indptr[r + 1])
+        excess = float((reduced[rows.quotas.indices[inside]] / rows.quotas.data[inside]).max())
+        if excess > 0:
+            values[r] -= excess
+            reduced[rows.quotas.indices[inside]] -= excess * rows.quotas.data[inside]
+    return values
+
+
+def _soft_best(
+    pairs: Pairs, weight: FloatArray, at_rep: FloatArray, spread: FloatArray, node_weight: FloatArray, longest: int,
+    threads: int,
+) -> tuple[float, FloatArray]:  # fmt: skip
+    """Return the summed soft maximum over nodes and its derivative by ``at_rep``, (n_reps, K)."""
+    n_nodes = len(pairs.start) - 1
+    parts = range(0, n_nodes, EVALUATION_NODES)
+    use = np.zeros((len(parts), *at_rep.shape))
+    total = np.zeros(len(parts))
+
+    def work(first: int) -> None:
+        last, part = min(first + EVALUATION_NODES, n_nodes), first // EVALUATION_NODES
+        total[part] = _soft_part(
+            pairs.start, pairs.rep, pairs.value, weight, at_rep, spread, node_weight, first, last, longest, use[part]
+        )
+
+    in_threads(work, parts, threads)
+    return float(total.sum()), use.sum(axis=0)
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc", "arcp"}, error_model="numpy")
+def _soft_part(  # type: ignore[no-untyped-def]
+    start, rep, value, weight, at_rep, spread, node_weight, first, last, longest, use
+):
+    n_quantities = weight.shape[1]
+    reduced = np.empty(longest)
+    total = 0.0
+    for i in range(first, last):
+        begin, count = start[i], start[i + 1] - start[i]
+        best = -np.inf
+        for s in range(count):
+            p = begin + s
+            amount = value[p]
+            for k in range(n_quantities):
+                amount += at_rep[rep[p], k] * weight[p, k]
+            reduced[s] = amount
+            best = max(best, amount)
+        mass = 0.0
+        for s in range(count):
+            behind = (reduced[s] - best) / spread[i]
+            reduced[s] = np.exp(behind) if behind > -40.0 else 0.0
+            mass += reduced[s]
+        total += node_weight[i] * (best + spread[i] * np.log(mass))
+        for s in range(count):
+            if reduced[s] > 0.0:
+                part = node_weight[i] * reduced[s] / mass
+                for k in range(n_quantities):
+                    use[rep[begin + s], k] += part * weight[begin + s, k]
+    return total

@@ -1,0 +1,48 @@
+"""The best plan so far, as the rows judge it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from territory_opt.model.model import Model
+from territory_opt.model.rows import Rows
+from territory_opt.optimize.quotas import set_quotas
+from territory_opt.plan.audit import ROW_TOLERANCE
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+def rank(rows: Rows, totals: FloatArray, value: float, quotas: FloatArray) -> tuple[float, float]:
+    """Judge a point by (summed hard violation, -objective), smaller is better, over ``rows``."""
+    outside = rows.outside(totals, quotas)
+    excess = np.where(np.abs(outside) > ROW_TOLERANCE * rows.scale, np.abs(outside) / rows.scale, 0.0)
+    return float(excess[rows.hard].sum()), -(value - sum(rows.costs(outside).values()))
+
+
+@dataclass(slots=True)
+class Incumbent:
+    """A plan for a set of rows: assignment (n_nodes,), quotas (n_reps,) and how it ranks."""
+
+    reps: IntArray
+    quotas: FloatArray
+    score: tuple[float, float]
+
+    @classmethod
+    def of(cls, model: Model, rows: Rows, reps: IntArray) -> Incumbent:
+        """Judge an assignment at its best (unrounded) quotas."""
+        totals, value = model.totals(reps)
+        quotas = set_quotas(model, totals, rounded=False) if rows.quotas.nnz else np.zeros(rows.n_reps)
+        return cls(reps, quotas, rank(rows, totals, value, quotas))
+
+    @property
+    def value(self) -> float:
+        """Objective, money per year."""
+        return -self.score[1]
+
+    def gap_to(self, bound: float) -> float:
+        """How much better a plan could be, money per year; infinite while hard rules are broken."""
+        return max(bound - self.value, 0.0) if self.score[0] == 0.0 else np.inf

@@ -1,0 +1,184 @@
+"""Polish: exact mixed-integer models over a few neighbouring reps, and over all that is still open when that is little."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from territory_opt.model.model import Model, Pairs
+from territory_opt.model.rows import Rows
+from territory_opt.optimize.bound import Bounded
+from territory_opt.optimize.clock import Clock
+from territory_opt.optimize.incumbent import Incumbent, rank
+from territory_opt.optimize.linear import LinearModel, Violations, linear_model, restrict
+from territory_opt.optimize.mathopt import solve_mip
+from territory_opt.optimize.stages import Candidates, competition, hard_prices
+from territory_opt.plan.audit import ROW_TOLERANCE
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+MOST_NODES = 20_000
+"""Above this many nodes the search alone makes the plan: a neighbourhood's model would cost more than it finds."""
+WIDTH = 6
+"""Reps per node in the models, best by reduced value."""
+CORE_PAIRS = 3_000
+"""Up to this many open pairs the whole surviving core goes to branch and bound."""
+CORE_NODES = 2_000
+PAIRS_OF_MODELS = 2
+"""Models solved side by side; the number is fixed so that the plan does not depend on the machine."""
+ROUNDS = ((2, 1.5), (3, 0.2))
+"""Size of the neighbourhoods in reps, and how many of them per rep: small ones pay most per second."""
+MOST_NEIGHBOURHOODS = 60
+NODE_LIMIT = 30
+SECONDS = 60.0
+"""Safety only: the node limit ends a neighbourhood, so that the plan does not depend on the clock."""
+
+
+def polish_stage(
+    model: Model,
+    rows: Rows,
+    bounded: Bounded,
+    open_pairs: Candidates,
+    incumbent: Incumbent,
+    clock: Clock,
+    *,
+    gap: float,
+    seed: int,
+    threads: int,
+) -> Incumbent:
+    """Improve ``incumbent`` by exact models; their number is fixed, the time limit may cut it short."""
+    if len(incumbent.reps) > MOST_NODES or clock.left < 1.0 or _close_enough(bounded.bound, incumbent, gap):
+        return incumbent
+    near, loss = _nearest(open_pairs, incumbent.reps)
+    prices = hard_prices(rows, bounded.multipliers, near)
+    kind: Violations = "none" if incumbent.score[0] == 0.0 else "price"
+    linear = linear_model(model, near, rows, violations=kind, hard_price=prices)
+    polisher = _Polisher(linear, _rep_of_rows(rows), clock, seed)
+    solution = linear.point(incumbent.reps, incumbent.quotas)
+    if int((np.diff(near.start) > 1).sum()) and _open_count(near) <= CORE_PAIRS:
+        kept, values = polisher.improve(solution, np.ones(rows.n_reps, dtype=bool), nodes=CORE_NODES)
+        solution = polisher.accept(solution, kept, values)
+    plan = _plan(rows.n_reps, np.random.default_rng(seed))
+    generator = np.random.default_rng(seed + 1)
+    pull_of = Candidates(near, loss, False)
+    with ThreadPoolExecutor(max_workers=min(threads, PAIRS_OF_MODELS)) as pool:
+        for done, (size, around) in enumerate(plan, start=1):
+            if clock.left < 1.0 or _close_enough(bounded.bound, incumbent, gap):
+                break
+            pull = competition(pull_of, linear.reps(solution), rows.n_reps, pull_of.unit)
+            groups = _groups(pull, around, size, generator)
+            for kept, values in pool.map(partial(polisher.improve, solution, nodes=NODE_LIMIT), groups):
+                solution = polisher.accept(solution, kept, values)
+            incumbent = _judged(model, rows, linear, solution)
+            clock.incumbent = incumbent.value
+            clock.tell("polish", f"{done} of {len(plan)} pairs of neighbourhoods")
+    return Incumbent.of(model, rows, linear.reps(solution))
+
+
+def _nearest(open_pairs: Candidates, reps: IntArray) -> tuple[Pairs, FloatArray]:
+    """The best few open pairs of each node and the one it is at."""
+    pairs = open_pairs.pairs
+    node = pairs.node
+    kept = (np.arange(len(node)) - pairs.start[node] < WIDTH) | (pairs.rep == reps[node])
+    near = pairs.keep(kept)
+    return Pairs(near.start, near.rep.astype(np.int64), near.value, near.quantities), open_pairs.loss[kept]
+
+
+def _open_count(near: Pairs) -> int:
+    """Pairs of nodes that still have a choice."""
+    count = np.diff(near.start)
+    return int(count[count > 1].sum())
+
+
+def _plan(n_reps: int, generator: np.random.Generator) -> list[tuple[int, IntArray]]:
+    """The neighbourhoods to come: size and the reps they grow from, ``PAIRS_OF_MODELS`` at a time."""
+    plan: list[tuple[int, IntArray]] = []
+    for size, per_rep in ROUNDS:
+        count = min(max(round(per_rep * n_reps), PAIRS_OF_MODELS), MOST_NEIGHBOURHOODS)
+        order = np.concatenate([generator.permutation(n_reps) for _ in range(-(-count // n_reps))])[:count]
+        plan += [(size, order[k : k + PAIRS_OF_MODELS]) for k in range(0, count, PAIRS_OF_MODELS)]
+    return plan
+
+
+def _judged(model: Model, rows: Rows, linear: LinearModel, solution: FloatArray) -> Incumbent:
+    reps, quotas = linear.reps(solution), linear.quotas(solution)
+    totals, value = model.totals(reps)
+    return Incumbent(reps, quotas, rank(rows, totals, value, quotas))
+
+
+def _close_enough(bound: float, incumbent: Incumbent, gap: float) -> bool:
+    value = -incumbent.score[1]
+    return incumbent.score[0] == 0.0 and bound - value <= gap * abs(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Polisher:
+    """Solves the model in which only a few reps and their nodes are free."""
+
+    linear: LinearModel
+    row_rep: IntArray
+    clock: Clock
+    seed: int
+
+    def improve(
+        self, solution: FloatArray, group: npt.NDArray[np.bool_], *, nodes: int
+    ) -> tuple[IntArray, FloatArray]:
+        """Return the free columns and their new values; no values if nothing better was found."""
+        linear = self.linear
+        inside = group[linear.reps(solution)]
+        free_pairs = inside[linear.pairs.node] & group[linear.pairs.rep]
+        free_rows = np.where(self.row_rep >= 0, group[np.maximum(self.row_rep, 0)], True)
+        tail = np.ones(len(linear.rows.worst_price), dtype=bool)
+        small, kept = restrict(linear, solution, np.concatenate([free_pairs, group, free_rows, free_rows, tail]))
+        before = float(small.cost @ solution[kept])
+        found = solve_mip(
+            small, time_limit=min(SECONDS, max(self.clock.left, 0.1)), gap=1e-5, seed=self.seed, threads=1,
+            start=solution[kept], node_limit=nodes,
+        )  # fmt: skip
+        better = len(found.values) > 0 and found.objective > before + 1e-9 * abs(before)
+        return kept, found.values if better else np.zeros(0)
+
+    def accept(self, solution: FloatArray, kept: IntArray, values: FloatArray) -> FloatArray:
+        """Return the solution with the new values if it is still possible and better, else as it was."""
+        if len(values) == 0:
+            return solution
+        linear, changed = self.linear, solution.copy()
+        changed[kept] = values
+        exact = linear.point(linear.reps(changed), linear.quotas(changed))
+        possible = bool((exact <= linear.column_high + ROW_TOLERANCE).all())
+        return exact if possible and float(linear.cost @ exact) > float(linear.cost @ solution) else solution
+
+
+def _groups(pull: FloatArray, reps: IntArray, size: int, generator: np.random.Generator) -> list[npt.NDArray[np.bool_]]:
+    """Pick disjoint groups of competing reps around ``reps``, with some chance in it."""
+    n_reps = len(pull)
+    taken = np.zeros(n_reps, dtype=bool)
+    groups = []
+    for rep in reps:
+        if taken[rep]:
+            continue
+        group = np.zeros(n_reps, dtype=bool)
+        group[rep] = True
+        for _ in range(min(size, n_reps) - 1):
+            weight = pull[group].sum(axis=0) * generator.uniform(0.3, 1.0, n_reps)
+            choice = int(np.where(group | taken, -1.0, weight).argmax())
+            if not (group | taken)[choice]:
+                group[choice] = True
+        taken |= group
+        groups.append(group)
+    return groups
+
+
+def _rep_of_rows(rows: Rows) -> IntArray:
+    """The one rep each row is about, (n_rows,); -1 for rows over several reps."""
+    owner = np.full(len(rows), -1, dtype=np.int64)
+    for r, row in enumerate(rows.items):
+        reps = {j for j, _ in row.totals} | set(row.quotas)
+        if len(reps) == 1:
+            owner[r] = reps.pop()
+    return owner

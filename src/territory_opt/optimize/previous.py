@@ -1,0 +1,49 @@
+"""The plan and multipliers of a problem before an edit, read against the problem after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from territory_opt.model.model import Model
+from territory_opt.plan.certificate import Multipliers
+from territory_opt.plan.plan import Plan
+
+IntArray = npt.NDArray[np.int64]
+
+
+class Solved(Protocol):
+    """What a re-solve starts from: a :class:`Result` or a :class:`PlanFolder`."""
+
+    @property
+    def plan(self) -> Plan:
+        """Its plan."""
+
+    @property
+    def certificate(self) -> Multipliers:
+        """Its multipliers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """``reps`` (n_nodes,): who had each node and may still serve it, else -1; multipliers by rule and subject."""
+
+    reps: IntArray
+    multipliers: dict[tuple[str, str], float]
+    kappa: float
+
+    @classmethod
+    def of(cls, solved: Solved, model: Model) -> Previous:
+        """Match ids and names; accounts, reps and rules that are new or gone are left out."""
+        plan, certificate, source = solved.plan, solved.certificate, model.source
+        wanted = plan.assignment[~plan.assignment.index.duplicated()].reindex(model.problem.accounts["account_id"])
+        rep = np.asarray(source.rep_index.get_indexer(wanted.to_numpy(object)), dtype=np.int64)
+        known = np.flatnonzero(rep >= 0)
+        rep[known[~source.facts(known, rep[known]).eligible]] = -1
+        first = source.order[source.node_start[:-1]]
+        names = zip(certificate.rules, certificate.subjects, strict=True)
+        multipliers = dict(zip(names, certificate.values.tolist(), strict=True))
+        return cls(rep[first], multipliers, certificate.kappa)
