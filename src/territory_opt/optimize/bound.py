@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,11 +11,11 @@ import numpy.typing as npt
 from territory_opt.model.model import Model, Pairs
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.dual import WARM, Ceiling, ascend, settle_quotas
+from territory_opt.optimize.dual import WARM, Ceiling, ascend, sample_nodes, settle_quotas
 from territory_opt.optimize.factors import Factors
 from territory_opt.optimize.linear import linear_model
 from territory_opt.optimize.mathopt import solve_lp
-from territory_opt.optimize.pricing import best_reps
+from territory_opt.optimize.pricing import best_reps, pairs_of, union
 from territory_opt.plan.certificate import dual_bound, least_violation_bound
 
 FloatArray = npt.NDArray[np.float64]
@@ -22,7 +23,12 @@ IntArray = npt.NDArray[np.int64]
 
 HARD_CEILING = 200.0
 """Largest multiplier of a hard row at scale: this many times what an average rep's nodes are worth, per full scale."""
+MOST_PER_MONEY = 100.0
+"""Largest multiplier of a hard row on quotas, in units of the largest price on quotas: both are money per money."""
 PROOF_TOLERANCE = 1e-7
+PROGRAM_NODES, PROGRAM_WIDTH, PROGRAM_NEW, PROGRAM_ROUNDS = 6_000, 8, 3, 6
+"""The linear program that finds the first multipliers of quotas: nodes, reps of each at first, best reps added to each
+after every round (column generation), rounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +46,13 @@ def bound_by_program(model: Model, pairs: Pairs, rows: Rows, *, time_limit: floa
     When the hard rows cannot all hold (or time runs out), multipliers are those of the relaxation with priced
     violations, or zero.
     """
-    linear = linear_model(model, pairs, rows)
-    solution = solve_lp(linear, time_limit=time_limit)
-    if len(solution.duals) == 0:
-        linear = linear_model(model, pairs, rows, violations="price", hard_price=default_hard_price(pairs, rows))
-        solution = solve_lp(linear, time_limit=time_limit)
-    if len(solution.duals) == 0:
-        zero = np.zeros(len(rows))
-        return Bounded(zero, dual_bound(replace(model, rows=rows), zero), best_by_value(pairs))
-    values = linear.multipliers(solution.duals)
-    values = settle_quotas(rows, values, ceiling_prices(rows, np.inf))
-    return Bounded(values, dual_bound(replace(model, rows=rows), values), linear.reps(solution.values))
+    values = _program_multipliers(model, pairs, rows, time_limit)
+    values = np.zeros(len(rows)) if values is None else settle_quotas(rows, values, ceiling_prices(rows, np.inf))
+    at_rep = np.asarray(rows.totals.T @ values).reshape(rows.n_reps, len(rows.quantities))
+    reduced = pairs.value + np.einsum("pk,kp->p", at_rep[pairs.rep], pairs.quantities)
+    order = np.lexsort((-reduced, pairs.node))
+    start = np.asarray(pairs.rep[order[pairs.start[:-1]]], dtype=np.int64)
+    return Bounded(values, dual_bound(replace(model, rows=rows), values), start)
 
 
 def bound_at_scale(
@@ -67,6 +69,8 @@ def bound_at_scale(
     fair = model.share * float(model.problem.policy.quotas.target or 0.0)
     fair *= np.array([model.hierarchy.compound(j) for j in range(rows.n_reps)])
     ceiling = Ceiling(ceiling_prices(rows, HARD_CEILING * worth), model.quota_limit, fair)
+    if rows.quotas.nnz and (start is None or not start[np.diff(rows.quotas.indptr) > 0].any()):
+        start = _program_start(model, factors, rows, start, time_limit=max(clock.left / 3, 1.0), threads=threads)
     ascent = ascend(factors, rows, ceiling, start=start, warm=warm, tell=tell, threads=threads)
     at_rep = np.asarray(rows.totals.T @ ascent.multipliers).reshape(rows.n_reps, len(rows.quantities))
     best = best_reps(factors, at_rep, 1, threads=threads)
@@ -74,6 +78,52 @@ def bound_at_scale(
     clock.bound = bound
     clock.tell("bound", f"{ascent.passes} passes over all eligible pairs")
     return Bounded(ascent.multipliers, bound, best.rep[:, 0].astype(np.int64))
+
+
+def _program_start(
+    model: Model, factors: Factors, rows: Rows, known: FloatArray | None, *, time_limit: float, threads: int
+) -> FloatArray | None:
+    """Multipliers of the linear program over a sample of nodes and their best pairs; ``known`` if it has none in time.
+
+    Multipliers of quotas stand and fall together (the roll-up pushes, odds and fairness hold against it), which makes
+    a narrow valley for the ascent; the program finds its bottom at once, on few nodes as well as on many.
+    """
+    nodes, weight = np.arange(factors.n_nodes), np.ones(factors.n_nodes)
+    if factors.n_nodes > PROGRAM_NODES:
+        nodes, weight = sample_nodes(factors, rows, PROGRAM_NODES, threads)
+    part = factors.take(nodes)
+    at_rep = np.zeros((rows.n_reps, len(rows.quantities)))
+    lists = [best_reps(part, at_rep, PROGRAM_WIDTH, threads=threads).rep]
+    if known is not None:
+        at_rep = np.asarray(rows.totals.T @ known).reshape(at_rep.shape)
+        lists.append(best_reps(part, at_rep, PROGRAM_WIDTH, threads=threads).rep)
+    values, until = known, time.perf_counter() + time_limit
+    for _ in range(PROGRAM_ROUNDS):
+        pairs = pairs_of(part, *union(lists, rows.n_reps), threads=threads)
+        stands_for = weight[pairs.node]
+        pairs = Pairs(pairs.start, pairs.rep.astype(np.int64), pairs.value * stands_for, pairs.quantities * stands_for)
+        found = _program_multipliers(model, pairs, rows, max(until - time.perf_counter(), 0.1))
+        if found is None:
+            break
+        values = found
+        at_rep = np.asarray(rows.totals.T @ values).reshape(at_rep.shape)
+        fresh = best_reps(part, at_rep, PROGRAM_NEW, threads=threads).rep
+        key = pairs.node * rows.n_reps + pairs.rep
+        wanted = np.repeat(np.arange(len(fresh)), fresh.shape[1]) * rows.n_reps + fresh.ravel()
+        if np.isin(wanted[fresh.ravel() >= 0], key).all():
+            break
+        lists.append(fresh)
+    return values
+
+
+def _program_multipliers(model: Model, pairs: Pairs, rows: Rows, time_limit: float) -> FloatArray | None:
+    """Multipliers of the linear relaxation, or of the one with priced violations if hard rows clash; None: no time."""
+    linear = linear_model(model, pairs, rows)
+    solution = solve_lp(linear, time_limit=time_limit)
+    if len(solution.duals) == 0:
+        linear = linear_model(model, pairs, rows, violations="price", hard_price=default_hard_price(pairs, rows))
+        solution = solve_lp(linear, time_limit=time_limit)
+    return linear.multipliers(solution.duals) if len(solution.duals) else None
 
 
 def prove_least_violation(model: Model, factors: Factors, *, threads: int) -> tuple[FloatArray, float]:
@@ -96,7 +146,9 @@ def ceiling_prices(rows: Rows, hard: float) -> FloatArray:
     """
     members = np.bincount(rows.worst_group[rows.worst_group >= 0], minlength=len(rows.worst_price))
     extra = np.append(rows.worst_price / np.maximum(members, 1), 0.0)[rows.worst_group]
-    return np.where(rows.hard, hard / rows.scale, rows.price + extra)
+    on_quotas = np.diff(rows.quotas.indptr) > 0
+    per_money = MOST_PER_MONEY * max(1.0, float(rows.price[on_quotas & ~rows.hard].max(initial=0.0)))
+    return np.where(rows.hard, np.where(on_quotas, per_money, hard / rows.scale), rows.price + extra)
 
 
 def default_hard_price(pairs: Pairs, rows: Rows) -> FloatArray:
@@ -104,12 +156,6 @@ def default_hard_price(pairs: Pairs, rows: Rows) -> FloatArray:
     best = np.maximum.reduceat(pairs.value, pairs.start[:-1])
     worst = np.minimum.reduceat(pairs.value, pairs.start[:-1])
     return np.where(rows.hard, max(float((best - worst).sum()), 1.0) * 2.0, 0.0) / rows.scale
-
-
-def best_by_value(pairs: Pairs) -> IntArray:
-    """Each node's best rep by value alone, (n_nodes,)."""
-    order = np.lexsort((-pairs.value, pairs.node))
-    return np.asarray(pairs.rep[order[pairs.start[:-1]]], dtype=np.int64)
 
 
 def _worth_per_rep(factors: Factors, threads: int) -> float:

@@ -85,7 +85,7 @@ def ascend(
     n_coarse = max(COARSE_NODES, COARSE_PER_REP * rows.n_reps)
     first = warm if start is not None else HOTTEST
     if start is None and factors.n_nodes > 3 * n_coarse:
-        nodes, weight = _sample(factors, rows, n_coarse, threads)
+        nodes, weight = sample_nodes(factors, rows, n_coarse, threads)
         small = _Dual(factors.take(nodes), rows, ceiling, weight, threads)
         start = small.run(np.zeros(len(rows)), HOTTEST, WARM / 4, tell=lambda _: tell(np.nan)).multipliers
         first = WARM
@@ -118,8 +118,9 @@ class _Dual:
         """Lower the temperature from ``hottest`` to ``coolest``; keep the multipliers with the best bound."""
         n_stages = max(round(np.log2(hottest / coolest)) + 1, 1)
         side = self.sides.split(start)
-        best, best_side, passes, calm = np.inf, side, 0, 0
-        quick = best_reps(self.factors, self.at_rep(self.sides.join(side)), WIDTH, threads=self.threads)
+        values = settle_quotas(self.rows, self.sides.join(side), self.ceiling.price)
+        quick = best_reps(self.factors, self.at_rep(values), WIDTH, threads=self.threads)
+        best, best_side, passes, calm = self._bound(values, quick.best), self.sides.split(values), 1, 0
         for stage in range(n_stages):
             temperature = hottest * 0.5**stage * self.unit
             steps = round(STEPS_HOT + (STEPS_COLD - STEPS_HOT) * (stage / max(n_stages - 1, 1)) ** 2)
@@ -261,7 +262,7 @@ def node_sizes(rows: Rows, pairs: Pairs) -> FloatArray:
     return np.asarray(np.einsum("nk,kn->n", rate[pairs.rep[first]], np.abs(pairs.quantities[:, first])))
 
 
-def _sample(factors: Factors, rows: Rows, count: int, threads: int) -> tuple[IntArray, FloatArray]:
+def sample_nodes(factors: Factors, rows: Rows, count: int, threads: int) -> tuple[IntArray, FloatArray]:
     """Choose about ``count`` nodes, every large one and of the others each n-th by place and size, with weights."""
     nearest = best_reps(factors, np.zeros((rows.n_reps, len(rows.quantities))), 1, threads=threads)
     listed = pairs_of(factors, *union([nearest.rep], rows.n_reps), threads=threads)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from territory_opt.model.model import Pairs
 from territory_opt.optimize.exchange import exchange
-from territory_opt.optimize.search_rows import SearchRows, charge, rep_cost
+from territory_opt.optimize.search_rows import SearchRows, rep_cost, shared_cost
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -32,12 +32,16 @@ STOP_EVERY = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much work one call does: steps per free node, first and last temperature in money, sweeps of exchanges."""
+    """How much work one call does: steps per free node, first and last temperature in money, sweeps of exchanges.
+
+    Exchanges are among two reps, with ``threes`` also among three: several times the work.
+    """
 
     steps: int
     hot: float
     cold: float
     sweeps: int
+    threes: bool = False
 
 
 class State(NamedTuple):
@@ -100,7 +104,8 @@ class Search:
         def work(number: int) -> None:
             _improve_group(
                 groups[number], order, member_start, pairs.start, pairs.rep, pairs.value, self.loss, self.weight,
-                self.at, totals, rows, effort.steps, effort.hot, effort.cold, effort.sweeps, seed + 7919 * number, stop,
+                self.at, totals, rows, effort.steps, effort.hot, effort.cold, effort.sweeps,
+                effort.threes, seed + 7919 * number, stop,
             )  # fmt: skip
 
         if threads == 1 or len(groups) == 1:
@@ -133,7 +138,7 @@ def positions(pairs: Pairs, rep_of_node: IntArray) -> IntArray:
 @numba.njit(cache=True, nogil=True)
 def _improve_group(  # type: ignore[no-untyped-def]
     group, order, member_start, pair_start, pair_rep, pair_value, pair_loss, pair_weight, at, totals, rows, steps,
-    hot, cold, sweeps, seed, stop,
+    hot, cold, sweeps, threes, seed, stop,
 ):  # fmt: skip
     """Anneal the nodes of ``group``, then exchange; write ``at`` of its nodes if that is an improvement."""
     np.random.seed(seed)
@@ -143,7 +148,7 @@ def _improve_group(  # type: ignore[no-untyped-def]
     if len(state.node) < 2:
         return
     improvement = _anneal(state, rows, steps * len(state.node), hot, cold, stop)
-    improvement += _sweep(state, rows, sweeps, stop)
+    improvement += _sweep(state, rows, sweeps, threes, stop)
     if improvement > 0.0:
         for f in range(len(state.node)):
             at[state.node[f]] = state.origin[state.here[f]]
@@ -191,13 +196,13 @@ def _gather(  # type: ignore[no-untyped-def]
             count[g] += 1
             f += 1
     total = np.empty((n_local, n_quantities))
-    cost, scratch = np.empty(n_local), np.empty(len(rows.quota))
+    cost, scratch = np.empty(n_local), np.empty(len(rows.own))
     for g in range(n_local):
         total[g] = totals[group[g]]
-        cost[g] = rep_cost(rows, group[g], total[g], scratch)
+        cost[g] = rep_cost(rows.start, rows.own, rows.by_rep, group[g], total[g], scratch)
     return State(
         group, node, first, rep, value, loss, weight, origin, here, members, count, place, total, cost,
-        np.zeros(len(rows.shared_low)), scratch,
+        np.zeros(len(rows.shared)), scratch,
     )  # fmt: skip
 
 
@@ -208,12 +213,14 @@ def _anneal(state, rows, steps, hot, cold, stop):  # type: ignore[no-untyped-def
     A chain moves a node; if that alone is not accepted, its receiver passes on the best of a few of its own nodes
     (back to the giver: a swap), and so on. A chain that is not accepted in the end is undone.
     """
-    n_free, gained_in_all = len(state.node), 0.0
+    (group, node, first, rep, value, _, weight, _, here, members, count, place, total, cost, activity, scratch) = state
+    (start, own, by_rep, _, shared, limits) = rows
+    n_free, gained_in_all = len(node), 0.0
     quench = int(steps * (1.0 - QUENCH))
     ratio = (cold / hot) ** (1.0 / max(quench, 1))
     temperature = hot
     chain_node, chain_old = np.empty(DEPTH, np.int64), np.empty(DEPTH, np.int64)
-    less, more = np.empty(state.weight.shape[1]), np.empty(state.weight.shape[1])
+    less, more = np.empty(weight.shape[1]), np.empty(weight.shape[1])
     for step in range(steps):
         if step % STOP_EVERY == 0 and stop[0] != 0:
             break
@@ -223,101 +230,144 @@ def _anneal(state, rows, steps, hot, cold, stop):  # type: ignore[no-untyped-def
         while depth < DEPTH:
             best, best_node, best_pair = -np.inf, -1, -1
             for _ in range(1 if depth == 0 else TRIES):
-                if depth > 0 and state.count[giver] == 0:
+                if depth > 0 and count[giver] == 0:
                     break
-                i = np.random.randint(n_free) if depth == 0 else state.members[
-                    giver, np.random.randint(state.count[giver])]  # fmt: skip
+                i = np.random.randint(n_free) if depth == 0 else members[giver, np.random.randint(count[giver])]
                 if depth > 0 and i == chain_node[0]:
                     continue
                 # Candidates are ordered best first: the squared draw prefers the better ones.
-                begin, draw = state.first[i], np.random.random()
-                p = begin + int(draw * draw * (state.first[i + 1] - begin))
-                if p == state.here[i]:
+                begin, draw = first[i], np.random.random()
+                p = begin + int(draw * draw * (first[i + 1] - begin))
+                if p == here[i]:
                     p = begin if p != begin else begin + 1
-                change = _change(state, rows, i, p, less, more)
+                change = _change(
+                    start, own, by_rep, shared, limits, group, rep, value, weight, total, cost, activity, scratch,
+                    here[i], p, less, more,
+                )  # fmt: skip
                 if change > best:
                     best, best_node, best_pair = change, i, p
             if best_node < 0:
                 break
-            chain_node[depth], chain_old[depth] = best_node, state.here[best_node]
+            chain_node[depth], chain_old[depth] = best_node, here[best_node]
             depth += 1
             gained += best
-            giver = state.rep[best_pair]
-            _shift(state, rows, best_node, best_pair)
+            giver = rep[best_pair]
+            _shift(
+                start, own, by_rep, shared, group, rep, weight, here, members, count, place, total, cost, activity,
+                scratch, best_node, best_pair,
+            )  # fmt: skip
             if gained > least:
                 break
         if gained > least:
             gained_in_all += gained
             continue
         for d in range(depth - 1, -1, -1):
-            _shift(state, rows, chain_node[d], chain_old[d])
+            _shift(
+                start, own, by_rep, shared, group, rep, weight, here, members, count, place, total, cost, activity,
+                scratch, chain_node[d], chain_old[d],
+            )  # fmt: skip
     return gained_in_all
 
 
 @numba.njit(cache=True, nogil=True)
-def _change(state, rows, i, p, less, more):  # type: ignore[no-untyped-def]
-    """What moving node ``i`` to pair ``p`` is worth; ``less`` and ``more`` (K,) are working space."""
-    old = state.here[i]
-    a, b = state.rep[old], state.rep[p]
+def _change(  # type: ignore[no-untyped-def]
+    start, own, by_rep, shared, limits, group, rep, value, weight, total, cost, activity, scratch, old, new, less, more
+):
+    """What moving a node from pair ``old`` to ``new`` is worth; ``less`` and ``more`` (K,) are working space."""
+    a, b = rep[old], rep[new]
     for k in range(len(less)):
-        less[k] = state.total[a, k] - state.weight[old, k]
-        more[k] = state.total[b, k] + state.weight[p, k]
-    change = state.value[p] - state.value[old] + state.cost[a] + state.cost[b]
-    change -= rep_cost(rows, state.group[a], less, state.scratch)
-    change -= rep_cost(rows, state.group[b], more, state.scratch)
-    for s in range(len(state.activity)):
-        now, moved = state.activity[s], state.activity[s]
+        less[k] = total[a, k] - weight[old, k]
+        more[k] = total[b, k] + weight[new, k]
+    change = value[new] - value[old] + cost[a] + cost[b]
+    change -= rep_cost(start, own, by_rep, group[a], less, scratch)
+    change -= rep_cost(start, own, by_rep, group[b], more, scratch)
+    for s in range(len(activity)):
+        moved = activity[s]
         for k in range(len(less)):
-            moved += rows.shared[s, state.group[b], k] * state.weight[p, k]
-            moved -= rows.shared[s, state.group[a], k] * state.weight[old, k]
-        change += charge(now, rows.shared_low[s], rows.shared_high[s], rows.shared_price[s], rows.shared_jump[s])
-        change -= charge(moved, rows.shared_low[s], rows.shared_high[s], rows.shared_price[s], rows.shared_jump[s])
+            moved += shared[s, group[b], k] * weight[new, k] - shared[s, group[a], k] * weight[old, k]
+        change += shared_cost(limits, s, activity[s]) - shared_cost(limits, s, moved)
     return change
 
 
 @numba.njit(cache=True, nogil=True)
-def _shift(state, rows, i, new):  # type: ignore[no-untyped-def]
+def _shift(  # type: ignore[no-untyped-def]
+    start, own, by_rep, shared, group, rep, weight, here, members, count, place, total, cost, activity, scratch, i, new
+):
     """Move node ``i`` to pair ``new``: totals, costs, company-wide rows, member lists."""
-    old = state.here[i]
-    a, b = state.rep[old], state.rep[new]
-    for k in range(state.weight.shape[1]):
-        state.total[a, k] -= state.weight[old, k]
-        state.total[b, k] += state.weight[new, k]
-        for s in range(len(state.activity)):
-            state.activity[s] += rows.shared[s, state.group[b], k] * state.weight[new, k]
-            state.activity[s] -= rows.shared[s, state.group[a], k] * state.weight[old, k]
-    state.here[i] = new
-    last = state.members[a, state.count[a] - 1]
-    state.members[a, state.place[i]] = last
-    state.place[last] = state.place[i]
-    state.count[a] -= 1
-    state.members[b, state.count[b]] = i
-    state.place[i] = state.count[b]
-    state.count[b] += 1
-    state.cost[a] = rep_cost(rows, state.group[a], state.total[a], state.scratch)
-    state.cost[b] = rep_cost(rows, state.group[b], state.total[b], state.scratch)
+    old = here[i]
+    a, b = rep[old], rep[new]
+    for k in range(weight.shape[1]):
+        total[a, k] -= weight[old, k]
+        total[b, k] += weight[new, k]
+        for s in range(len(activity)):
+            activity[s] += shared[s, group[b], k] * weight[new, k] - shared[s, group[a], k] * weight[old, k]
+    here[i] = new
+    last = members[a, count[a] - 1]
+    members[a, place[i]] = last
+    place[last] = place[i]
+    count[a] -= 1
+    members[b, count[b]] = i
+    place[i] = count[b]
+    count[b] += 1
+    cost[a] = rep_cost(start, own, by_rep, group[a], total[a], scratch)
+    cost[b] = rep_cost(start, own, by_rep, group[b], total[b], scratch)
 
 
 @numba.njit(cache=True, nogil=True)
-def _sweep(state, rows, sweeps, stop):  # type: ignore[no-untyped-def]
-    """Exchange between every two reps of the group until nothing more is gained; return what was gained."""
+def _sweep(state, rows, sweeps, threes, stop):  # type: ignore[no-untyped-def]
+    """Exchange among every two (then every three) reps of the group until nothing is gained; return what was gained."""
     n_local, gained_in_all = len(state.group), 0.0
-    flips = np.empty(4, np.int64)
-    dirty = np.ones(n_local, np.bool_)
-    for _ in range(sweeps):
-        fresh = np.zeros(n_local, np.bool_)
+    two, three = np.empty(2, np.int64), np.empty(3, np.int64)
+    # When a rep last changed, and when a set of reps was last tried without success.
+    changed, tried_two = np.ones(n_local, np.int64), np.zeros((n_local, n_local), np.int64)
+    size = n_local if threes else 0
+    tried_three = np.zeros((size, size, size), np.int64)
+    now = 1
+    for sweep in range(sweeps):
+        before = gained_in_all
         for a in range(n_local):
             for b in range(a + 1, n_local):
-                if not (dirty[a] or dirty[b] or fresh[a] or fresh[b]) or stop[0] != 0:
-                    continue
-                gained = exchange(state, rows, a, b, flips)
-                if gained > 0.0:
-                    for pair in flips:
-                        if pair >= 0:
-                            _shift(state, rows, np.searchsorted(state.first, pair, side="right") - 1, pair)
-                    gained_in_all += gained
-                    fresh[a] = fresh[b] = True
-        dirty = fresh
-        if not dirty.any():
+                if stop[0] == 0 and max(changed[a], changed[b]) > tried_two[a, b]:
+                    two[0], two[1] = a, b
+                    now += 1
+                    gained = _apply(state, rows, two)
+                    if gained > 0.0:
+                        changed[a] = changed[b] = now
+                        gained_in_all += gained
+                    else:
+                        tried_two[a, b] = now
+        if not threes or (gained_in_all > before and sweep < sweeps - 1):
+            if gained_in_all == before:
+                break
+            continue
+        for a in range(n_local):
+            for b in range(a + 1, n_local):
+                for c in range(b + 1, n_local):
+                    if stop[0] == 0 and max(changed[a], changed[b], changed[c]) > tried_three[a, b, c]:
+                        three[0], three[1], three[2] = a, b, c
+                        now += 1
+                        gained = _apply(state, rows, three)
+                        if gained > 0.0:
+                            changed[a] = changed[b] = changed[c] = now
+                            gained_in_all += gained
+                        else:
+                            tried_three[a, b, c] = now
+        if gained_in_all == before:
             break
     return gained_in_all
+
+
+@numba.njit(cache=True, nogil=True)
+def _apply(state, rows, reps):  # type: ignore[no-untyped-def]
+    """Make the best exchange among ``reps``; return what it gained."""
+    flips = np.empty(4, np.int64)
+    gained = exchange(state, rows, reps, flips)
+    if gained > 0.0:
+        for pair in flips:
+            if pair >= 0:
+                _shift(
+                    rows.start, rows.own, rows.by_rep, rows.shared, state.group, state.rep, state.weight, state.here,
+                    state.members, state.count, state.place, state.total, state.cost, state.activity, state.scratch,
+                    np.searchsorted(state.first, pair, side="right") - 1, pair,
+                )  # fmt: skip
+    return gained

@@ -22,32 +22,28 @@ HARD_JUMP = 0.01
 """Breaking a hard row at all costs as much as breaking it by this share of its scale."""
 
 
-class SearchRows(NamedTuple):
-    """Rows split for the search.
+LOW, HIGH, PRICE, JUMP, QUOTA, MULTIPLIER, FIRST = range(7)
+"""Columns of ``SearchRows.own``; coefficients of the quantities start at FIRST."""
+GAIN, QUOTA_HIGH, FLOOR = range(3)
+"""Columns of ``SearchRows.by_rep``."""
 
-    Own rows are CSR by rep (``start``): ``coefficient`` (n_own, K), ``quota`` (n_own,), limits, prices, multipliers.
-    ``shared`` (n_shared, n_reps, K) are rows over several reps. A hard row outside its limits also costs its ``jump``
-    at once, so that breaking it by very little never pays. ``gain`` (n_reps,) is what one unit of quota is worth to
-    the roll-up. ``at_own`` (n_reps, K) and ``floor`` (n_reps,): no totals t cost a rep less than floor - at_own t.
+
+class SearchRows(NamedTuple):
+    """Rows split for the search, packed into few arrays: compiled code pays for every array it is handed.
+
+    ``own`` (n_own, 6 + K) are the rows of one rep, CSR by rep (``start``). ``shared`` (n_shared, n_reps, K) are rows
+    over several reps, ``shared_limits`` (n_shared, 4) their low, high, price and jump. A hard row outside its limits
+    also costs its jump at once, so that breaking it by very little never pays. ``by_rep`` (n_reps, 3): what one unit
+    of quota is worth to the roll-up, the largest quota, and with ``at_own`` (n_reps, K) the floor: no totals t cost
+    a rep less than floor - at_own t.
     """
 
     start: IntArray
-    coefficient: FloatArray
-    quota: FloatArray
-    low: FloatArray
-    high: FloatArray
-    price: FloatArray
-    jump: FloatArray
-    multiplier: FloatArray
-    shared: FloatArray
-    shared_low: FloatArray
-    shared_high: FloatArray
-    shared_price: FloatArray
-    shared_jump: FloatArray
-    gain: FloatArray
-    quota_high: FloatArray
+    own: FloatArray
+    by_rep: FloatArray
     at_own: FloatArray
-    floor: FloatArray
+    shared: FloatArray
+    shared_limits: FloatArray
 
     @classmethod
     def of(cls, model: Model, rows: Rows, multipliers: FloatArray, hard_price: FloatArray) -> SearchRows:
@@ -68,24 +64,17 @@ class SearchRows(NamedTuple):
         at_own = np.zeros((n_reps, n_quantities))
         np.add.at(at_own, rep, multipliers[row, None] * coefficient)
         limit = np.where(multipliers > 0, rows.low, np.where(multipliers < 0, rows.high, 0.0))
+        quota = np.asarray(rows.quotas[row, rep], dtype=float).reshape(len(own))
+        sides = (rows.low[row], rows.high[row], price[row], jump[row], quota, multipliers[row])
+        gain = np.asarray(rows.quotas[np.flatnonzero(rolled)].T @ multipliers[rolled], dtype=float)
+        floor = np.bincount(rep, multipliers[row] * limit[row], minlength=n_reps)
         return cls(
             start=np.searchsorted(rep, np.arange(n_reps + 1)).astype(np.int64),
-            coefficient=coefficient,
-            quota=np.asarray(rows.quotas[row, rep], dtype=float).reshape(len(own)),
-            low=rows.low[row],
-            high=rows.high[row],
-            price=price[row],
-            jump=jump[row],
-            multiplier=multipliers[row],
-            shared=rows.totals[shared].toarray().reshape(len(shared), n_reps, n_quantities),
-            shared_low=rows.low[shared],
-            shared_high=rows.high[shared],
-            shared_price=price[shared],
-            shared_jump=jump[shared],
-            gain=np.asarray(rows.quotas[np.flatnonzero(rolled)].T @ multipliers[rolled], dtype=float),
-            quota_high=model.quota_limit,
+            own=np.ascontiguousarray(np.column_stack([*sides, coefficient])),
+            by_rep=np.ascontiguousarray(np.column_stack([gain, model.quota_limit, floor])),
             at_own=at_own,
-            floor=np.bincount(rep, multipliers[row] * limit[row], minlength=n_reps),
+            shared=rows.totals[shared].toarray().reshape(len(shared), n_reps, n_quantities),
+            shared_limits=np.column_stack([rows.low[shared], rows.high[shared], price[shared], jump[shared]]),
         )
 
     def shared_among(self, totals: FloatArray, n_groups: int) -> SearchRows:
@@ -94,9 +83,9 @@ class SearchRows(NamedTuple):
         Each group may change company-wide rows by an equal part of what they leave free; limits count from now.
         """
         now = np.einsum("sjk,jk->s", self.shared, totals)
-        return self._replace(
-            shared_low=(self.shared_low - now) / n_groups, shared_high=(self.shared_high - now) / n_groups
-        )
+        limits = self.shared_limits.copy()
+        limits[:, :2] = (limits[:, :2] - now[:, None]) / n_groups
+        return self._replace(shared_limits=limits)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -110,52 +99,61 @@ def charge(value: float, low: float, high: float, price: float, jump: float) -> 
 
 
 @numba.njit(cache=True)
-def rep_cost(rows, j, total, scratch):  # type: ignore[no-untyped-def]
+def rep_cost(start, own, by_rep, j, total, scratch):  # type: ignore[no-untyped-def]
     """Price of the own rows of rep ``j`` at the best quota for its ``total`` (K,); ``scratch`` (n_own,).
 
     The price is convex and piecewise linear in the quota, so its best point is a limit of some row.
     """
     fixed, uses_quota = 0.0, False
-    for r in range(rows.start[j], rows.start[j + 1]):
+    for r in range(start[j], start[j + 1]):
         amount = 0.0
         for k in range(total.shape[0]):
-            amount += rows.coefficient[r, k] * total[k]
-        if rows.quota[r] == 0.0:
-            fixed += charge(amount, rows.low[r], rows.high[r], rows.price[r], rows.jump[r])
+            amount += own[r, FIRST + k] * total[k]
+        if own[r, QUOTA] == 0.0:
+            fixed += charge(amount, own[r, LOW], own[r, HIGH], own[r, PRICE], own[r, JUMP])
         else:
             scratch[r] = amount
             uses_quota = True
-    if not uses_quota:
-        return fixed
-    best = np.inf
-    for r in range(rows.start[j] - 1, rows.start[j + 1]):
-        if r >= rows.start[j] and rows.quota[r] == 0.0:
-            continue
-        for side in range(2):
-            q = rows.quota_high[j] if side == 1 else 0.0
-            if r >= rows.start[j]:
-                limit = rows.low[r] if side == 0 else rows.high[r]
-                if not np.isfinite(limit) or (side == 1 and limit == rows.low[r]):
-                    continue
-                q = min(max((limit - scratch[r]) / rows.quota[r], 0.0), rows.quota_high[j])
-            cost = -rows.gain[j] * q
-            for s in range(rows.start[j], rows.start[j + 1]):
-                if rows.quota[s] != 0.0:
-                    amount = scratch[s] + rows.quota[s] * q
-                    cost += charge(amount, rows.low[s], rows.high[s], rows.price[s], rows.jump[s])
-                    if cost >= best:
-                        break
-            best = min(best, cost)
-    return fixed + best
+    return fixed + quota_cost(start, own, by_rep, j, scratch) if uses_quota else fixed
 
 
 @numba.njit(cache=True)
-def window(rows, r, budget):  # type: ignore[no-untyped-def]
+def quota_cost(start, own, by_rep, j, scratch):  # type: ignore[no-untyped-def]
+    """Least price of the rows on the quota of rep ``j``, whose other parts stand in ``scratch``."""
+    best = np.inf
+    for r in range(start[j] - 1, start[j + 1]):
+        if r >= start[j] and own[r, QUOTA] == 0.0:
+            continue
+        for side in range(2):
+            q = by_rep[j, QUOTA_HIGH] if side == 1 else 0.0
+            if r >= start[j]:
+                limit = own[r, LOW] if side == 0 else own[r, HIGH]
+                if not np.isfinite(limit) or (side == 1 and limit == own[r, LOW]):
+                    continue
+                q = min(max((limit - scratch[r]) / own[r, QUOTA], 0.0), by_rep[j, QUOTA_HIGH])
+            cost = -by_rep[j, GAIN] * q
+            for s in range(start[j], start[j + 1]):
+                if own[s, QUOTA] != 0.0:
+                    amount = scratch[s] + own[s, QUOTA] * q
+                    cost += charge(amount, own[s, LOW], own[s, HIGH], own[s, PRICE], own[s, JUMP])
+                    if cost >= best:
+                        break
+            best = min(best, cost)
+    return best
+
+
+@numba.njit(cache=True)
+def window(own, r, budget):  # type: ignore[no-untyped-def]
     """Range of own row ``r`` in which it costs at most ``budget`` more than its multiplier says."""
-    u, price = rows.multiplier[r], rows.price[r]
+    u, price, low, high = own[r, MULTIPLIER], own[r, PRICE], own[r, LOW], own[r, HIGH]
     if u > 0.0:
-        return rows.low[r] - budget / max(price - u, 1e-300), rows.low[r] + budget / u
+        return low - budget / max(price - u, 1e-300), low + budget / u
     if u < 0.0:
-        return rows.high[r] + budget / u, rows.high[r] + budget / max(price + u, 1e-300)
-    slack = budget / max(price, 1e-300)
-    return rows.low[r] - slack, rows.high[r] + slack
+        return high + budget / u, high + budget / max(price + u, 1e-300)
+    return low - budget / max(price, 1e-300), high + budget / max(price, 1e-300)
+
+
+@numba.njit(cache=True)
+def shared_cost(shared_limits, s, value):  # type: ignore[no-untyped-def]
+    """Price of company-wide row ``s`` at ``value``."""
+    return charge(value, shared_limits[s, 0], shared_limits[s, 1], shared_limits[s, 2], shared_limits[s, 3])

@@ -20,18 +20,23 @@ from territory_opt.optimize.search_rows import SearchRows
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-FIRST_WIDTH, MOST_WIDTH = 8, 24
+FIRST_WIDTH, MOST_WIDTH = 8, 16
 """Reps per node in the first round, and at most once a plan says which pairs are still open."""
 HARD_FACTOR = 2.0
 """A hard row costs this multiple of its rule's largest multiplier during the search."""
-GROUP = 10
-"""Reps that are searched together."""
-ROUNDS = 10
-HOT, WARM, COLD = 3.0, 0.1, 0.02
+GROUP, THREES_GROUP = 10, 20
+"""Reps that are searched together; more of them where exchanges are also among three."""
+ROUNDS, THREES_ROUNDS = 20, 3
+"""Rounds with exchanges between two reps, then rounds that exchange among three as well."""
+THREES_NODES = 30_000
+"""Up to this many nodes there are rounds with exchanges among three reps."""
+HOT, WARM, COLD = 0.3, 0.01, 0.02
 """Temperature of the first and the last round, in units of the median loss of a node's second-best rep; and how far
 it falls inside a round."""
-STEPS_PER_NODE, MOST_STEPS = 250, 30_000_000
-"""Steps of one round per free node, and over all nodes."""
+BROKEN_HOT = 3.0
+"""The same while hard rules are broken."""
+STEPS_PER_NODE, BROKEN_STEPS = 10, 1_500
+"""Steps of one round per free node; while hard rules are broken, the annealing has to mend them."""
 SWEEPS = 5
 
 
@@ -99,9 +104,11 @@ class Schedule:
     """Rounds of search: how many, first and last temperature in units, steps per free node and round."""
 
     rounds: int = ROUNDS
+    threes: int = THREES_ROUNDS
     hot: float = HOT
     warm: float = WARM
     steps: int = STEPS_PER_NODE
+    threes: int = THREES_ROUNDS
 
 
 def search_stage(
@@ -129,14 +136,20 @@ def search_stage(
     priced = SearchRows.of(model, rows, bounded.multipliers, hard_prices(rows, bounded.multipliers, open_pairs.pairs))
     search = Search(open_pairs.pairs, open_pairs.loss, priced, best.reps)
     generator = np.random.default_rng(seed)
-    steps = max(min(schedule.steps, MOST_STEPS // max(factors.n_nodes, 1)), 1)
     with clock.deadline():
-        for number in range(schedule.rounds):
+        threes = schedule.threes if factors.n_nodes <= THREES_NODES else 0
+        for number in range(schedule.rounds + threes):
             if clock.left <= 0 or best.gap_to(bounded.bound) <= gap * abs(best.value):
                 break
-            hot = unit * schedule.hot * (schedule.warm / schedule.hot) ** (number / max(schedule.rounds - 1, 1))
-            groups = make_groups(open_pairs, search.reps, rows.n_reps, unit, generator)
-            effort = Effort(steps=steps, hot=hot, cold=COLD * hot, sweeps=SWEEPS)
+            broken = best.score[0] > 0.0
+            falling = (schedule.warm / schedule.hot) ** (number / max(schedule.rounds + threes - 1, 1))
+            hot = unit * (BROKEN_HOT if broken else schedule.hot * falling)
+            effort = Effort(
+                steps=BROKEN_STEPS if broken else schedule.steps, hot=hot, cold=COLD * hot, sweeps=SWEEPS,
+                threes=number >= schedule.rounds,
+            )  # fmt: skip
+            size = THREES_GROUP if effort.threes else GROUP
+            groups = make_groups(open_pairs, search.reps, rows.n_reps, unit, size, generator)
             search.improve(groups, effort, seed=seed + 104_729 * number, threads=threads, stop=clock.flag)
             found = Incumbent.of(model, rows, search.reps)
             if found.score < best.score:
@@ -149,15 +162,15 @@ def search_stage(
                 )  # fmt: skip
                 search = Search(open_pairs.pairs, open_pairs.loss, priced, search.reps)
             clock.incumbent = best.value
-            clock.tell("search", f"round {number + 1} of {schedule.rounds}, {len(open_pairs.pairs.rep):,} pairs open")
+            clock.tell("search", f"round {number + 1} of {schedule.rounds + threes}, {len(open_pairs.pairs.rep):,} pairs open")
     return best, open_pairs
 
 
 def make_groups(
-    open_pairs: Candidates, reps: IntArray, n_reps: int, unit: float, generator: np.random.Generator
+    open_pairs: Candidates, reps: IntArray, n_reps: int, unit: float, size: int, generator: np.random.Generator
 ) -> list[IntArray]:
-    """Cut the reps into groups of competing ones, with some chance in it; every rep is in one group."""
-    if n_reps <= GROUP:
+    """Cut the reps into groups of ``size`` competing ones, with some chance in it; every rep is in one group."""
+    if n_reps <= size:
         return [np.arange(n_reps)]
     pull = competition(open_pairs, reps, n_reps, unit)
     free = np.ones(n_reps, dtype=bool)
@@ -167,7 +180,7 @@ def make_groups(
             continue
         group, weight = [int(rep)], pull[rep].copy()
         free[rep] = False
-        while len(group) < GROUP:
+        while len(group) < size:
             choice = int(np.where(free, weight * generator.uniform(0.3, 1.0, n_reps), 0.0).argmax())
             if not free[choice] or weight[choice] <= 0.0:
                 break
