@@ -33,6 +33,10 @@ PRICE_PER_POINT = 0.05
 CENTRE_LAT, CENTRE_LON = 39.0, -96.0
 """Where the region lies on the globe: distances are great circles, within 2 % of those on the plane."""
 EARTH_RADIUS_KM = 6371.0088
+KM_PER_DEGREE = 111.2
+SQUARE_KM_PER_SQUARE_MILE = 2.59
+COUNTY_SPREAD = 0.4
+"""Standard deviation of a place around its county's centre, in radii of a circle of the county's area."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,11 @@ class Market:
     accounts: pd.DataFrame
     reps: pd.DataFrame
     policy: to.Policy
+    rules: pd.DataFrame | None = None
 
     def problem(self) -> to.Problem:
         """Check the tables and return the problem."""
-        return to.Problem.from_tables(self.accounts, self.reps, policy=self.policy)
+        return to.Problem.from_tables(self.accounts, self.reps, rules=self.rules, policy=self.policy)
 
 
 def make_market(name: str, n_accounts: int, n_reps: int, *, seed: int) -> Market:
@@ -58,7 +63,7 @@ def make_market(name: str, n_accounts: int, n_reps: int, *, seed: int) -> Market
     potential = generator.lognormal(0.0, SIGMA[name], n_accounts)
     workload = potential**WORKLOAD_POWER * generator.lognormal(0.0, WORKLOAD_SIGMA, n_accounts)
     home = generator.choice(n_accounts, n_reps, replace=n_reps > n_accounts)
-    away = generator.normal(0.0, HOME_SPREAD_KM / 111.2, (2, n_reps))
+    away = generator.normal(0.0, HOME_SPREAD_KM / KM_PER_DEGREE, (2, n_reps))
     home_lat, home_lon = lat[home] + away[0], lon[home] + away[1] / np.cos(np.radians(lat[home]))
     accounts = pd.DataFrame(
         {"account_id": _ids("A", n_accounts), "lat": lat, "lon": lon, "potential": potential, "workload": workload,
@@ -100,23 +105,19 @@ def _on_globe(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _county_places(generator: np.random.Generator, n: int) -> tuple[FloatArray, FloatArray]:
     """Draw counties by population and place accounts in them, spread over a circle of the county's area."""
-    import geopandas as gpd
-
     folder = Path(os.environ.get("TERRITORY_OPT_DATA", Path(__file__).parents[2] / "shared" / "data"))
     path = folder / "us_counties" / "us_counties_2014.parquet"
     if not path.exists():
         raise ValueError(f"the market counties needs {path.name}; name its folder in TERRITORY_OPT_DATA")
-    counties = gpd.read_parquet(path)
-    flat = counties.to_crs("EPSG:5070")
-    point = flat.representative_point().to_crs("EPSG:4326")
-    population = counties[next(c for c in counties.columns if "pop" in c.lower())].fillna(0).to_numpy(float)
-    mainland = (point.x > -130) & (point.x < -60) & (point.y > 23) & (population > 0)
-    share = np.where(mainland, population, 0.0)
+    counties = pd.read_parquet(path, columns=["pop_2014", "land_sqmi", "lat", "lon"])
+    lat, lon, population = (counties[name].to_numpy(float) for name in ("lat", "lon", "pop_2014"))
+    mainland = (lon > -130) & (lon < -60) & (lat > 23)
+    share = np.where(mainland & np.isfinite(population), population, 0.0)
     county = generator.choice(len(counties), n, p=share / share.sum())
-    radius_km = np.sqrt(flat.area.to_numpy() / np.pi) / 1000.0
-    x, y = generator.normal(0.0, 0.4, (2, n)) * radius_km[county]
-    lat = point.y.to_numpy()[county] + y / 111.2
-    return lat, point.x.to_numpy()[county] + x / (111.2 * np.cos(np.radians(lat)))
+    radius_km = np.sqrt(counties["land_sqmi"].to_numpy(float) * SQUARE_KM_PER_SQUARE_MILE / np.pi)[county]
+    x, y = generator.normal(0.0, COUNTY_SPREAD, (2, n)) * radius_km
+    placed = lat[county] + y / KM_PER_DEGREE
+    return placed, lon[county] + x / (KM_PER_DEGREE * np.cos(np.radians(placed)))
 
 
 def _nearest_cost(accounts: pd.DataFrame, reps: pd.DataFrame) -> float:

@@ -282,7 +282,8 @@ def test_ctrl_c_keeps_the_best_plan_so_far(number: int) -> None:
     problem = with_quotas(market(), target=None)
     result, seen = interrupted_at(problem, number)
     assert result.raw_status == "interrupted"
-    assert result.bound >= result.objective - 1e-6 * abs(result.objective)
+    if result.status != to.Status.INFEASIBLE:
+        assert result.bound >= result.objective - 1e-6 * abs(result.objective)
     clean = [p.incumbent for p in seen if math.isfinite(p.incumbent) and not p.detail.startswith("hard rules")]
     shown = max(clean, default=-math.inf)
     assert to.audit(problem, result.plan) == [] or math.isinf(shown)

@@ -146,7 +146,8 @@ class PairSource:
         allowed = np.ones((len(example), self.n_reps), dtype=bool)
         for column in self.skills.required:
             allowed &= column.has_all[column.cell[example]]
-        return Classes(of_account.ravel().astype(np.int64), example, allowed, self._factor(self.skills.fit(example)))
+        factor = np.broadcast_to(self._factor(self.skills.fit(example)), allowed.shape).copy()
+        return Classes(of_account.ravel().astype(np.int64), example, allowed, factor)
 
     @cached_property
     def common_sales(self) -> FloatArray:

@@ -23,8 +23,8 @@ from territory_opt.optimize.search_rows import SearchRows, rep_cost, shared_cost
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-DEPTH, TRIES = 2, 3
-"""Longest chain of moves, and how many ways to go on are tried at each of its steps."""
+CHAIN_SHARE = 0.5
+"""Share of the moves in which the receiver passes a node of its own on: a swap, or a chain over three reps."""
 QUENCH = 0.15
 """Share of the steps at the end in which only improvements are taken."""
 STOP_EVERY = 16_384
@@ -208,10 +208,10 @@ def _gather(  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _anneal(state, rows, steps, hot, cold, stop):  # type: ignore[no-untyped-def]
-    """Try ``steps`` chains of moves; return what they gained. Temperature falls from ``hot`` to ``cold``, then zero.
+    """Try ``steps`` moves; return what they gained. Temperature falls from ``hot`` to ``cold``, then zero.
 
-    A chain moves a node; if that alone is not accepted, its receiver passes on the best of a few of its own nodes
-    (back to the giver: a swap), and so on. A chain that is not accepted in the end is undone.
+    A move gives a node to another rep; in half of them the receiver passes a node of its own on, back to the giver (a
+    swap) or to a third rep.
     """
     (group, node, first, rep, value, _, weight, _, here, members, count, place, total, cost, activity, scratch) = state
     (start, own, by_rep, _, shared, limits) = rows
@@ -219,74 +219,64 @@ def _anneal(state, rows, steps, hot, cold, stop):  # type: ignore[no-untyped-def
     quench = int(steps * (1.0 - QUENCH))
     ratio = (cold / hot) ** (1.0 / max(quench, 1))
     temperature = hot
-    chain_node, chain_old = np.empty(DEPTH, np.int64), np.empty(DEPTH, np.int64)
-    less, more = np.empty(weight.shape[1]), np.empty(weight.shape[1])
+    n_quantities = weight.shape[1]
+    after_a, after_b, after_c = np.empty(n_quantities), np.empty(n_quantities), np.empty(n_quantities)
     for step in range(steps):
         if step % STOP_EVERY == 0 and stop[0] != 0:
             break
         temperature = 0.0 if step >= quench else temperature * ratio
-        least = temperature * np.log(np.random.random()) if temperature > 0.0 else 1e-9
-        gained, depth, giver = 0.0, 0, -1
-        while depth < DEPTH:
-            best, best_node, best_pair = -np.inf, -1, -1
-            for _ in range(1 if depth == 0 else TRIES):
-                if depth > 0 and count[giver] == 0:
-                    break
-                i = np.random.randint(n_free) if depth == 0 else members[giver, np.random.randint(count[giver])]
-                if depth > 0 and i == chain_node[0]:
-                    continue
-                # Candidates are ordered best first: the squared draw prefers the better ones.
-                begin, draw = first[i], np.random.random()
-                p = begin + int(draw * draw * (first[i + 1] - begin))
-                if p == here[i]:
-                    p = begin if p != begin else begin + 1
-                change = _change(
-                    start, own, by_rep, shared, limits, group, rep, value, weight, total, cost, activity, scratch,
-                    here[i], p, less, more,
-                )  # fmt: skip
-                if change > best:
-                    best, best_node, best_pair = change, i, p
-            if best_node < 0:
-                break
-            chain_node[depth], chain_old[depth] = best_node, here[best_node]
-            depth += 1
-            gained += best
-            giver = rep[best_pair]
-            _shift(
-                start, own, by_rep, shared, group, rep, weight, here, members, count, place, total, cost, activity,
-                scratch, best_node, best_pair,
-            )  # fmt: skip
-            if gained > least:
-                break
-        if gained > least:
-            gained_in_all += gained
+        i = np.random.randint(n_free)
+        # Candidates are ordered best first: the squared draw prefers the better ones.
+        draw = np.random.random()
+        p, old = first[i] + int(draw * draw * (first[i + 1] - first[i])), here[i]
+        if p == old:
             continue
-        for d in range(depth - 1, -1, -1):
+        a, b = rep[old], rep[p]
+        other, other_old, other_new, c = -1, -1, -1, -1
+        if count[b] > 0 and np.random.random() < CHAIN_SHARE:
+            other = members[b, np.random.randint(count[b])]
+            other_old, draw = here[other], np.random.random()
+            other_new = first[other] + int(draw * draw * (first[other + 1] - first[other]))
+            if other_new == other_old:
+                continue
+            c = rep[other_new]
+        change = value[p] - value[old] + cost[a] + cost[b]
+        for k in range(n_quantities):
+            after_a[k] = total[a, k] - weight[old, k]
+            after_b[k] = total[b, k] + weight[p, k]
+        if other >= 0:
+            change += value[other_new] - value[other_old]
+            for k in range(n_quantities):
+                after_b[k] -= weight[other_old, k]
+                if c == a:
+                    after_a[k] += weight[other_new, k]
+                else:
+                    after_c[k] = total[c, k] + weight[other_new, k]
+        for s in range(len(activity)):
+            moved = activity[s]
+            for k in range(n_quantities):
+                moved += shared[s, group[b], k] * weight[p, k] - shared[s, group[a], k] * weight[old, k]
+                if other >= 0:
+                    moved += shared[s, group[c], k] * weight[other_new, k]
+                    moved -= shared[s, group[b], k] * weight[other_old, k]
+            change += shared_cost(limits, s, activity[s]) - shared_cost(limits, s, moved)
+        change -= rep_cost(start, own, by_rep, group[a], after_a, scratch)
+        change -= rep_cost(start, own, by_rep, group[b], after_b, scratch)
+        if other >= 0 and c != a:
+            change += cost[c] - rep_cost(start, own, by_rep, group[c], after_c, scratch)
+        if change <= 1e-9 and (temperature == 0.0 or np.random.random() >= np.exp(change / temperature)):
+            continue
+        gained_in_all += change
+        _shift(
+            start, own, by_rep, shared, group, rep, weight, here, members, count, place, total, cost, activity, scratch,
+            i, p,
+        )  # fmt: skip
+        if other >= 0:
             _shift(
                 start, own, by_rep, shared, group, rep, weight, here, members, count, place, total, cost, activity,
-                scratch, chain_node[d], chain_old[d],
+                scratch, other, other_new,
             )  # fmt: skip
     return gained_in_all
-
-
-@numba.njit(cache=True, nogil=True)
-def _change(  # type: ignore[no-untyped-def]
-    start, own, by_rep, shared, limits, group, rep, value, weight, total, cost, activity, scratch, old, new, less, more
-):
-    """What moving a node from pair ``old`` to ``new`` is worth; ``less`` and ``more`` (K,) are working space."""
-    a, b = rep[old], rep[new]
-    for k in range(len(less)):
-        less[k] = total[a, k] - weight[old, k]
-        more[k] = total[b, k] + weight[new, k]
-    change = value[new] - value[old] + cost[a] + cost[b]
-    change -= rep_cost(start, own, by_rep, group[a], less, scratch)
-    change -= rep_cost(start, own, by_rep, group[b], more, scratch)
-    for s in range(len(activity)):
-        moved = activity[s]
-        for k in range(len(less)):
-            moved += shared[s, group[b], k] * weight[new, k] - shared[s, group[a], k] * weight[old, k]
-        change += shared_cost(limits, s, activity[s]) - shared_cost(limits, s, moved)
-    return change
 
 
 @numba.njit(cache=True, nogil=True)

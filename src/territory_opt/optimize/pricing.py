@@ -27,6 +27,8 @@ _ASIN = tuple(
     float(np.prod(np.arange(1, 2 * k, 2)) / np.prod(np.arange(2, 2 * k + 1, 2)) / (2 * k + 1)) for k in range(12)
 )
 """Taylor series of asin(x)/x in x^2: exact to 10^-10 up to x = 0.5; larger x are folded below."""
+BARRED = -1e300
+"""Value of a pair that may not be."""
 _FAST = {"contract", "nsz", "arcp", "nnan"}
 
 
@@ -152,20 +154,17 @@ def _add_account(f, a, prices, km, shift, out):  # type: ignore[no-untyped-def]
     else:
         for j in range(m):
             out[j] += margin * shift[j]
-    if max_km < np.inf:
-        for j in range(m):
-            if km[j] > max_km:
-                out[j] = -1e300
-    for j in range(m):
-        if not allowed[group[a], j]:
-            out[j] = -1e300
-    for s in range(forbid_start[a], forbid_start[a + 1]):
-        out[forbid_rep[s]] = -1e300
-    if locked[a] >= 0:
-        only = out[locked[a]]
-        for j in range(m):
-            out[j] = -1e300
-        out[locked[a]] = only
+    _bar(a, km, max_km, allowed[group[a]], forbid_rep[forbid_start[a] : forbid_start[a + 1]], locked[a], out)
+
+
+@numba.njit(cache=True, nogil=True)
+def _bar(a, km, max_km, allowed, forbidden, locked, out):  # type: ignore[no-untyped-def]
+    """Push the pairs that account ``a`` may not have far below all others."""
+    for j in range(len(out)):
+        if km[j] > max_km or not allowed[j] or (locked >= 0 and j != locked):
+            out[j] = BARRED
+    for j in forbidden:
+        out[j] = BARRED
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
@@ -182,7 +181,7 @@ def _best_reps(f, prices, first, last, within, rep, best):  # type: ignore[no-un
             _add_account(f, a, prices, km, shift, out)
             constant += margin * common[a]
         count = 0
-        least = -1e299
+        least = 0.1 * BARRED
         for j in range(m):
             if out[j] <= least:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,8 +36,11 @@ HOT, WARM, COLD = 0.3, 0.01, 0.02
 it falls inside a round."""
 BROKEN_HOT = 3.0
 """The same while hard rules are broken."""
-STEPS_PER_NODE, BROKEN_STEPS = 10, 1_500
+STEPS_PER_NODE, BROKEN_STEPS = 10, 300
 """Steps of one round per free node; while hard rules are broken, the annealing has to mend them."""
+OPENING_NODES, OPENING_STEPS, OPENING_HOT, OPENING_COLD = 5_000, 6_000, 5.0, 0.0003
+"""Up to this many nodes, plans with hard rules or quotas open with independent annealings over all reps at once;
+steps per node, first temperature against the median loss of a candidate, last temperature against the first."""
 SWEEPS = 5
 
 
@@ -60,9 +64,9 @@ class Candidates:
 
 
 def candidates(
-    factors: Factors, rows: Rows, multipliers: FloatArray, keep: IntArray, *, width: int, within: float, threads: int
+    factors: Factors, rows: Rows, multipliers: FloatArray, keep: list[IntArray], *, width: int, within: float, threads: int
 ) -> Candidates:
-    """Return each node's best pairs over all eligible ones, up to ``width``, and its pair with ``keep`` (n_nodes,).
+    """Return each node's best pairs over all eligible ones, up to ``width``, and its pairs with ``keep``, (n_nodes,) each.
 
     A pair whose loss exceeds ``within``, what any plan can still gain, cannot be in a better plan: it is left out with
     proof (reduced-cost fixing).
@@ -70,7 +74,7 @@ def candidates(
     at_rep = np.asarray(rows.totals.T @ multipliers).reshape(rows.n_reps, len(rows.quantities))
     width = min(width, rows.n_reps)
     lists = best_reps(factors, at_rep, width, within=within, threads=threads)
-    start, rep = union([lists.rep, keep[:, None].astype(np.int32)], rows.n_reps)
+    start, rep = union([lists.rep, *(reps[:, None].astype(np.int32) for reps in keep)], rows.n_reps)
     pairs = pairs_of(factors, start, rep, threads=threads)
     node = pairs.node
     loss = lists.best[node] - pairs.value
@@ -108,6 +112,7 @@ class Schedule:
     hot: float = HOT
     warm: float = WARM
     steps: int = STEPS_PER_NODE
+    opening: bool = True
     threes: int = THREES_ROUNDS
 
 
@@ -130,14 +135,18 @@ def search_stage(
     """
     best = min((Incumbent.of(model, rows, start) for start in starts), key=lambda incumbent: incumbent.score)
     open_pairs = candidates(
-        factors, rows, bounded.multipliers, best.reps, width=FIRST_WIDTH, within=np.inf, threads=threads
+        factors, rows, bounded.multipliers, [best.reps, starts[0]], width=FIRST_WIDTH, within=np.inf, threads=threads
     )
     unit = open_pairs.unit
     priced = SearchRows.of(model, rows, bounded.multipliers, hard_prices(rows, bounded.multipliers, open_pairs.pairs))
     search = Search(open_pairs.pairs, open_pairs.loss, priced, best.reps)
     generator = np.random.default_rng(seed)
     with clock.deadline():
-        threes = schedule.threes if factors.n_nodes <= THREES_NODES else 0
+        if schedule.opening and factors.n_nodes <= OPENING_NODES and (rows.hard.any() or rows.quotas.nnz):
+            opened = _opening(search, [best.reps, starts[0]], clock, seed=seed, threads=threads)
+            best = min([best, *(Incumbent.of(model, rows, reps) for reps in opened)], key=lambda found: found.score)
+            search = Search(open_pairs.pairs, open_pairs.loss, priced, best.reps)
+        threes = schedule.threes if factors.n_nodes <= THREES_NODES and not rows.quotas.nnz else 0
         for number in range(schedule.rounds + threes):
             if clock.left <= 0 or best.gap_to(bounded.bound) <= gap * abs(best.value):
                 break
@@ -157,13 +166,30 @@ def search_stage(
             if number == 0 or number == schedule.rounds // 2:
                 within = best.gap_to(bounded.bound)
                 open_pairs = candidates(
-                    factors, rows, bounded.multipliers, search.reps, width=MOST_WIDTH if np.isfinite(within) else
+                    factors, rows, bounded.multipliers, [search.reps], width=MOST_WIDTH if np.isfinite(within) else
                     FIRST_WIDTH, within=within, threads=threads,
                 )  # fmt: skip
                 search = Search(open_pairs.pairs, open_pairs.loss, priced, search.reps)
             clock.incumbent = best.value
-            clock.tell("search", f"round {number + 1} of {schedule.rounds + threes}, {len(open_pairs.pairs.rep):,} pairs open")
+            state = f"hard rules broken by {best.score[0]:.2%} in all, " if best.score[0] > 0 else ""
+            open_now = f"{len(open_pairs.pairs.rep):,} pairs open"
+            clock.tell("search", f"{state}round {number + 1} of {schedule.rounds + threes}, {open_now}")
     return best, open_pairs
+
+
+def _opening(search: Search, starts: list[IntArray], clock: Clock, *, seed: int, threads: int) -> list[IntArray]:
+    """Anneal all reps at once from every start, independently; return the assignments found."""
+    hot = OPENING_HOT * float(np.median(search.loss[search.loss > 0])) if (search.loss > 0).any() else 1.0
+    effort = Effort(steps=OPENING_STEPS, hot=hot, cold=OPENING_COLD * hot, sweeps=0)
+    everyone = [np.arange(search.n_reps)]
+
+    def chain(number: int) -> IntArray:
+        own = Search(search.pairs, search.loss, search.rows, starts[number])
+        own.improve(everyone, effort, seed=seed + number, threads=1, stop=clock.flag)
+        return own.reps
+
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        return list(pool.map(chain, range(len(starts))))
 
 
 def make_groups(
