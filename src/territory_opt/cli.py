@@ -113,13 +113,16 @@ def solve(
     time_limit: Annotated[float | None, typer.Option("--time-limit", help="Seconds to search at most.")] = None,
     gap: Annotated[str | None, typer.Option("--gap", help='Stop this close to the best possible: "0.1 %".')] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads to use at most.")] = None,
+    previous: Annotated[
+        Path | None, typer.Option("--previous", help="Plan folder from before an edit: start from its plan and proof.")
+    ] = None,
     strict: Strict = False,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only what must be read.")] = False,
 ) -> None:
     """Plan territories and quotas, and write the plan with its proof to a folder."""
     from territory_opt.console import Screen
-    from territory_opt.plan.folder import require_plan_folder
+    from territory_opt.plan.folder import read_folder, require_plan_folder
     from territory_opt.wording import opening
 
     screen = Screen(as_json=as_json, quiet=quiet)
@@ -132,6 +135,7 @@ def solve(
         "time_limit": given.time_limit if time_limit is None else _positive(time_limit),
         "gap": given.gap if gap is None else _share(gap),
         "threads": threads,
+        "previous": None if previous is None else read_folder(previous),
     }
     found = opening(screen, chosen.label, problem, model, written=True)
     raise typer.Exit(_plan(screen, chosen, problem, folder, options, _overrides(settings), found))

@@ -27,7 +27,7 @@ class Pairs:
     """Eligible pairs in node order (CSR): ``start`` (n_nodes + 1,), ``rep``, ``value``; ``quantities`` (K, n_pairs)."""
 
     start: IntArray
-    rep: IntArray
+    rep: IntArray | npt.NDArray[np.int32]
     value: FloatArray
     quantities: FloatArray
 

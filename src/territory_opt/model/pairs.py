@@ -1,8 +1,8 @@
-"""Account-rep pairs: who may serve whom, what it is worth, what it adds to each quantity. NumPy only; the judge reads it.
+"""Account-rep pairs: who may serve whom, what it is worth, what it adds to each quantity.
 
-Nothing here holds accounts x reps at once: a *block* covers a slice of nodes (an account, or the accounts of
-one family) against all reps. A *quantity* is anything a rule adds up per rep: potential, hours, sales, moves.
-Arrays keep their smallest shape: what does not depend on the rep is (n, 1) and broadcasts.
+NumPy only, as the judge reads it. Nothing here holds accounts x reps at once: a *block* covers a slice of nodes (an
+account, or the accounts of one family) against all reps. A *quantity* is anything a rule adds up per rep: potential,
+hours, sales, moves. Arrays keep their smallest shape: what does not depend on the rep is (n, 1) and broadcasts.
 """
 
 from __future__ import annotations
@@ -164,19 +164,24 @@ class PairSource:
             return np.where(np.isfinite(lowest), lowest, 0.0)
 
         special = self._special()
-        for accounts, lowest in zip(chunks(special, self.n_reps), in_chunks(special, self.n_reps, of_chunk), strict=True):
+        for accounts, lowest in zip(
+            chunks(special, self.n_reps), in_chunks(special, self.n_reps, of_chunk), strict=True
+        ):
             common[accounts] = lowest
         return common
 
     def orphans(self) -> IntArray:
         """Accounts that start a node which no rep may serve."""
         classes, special = self.classes, self._special()
-        found = np.flatnonzero(~classes.allowed.any(axis=1)[classes.of_account])
+        by_class = np.asarray(classes.allowed.any(axis=1))
+        found = np.flatnonzero(~by_class[classes.of_account])
         found = np.setdiff1d(found, special)
 
         def of_chunk(accounts: IntArray) -> IntArray:
             distance = self.distance_km(accounts) if self._limit is not None else np.zeros((1, 1))
-            return accounts[~np.broadcast_to(self.eligible(accounts, distance), (len(accounts), self.n_reps)).any(axis=1)]
+            allowed = np.broadcast_to(self.eligible(accounts, distance), (len(accounts), self.n_reps))
+            nobody = np.asarray(~allowed.any(axis=1))
+            return np.asarray(accounts[nobody])
 
         found = np.concatenate([found, *in_chunks(special, self.n_reps, of_chunk)])
         return np.unique(self.order[self.node_start[self.node_of_account[found.astype(np.int64)]]])
@@ -189,7 +194,7 @@ class PairSource:
         return distance_km(place[accounts][:, None, :], home[None, :, :])
 
     def facts(self, accounts: IntArray, reps: IntArray | None = None) -> Facts:
-        """Return what is known of the pairs of ``accounts`` (positions) with every rep, or each with its own of ``reps``."""
+        """Return what is known of ``accounts`` (positions) with every rep, or each with its own of ``reps``."""
         return self._facts(accounts, reps).full()
 
     def _facts(self, accounts: IntArray, reps: IntArray | None) -> Facts:
@@ -227,7 +232,7 @@ class PairSource:
     def drop_reasons(
         self, accounts: IntArray, distance: FloatArray, reps: IntArray | None = None
     ) -> Iterator[tuple[str, BoolArray]]:
-        """Yield each rule that can exclude a pair, in planner words, with the pairs it excludes (as in :meth:`facts`)."""
+        """Yield each rule that can exclude a pair, in planner words, with the pairs it excludes; as :meth:`facts`."""
         against = np.arange(self.n_reps)[None, :] if reps is None else reps
         for column in self.skills.required:
             has_all = column.has_all[column.cell[accounts]] if reps is None else column.has_all[

@@ -56,7 +56,14 @@ def bound_by_program(model: Model, pairs: Pairs, rows: Rows, *, time_limit: floa
 
 
 def bound_at_scale(
-    model: Model, factors: Factors, rows: Rows, clock: Clock, *, start: FloatArray | None, threads: int, warm: float = WARM
+    model: Model,
+    factors: Factors,
+    rows: Rows,
+    clock: Clock,
+    *,
+    start: FloatArray | None,
+    threads: int,
+    warm: float = WARM,
 ) -> Bounded:
     """Ascend the dual over all eligible pairs, from multipliers ``start`` (n_rows,) if there are any."""
 

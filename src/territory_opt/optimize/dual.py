@@ -51,7 +51,7 @@ FADED = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Ascent:
-    """Multipliers (n_rows,) and the bound they give over all pairs, as compiled code computes it (the judge decides)."""
+    """Multipliers (n_rows,) and the bound they give over all pairs by compiled code; the judge decides."""
 
     multipliers: FloatArray
     bound: float
@@ -166,9 +166,7 @@ class _Dual:
         listed[np.repeat(np.arange(len(length)), length)[kept], rank[kept]] = pairs.rep[kept]
         self.listed = listed
 
-    def _descend(
-        self, pairs: Pairs, side: FloatArray, temperature: float, steps: int, relative: float
-    ) -> FloatArray:
+    def _descend(self, pairs: Pairs, side: FloatArray, temperature: float, steps: int, relative: float) -> FloatArray:
         """Minimise the smoothed bound from ``side`` (multipliers by side of each row)."""
         rows, sides = self.rows, self.sides
         weight = np.ascontiguousarray(pairs.quantities.T)
@@ -239,7 +237,7 @@ class _Sides:
 
     def join(self, side: FloatArray) -> FloatArray:
         """Multipliers per row from those by side."""
-        return np.bincount(self.row, self.sign * side, minlength=len(self.rows))
+        return np.asarray(np.bincount(self.row, self.sign * side, minlength=len(self.rows)), dtype=float)
 
     def split(self, values: FloatArray) -> FloatArray:
         """Multipliers by side from those per row, within their ranges."""

@@ -39,7 +39,14 @@ def exchange(state, rows, reps, flips):  # type: ignore[no-untyped-def]
     row, own, reach = _narrowest(state, rows, reps, misfit, change)
     by_reach = np.argsort(reach)
     sorted_reach = reach[by_reach]
-    start, own_rows, by_rep, group, total, scratch = rows.start, rows.own, rows.by_rep, state.group, state.total, state.scratch
+    start, own_rows, by_rep, group, total, scratch = (
+        rows.start,
+        rows.own,
+        rows.by_rep,
+        state.group,
+        state.total,
+        state.scratch,
+    )
     after = np.empty(total.shape[1])
     best, best_x, best_y, joins = 1e-9, -1, -1, 0
     for x in range(len(one)):
@@ -101,12 +108,12 @@ def _flips(state, reps, misfit):  # type: ignore[no-untyped-def]
     most = 0
     for a in reps:
         inside[a] = True
-        most += state.count[a]
+        most += state.n_members[a]
     most *= len(reps) - 1
     pair, node, loss = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most)
     n = 0
     for a in reps:
-        for s in range(state.count[a]):
+        for s in range(state.n_members[a]):
             i = state.members[a, s]
             for p in range(state.first[i], state.first[i + 1]):
                 lost = state.loss[p] - state.loss[state.here[i]]
@@ -119,7 +126,7 @@ def _flips(state, reps, misfit):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _halves(flip_node, flip_loss, misfit):  # type: ignore[no-untyped-def]
-    """Sets of at most two flips that can be part of a gain, least loss first: first flip, second flip (-1: none), loss."""
+    """Sets of at most two flips that can be part of a gain, least loss first: both flips (-1: none) and the loss."""
     n = len(flip_loss)
     count = 1 + n + n * (n - 1) // 2
     one, two, loss = np.full(count, -1, np.int64), np.full(count, -1, np.int64), np.zeros(count)

@@ -79,7 +79,7 @@ class Factors(NamedTuple):
         place = source.unit_vectors
         kind, column, own = _quantities(model)
         forbid_start, forbid_rep = _forbids(source.forbidden, order)
-        covered = [c for c in source.skills.coverage]
+        covered = source.skills.coverage
         served = np.zeros((max(len(covered), 1), len(classes.example), problem.n_reps), dtype=bool)
         for s, skill in enumerate(covered):
             cell = skill.cell[classes.example]
@@ -139,7 +139,9 @@ def _quantities(model: Model) -> tuple[IntArray, IntArray, FloatArray]:
         "hours": HOURS, "net_sales": NET_SALES, "moved_accounts": MOVED_ACCOUNTS, "moved_sales": MOVED_SALES
     }  # fmt: skip
     coverage = [f"covered: {skill.name}" for skill in model.source.skills.coverage]
-    kind, column, own = [], [], []
+    kind: list[int] = []
+    column: list[int] = []
+    own: list[FloatArray] = []
     for name in model.source.quantities:
         if name in pair_kinds:
             kind.append(pair_kinds[name])
@@ -150,9 +152,7 @@ def _quantities(model: Model) -> tuple[IntArray, IntArray, FloatArray]:
         else:
             kind.append(OWN)
             column.append(len(own))
-            own.append(
-                model.estimate.variance if name == "variance" else model.problem.accounts[name].to_numpy(float)
-            )
+            own.append(model.estimate.variance if name == "variance" else model.problem.accounts[name].to_numpy(float))
     stacked = np.column_stack(own) if own else np.zeros((model.problem.n_accounts, 0))
     return np.array(kind, dtype=np.int64), np.array(column, dtype=np.int64), stacked
 

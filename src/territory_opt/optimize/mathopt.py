@@ -64,7 +64,7 @@ def _solve(
     start: FloatArray | None = None,
     node_limit: int | None = None,
 ) -> Solution:
-    model = mathopt.Model.from_model_proto(_proto(linear, relax=relax))
+    model = mathopt.Model.from_model_proto(model_proto(linear, relax=relax))
     params = mathopt.SolveParameters(time_limit=dt.timedelta(seconds=max(time_limit, 0.01)), random_seed=seed)
     if not relax:
         params.relative_gap_tolerance = gap
@@ -96,7 +96,7 @@ def _read(result: mathopt.SolveResult, model: mathopt.Model, *, relax: bool) -> 
     return Solution(outcome, raw, result.objective_value(), result.best_objective_bound(), values, duals)
 
 
-def _proto(linear: LinearModel, *, relax: bool) -> model_pb2.ModelProto:
+def model_proto(linear: LinearModel, *, relax: bool) -> model_pb2.ModelProto:
     """Fill MathOpt's model directly from arrays: far faster than one call per coefficient."""
     proto = model_pb2.ModelProto()
     n_columns, n_constraints = len(linear.cost), len(linear.low)

@@ -48,7 +48,7 @@ class State(NamedTuple):
     """A group of reps at work: its free nodes, their pairs inside the group, and the running totals.
 
     ``rep`` counts within the group, ``group`` says which rep it is. ``first`` (n_free + 1,) CSR of pairs; ``here`` the
-    pair each node is at; ``members``, ``count``, ``place`` the nodes of each rep.
+    pair each node is at; ``members``, ``n_members``, ``place`` the nodes of each rep.
     """
 
     group: IntArray
@@ -61,7 +61,7 @@ class State(NamedTuple):
     origin: IntArray
     here: IntArray
     members: npt.NDArray[np.int32]
-    count: npt.NDArray[np.int32]
+    n_members: npt.NDArray[np.int32]
     place: npt.NDArray[np.int32]
     total: FloatArray
     cost: FloatArray
@@ -87,9 +87,7 @@ class Search:
         """Rep of each node, (n_nodes,)."""
         return np.asarray(self.pairs.rep[self.at], dtype=np.int64)
 
-    def improve(
-        self, groups: Sequence[IntArray], effort: Effort, *, seed: int, threads: int, stop: IntArray
-    ) -> None:
+    def improve(self, groups: Sequence[IntArray], effort: Effort, *, seed: int, threads: int, stop: IntArray) -> None:
         """Improve disjoint ``groups`` of reps side by side; ``stop`` (1,) ends the work soon when it is set.
 
         A group keeps what it finds only if it is better than before.
@@ -357,7 +355,7 @@ def _apply(state, rows, reps):  # type: ignore[no-untyped-def]
             if pair >= 0:
                 _shift(
                     rows.start, rows.own, rows.by_rep, rows.shared, state.group, state.rep, state.weight, state.here,
-                    state.members, state.count, state.place, state.total, state.cost, state.activity, state.scratch,
+                    state.members, state.n_members, state.place, state.total, state.cost, state.activity, state.scratch,
                     np.searchsorted(state.first, pair, side="right") - 1, pair,
                 )  # fmt: skip
     return gained

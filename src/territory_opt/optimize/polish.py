@@ -1,4 +1,4 @@
-"""Polish: exact mixed-integer models over a few neighbouring reps, and over all that is still open when that is little."""
+"""Polish: exact mixed-integer models over a few neighbouring reps, and over all that is open when that is little."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from territory_opt.plan.audit import ROW_TOLERANCE
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-MOST_NODES = 20_000
+MOST_NODES = 5_000
 """Above this many nodes the search alone makes the plan: a neighbourhood's model would cost more than it finds."""
 WIDTH = 6
 """Reps per node in the models, best by reduced value."""
@@ -125,9 +125,7 @@ class _Polisher:
     clock: Clock
     seed: int
 
-    def improve(
-        self, solution: FloatArray, group: npt.NDArray[np.bool_], *, nodes: int
-    ) -> tuple[IntArray, FloatArray]:
+    def improve(self, solution: FloatArray, group: npt.NDArray[np.bool_], *, nodes: int) -> tuple[IntArray, FloatArray]:
         """Return the free columns and their new values; no values if nothing better was found."""
         linear = self.linear
         inside = group[linear.reps(solution)]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from territory_opt.model.model import Pairs
-from territory_opt.optimize.factors import COVERED, HOURS, MOVED_ACCOUNTS, MOVED_SALES, NET_SALES, OWN, Factors
+from territory_opt.optimize.factors import COVERED, HOURS, MOVED_ACCOUNTS, NET_SALES, OWN, Factors
 from territory_opt.problem.geography import EARTH_RADIUS_KM
 
 FloatArray = npt.NDArray[np.float64]
@@ -90,7 +90,7 @@ def in_threads(work: Callable[[int], None], parts: range, threads: int) -> None:
 
 
 @numba.njit(cache=True, inline="always")
-def _angle(chord: float) -> float:
+def _angle(chord):  # type: ignore[no-untyped-def]
     """Arc of a chord of the unit circle, without a branch, so that loops over reps become vector code."""
     x = 0.5 * chord
     far = x > 0.5
@@ -105,9 +105,10 @@ def _angle(chord: float) -> float:
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def _add_account(f, a, prices, km, shift, out):  # type: ignore[no-untyped-def]
-    """Add the reduced values of account ``a`` with every rep to ``out`` (m,); ``km`` and ``shift`` are working space."""
-    (_, point, home, road, gross, common, group, factor, allowed, incumbent, loss, current, kept, locked, forbid_start,
-     forbid_rep, own, workload, potential, served, kind, column, margin, cost_per_km, hours_per_km, max_km) = f  # fmt: skip
+    """Add the reduced values of account ``a`` with every rep to ``out`` (m,); ``km``, ``shift`` are working space."""
+    (_, point, home, road, gross, _, group, factor, allowed, incumbent, loss, current, kept, locked, forbid_start,
+     forbid_rep, own, workload, potential, served, kind, column, margin, cost_per_km, hours_per_km,
+     max_km) = f  # fmt: skip
     m = out.shape[0]
     x, y, z, far = point[a, 0], point[a, 1], point[a, 2], road[a]
     hx, hy, hz = home[0], home[1], home[2]
@@ -154,12 +155,12 @@ def _add_account(f, a, prices, km, shift, out):  # type: ignore[no-untyped-def]
     else:
         for j in range(m):
             out[j] += margin * shift[j]
-    _bar(a, km, max_km, allowed[group[a]], forbid_rep[forbid_start[a] : forbid_start[a + 1]], locked[a], out)
+    _bar(km, max_km, allowed[group[a]], forbid_rep[forbid_start[a] : forbid_start[a + 1]], locked[a], out)
 
 
 @numba.njit(cache=True, nogil=True)
-def _bar(a, km, max_km, allowed, forbidden, locked, out):  # type: ignore[no-untyped-def]
-    """Push the pairs that account ``a`` may not have far below all others."""
+def _bar(km, max_km, allowed, forbidden, locked, out):  # type: ignore[no-untyped-def]
+    """Push the pairs that an account may not have far below all others."""
     for j in range(len(out)):
         if km[j] > max_km or not allowed[j] or (locked >= 0 and j != locked):
             out[j] = BARRED

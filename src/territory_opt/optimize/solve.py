@@ -231,9 +231,7 @@ class _Run:
         else:
             reps = self.clock.run(
                 "least bad",
-                lambda: exact_least_bad(
-                    self.model, pairs, rows, time_limit=max(self.clock.left, 0.1), seed=self.seed
-                ),
+                lambda: exact_least_bad(self.model, pairs, rows, time_limit=max(self.clock.left, 0.1), seed=self.seed),
             )
             if reps is None:
                 return start

@@ -64,9 +64,16 @@ class Candidates:
 
 
 def candidates(
-    factors: Factors, rows: Rows, multipliers: FloatArray, keep: list[IntArray], *, width: int, within: float, threads: int
+    factors: Factors,
+    rows: Rows,
+    multipliers: FloatArray,
+    keep: list[IntArray],
+    *,
+    width: int,
+    within: float,
+    threads: int,
 ) -> Candidates:
-    """Return each node's best pairs over all eligible ones, up to ``width``, and its pairs with ``keep``, (n_nodes,) each.
+    """Return each node's best pairs over all eligible ones, up to ``width``, and those with ``keep``, (n_nodes,) each.
 
     A pair whose loss exceeds ``within``, what any plan can still gain, cannot be in a better plan: it is left out with
     proof (reduced-cost fixing).
@@ -113,7 +120,6 @@ class Schedule:
     warm: float = WARM
     steps: int = STEPS_PER_NODE
     opening: bool = True
-    threes: int = THREES_ROUNDS
 
 
 def search_stage(

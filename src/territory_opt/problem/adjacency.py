@@ -14,7 +14,6 @@ import pandas as pd
 
 from territory_opt.errors import DataError, Issue
 from territory_opt.problem.geography import distance_km, unit_vectors
-from territory_opt.problem.places import unit_vectors
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

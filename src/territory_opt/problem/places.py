@@ -12,19 +12,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.problem.checks import Findings, names_of, row_of
-from territory_opt.problem.geography import EARTH_RADIUS_KM
+from territory_opt.problem.geography import EARTH_RADIUS_KM, unit_vectors
 from territory_opt.problem.parse import Floats, Mask
 
 FAR_KM = 3000.0
 NEAR_KM = 1000.0
 _SET_BOTH = "write both lat and lon, or neither"
 _SWAP = "exchange lat and lon if they are swapped"
-
-
-def unit_vectors(lat: Floats, lon: Floats) -> Floats:
-    """Return points on the unit sphere, shape (n, 3), for degrees."""
-    phi, lam = np.radians(lat), np.radians(lon)
-    return np.column_stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)])
 
 
 def degrees_of(vectors: Floats) -> tuple[Floats, Floats]:

@@ -1,0 +1,322 @@
+"""The large-scale method: compiled pricing, the dual, fixing, exchanges, re-solve; all against the judge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from benchmarks.markets import make_market
+from benchmarks.scale import edited
+
+import territory_opt as to
+from builders import random_problem
+from territory_opt.model.model import Model
+from territory_opt.optimize import bound, dual, solve
+from territory_opt.optimize.bound import bound_at_scale, bound_by_program, ceiling_prices, prove_least_violation
+from territory_opt.optimize.clock import Clock
+from territory_opt.optimize.dual import settle_quotas
+from territory_opt.optimize.factors import Factors
+from territory_opt.optimize.incumbent import Incumbent
+from territory_opt.optimize.moves import Effort, Search
+from territory_opt.optimize.pricing import BARRED, best_reps, pairs_of, union
+from territory_opt.optimize.search_rows import SearchRows
+from territory_opt.optimize.stages import candidates, hard_prices
+from territory_opt.plan.certificate import dual_bound, multiplier_problems
+from territory_opt.problem.market import generate_market
+
+SEEDS = range(60)
+
+
+@cache
+def market(accounts: int = 400, reps: int = 8, seed: int = 1) -> to.Problem:
+    return make_market("heavy", accounts, reps, seed=seed).problem()
+
+
+@cache
+def with_everything() -> to.Problem:
+    """300 accounts x 8 reps with quotas, families, required skills, hours, a move budget and a distance limit."""
+    tables = generate_market(accounts=300, reps=8, seed=5, months=12)
+    frames = {name: frame for name, frame in tables.items() if name != "units"}
+    target = round(1.05 * float(tables["sales"]["sales"].sum()), -4)
+    policy = {
+        "territories": {
+            "balance": {"potential": {"band": 0.2, "price_per_point": 2000}},
+            "hours": {},
+            "keep": {"max_moved_revenue": 0.6},
+            "travel": {"max_distance_km": 4000},
+        },
+        "quotas": {"target": target},
+    }
+    return to.Problem.from_tables(**frames, policy=to.Policy.model_validate(policy))
+
+
+# --- pricing --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_compiled_pairs_are_those_of_the_judge(seed: int) -> None:
+    """Every eligible pair, its value and its quantities, for every family of rules."""
+    model = Model.build(random_problem(seed))
+    factors, expected = Factors.of(model), model.pairs()
+    shape = (model.problem.n_reps, len(model.source.quantities))
+    scale = np.maximum(np.abs(expected.quantities).max(axis=1), 1e-9)
+    at_rep = np.random.default_rng(seed).normal(size=shape) * 1000.0 / scale
+    lists = best_reps(factors, at_rep, shape[0])
+    start, rep = union([lists.rep], shape[0])
+    found = pairs_of(factors, start, rep)
+    np.testing.assert_array_equal(start, expected.start)
+    np.testing.assert_array_equal(rep, expected.rep)
+    np.testing.assert_allclose(found.value, expected.value, rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(found.quantities, expected.quantities, rtol=1e-9, atol=1e-9)
+    reduced = expected.value + np.einsum("pk,kp->p", at_rep[expected.rep], expected.quantities)
+    best = np.maximum.reduceat(reduced, expected.start[:-1])
+    np.testing.assert_allclose(lists.best, best, rtol=1e-7, atol=1e-4)
+    assert (lists.best > BARRED * 0.1).all()
+
+
+def test_the_best_reps_are_listed_best_first() -> None:
+    model = Model.build(market())
+    factors = Factors.of(model)
+    lists = best_reps(factors, np.zeros((8, 2)), 4)
+    pairs = model.pairs()
+    value = pairs.value.reshape(-1, 8)
+    np.testing.assert_array_equal(lists.rep, np.argsort(-value, axis=1, kind="stable")[:, :4])
+
+
+def test_far_ends_of_the_globe() -> None:
+    """Distances beyond a quarter of the globe take another branch in compiled code."""
+    accounts = pd.DataFrame(
+        {"account_id": ["N", "S", "E"], "lat": [80.0, -80.0, 0.0], "lon": [0.0, 170.0, 90.0], "potential": 1.0}
+    )
+    reps = pd.DataFrame({"rep_id": ["A", "B"], "lat": [85.0, -85.0], "lon": [10.0, 0.0]})
+    model = Model.build(to.Problem.from_tables(accounts, reps))
+    pairs = model.pairs()
+    lists = best_reps(Factors.of(model), np.zeros((2, len(model.source.quantities))), 2)
+    best = np.maximum.reduceat(pairs.value, pairs.start[:-1])
+    np.testing.assert_allclose(lists.best, best, rtol=1e-8)
+
+
+# --- the dual -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_dual_meets_the_linear_program(seed: int) -> None:
+    """On a market without quotas the ascent ends within 0.05 % of the exact optimum, and never below it."""
+    model = Model.build(market(seed=seed))
+    exact = bound_by_program(model, model.pairs(), model.rows, time_limit=60.0)
+    found = bound_at_scale(model, Factors.of(model), model.rows, Clock(1e9), start=None, threads=2)
+    assert found.bound >= exact.bound - 1e-6 * abs(exact.bound)
+    assert found.bound - exact.bound <= 5e-4 * abs(exact.bound)
+
+
+def test_the_dual_meets_the_linear_program_with_quotas() -> None:
+    model = Model.build(with_everything())
+    exact = bound_by_program(model, model.pairs(), model.rows, time_limit=60.0)
+    found = bound_at_scale(model, Factors.of(model), model.rows, Clock(1e9), start=None, threads=2)
+    assert abs(found.bound - exact.bound) <= 1e-3 * abs(exact.bound)
+    assert multiplier_problems(model, to.Multipliers.of(model, found.multipliers)) == []
+
+
+def test_a_sample_is_a_good_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The coarse problem changes the way, not the bound."""
+    model = Model.build(market(2000, 8))
+    factors = Factors.of(model)
+    whole = bound_at_scale(model, factors, model.rows, Clock(1e9), start=None, threads=2)
+    monkeypatch.setattr(dual, "COARSE_NODES", 300)
+    monkeypatch.setattr(dual, "COARSE_PER_REP", 1)
+    passes: list[float] = []
+    clock = Clock(1e9, lambda step: passes.append(step.bound))
+    coarse = bound_at_scale(model, factors, model.rows, clock, start=None, threads=2)
+    assert np.isnan(passes[0])
+    assert coarse.bound == pytest.approx(whole.bound, rel=2e-4)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_quota_multipliers_are_settled_within_their_prices(seed: int) -> None:
+    """Whatever the ascent leaves, no positive reduced value of a quota remains where rows can take it."""
+    model = Model.build(random_problem(seed, quotas=True))
+    rows = model.rows
+    price = ceiling_prices(rows, 1e6)
+    values = np.random.default_rng(seed).uniform(-1, 1, len(rows)) * np.where(rows.hard, 0.5, price)
+    values = np.where((values > 0) & np.isinf(rows.low), 0.0, values)
+    values = np.where((values < 0) & np.isinf(rows.high), 0.0, values)
+    settled = settle_quotas(rows, values, price)
+    assert multiplier_problems(model, to.Multipliers.of(model, settled)) == []
+    assert (rows.quotas.T @ settled).max() <= max(float((rows.quotas.T @ values).max()), 1e-9)
+
+
+def test_clashing_rules_are_proven_to_clash_at_scale() -> None:
+    """Every account locked to one rep: the bands cannot hold, and multipliers say so."""
+    tables = make_market("moderate", 300, 4, seed=2)
+    policy = to.Policy.model_validate({"territories": {"balance": {"potential": {"band": 0.05, "hard": True}}}})
+    first = tables.accounts["account_id"].head(150)
+    rules = pd.DataFrame({"rule": "lock", "account_id": first, "rep_id": tables.reps["rep_id"].iloc[0]})
+    problem = to.Problem.from_tables(tables.accounts, tables.reps, rules=rules, policy=policy)
+    model = Model.build(problem)
+    values, proven = prove_least_violation(model, Factors.of(model), threads=2)
+    share = float(problem.accounts["potential"].head(150).sum() / (problem.accounts["potential"].sum() / 4))
+    assert len(values) == len(model.rows)
+    # Rep 1 is at least share - 1.05 above its band, and the other three share what is left.
+    assert 0.9 * (share - 1.05) <= proven <= 2 * (share - 1.0)
+    result = to.solve(problem, time_limit=30.0)
+    assert result.status == to.Status.INFEASIBLE
+    assert result.proven
+
+
+# --- the plan -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(0, 60, 4))
+def test_forced_onto_small_problems_it_is_never_above_its_bound(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The large method on problems of a few accounts, every family of rules in play, next to the exact one."""
+    problem = random_problem(seed)
+    best = to.solve(problem)
+    monkeypatch.setattr(solve, "EXACT_PAIRS", 0)
+    result = to.solve(problem, time_limit=20.0)
+    assert result.method == "large"
+    certificate = to.certify(problem, result.plan, result.certificate)
+    assert certificate.problems == ()
+    assert certificate.objective == pytest.approx(result.objective, abs=0.01)
+    assert certificate.bound == pytest.approx(result.bound, abs=0.01)
+    if result.status != to.Status.INFEASIBLE:
+        assert to.audit(problem, result.plan) == []
+        assert result.objective <= result.bound + 1e-6 * max(abs(result.bound), 1.0)
+    if best.status == to.Status.INFEASIBLE:
+        assert result.status == to.Status.INFEASIBLE
+
+
+def test_a_market_is_solved_close_to_its_bound() -> None:
+    result = to.solve(market(1500, 8), time_limit=60.0)
+    assert to.audit(market(1500, 8), result.plan) == []
+    assert 0 <= result.gap <= 0.006
+    assert "large-scale" in result.why
+
+
+@pytest.mark.parametrize("name", ["plain", "everything"])
+def test_the_number_of_threads_changes_nothing(name: str) -> None:
+    problem = market(600, 24) if name == "plain" else with_everything()
+    one = to.solve(problem, time_limit=300.0, threads=1, seed=3)
+    two = to.solve(problem, time_limit=300.0, threads=2, seed=3)
+    assert one.raw_status == two.raw_status == "complete"
+    pd.testing.assert_series_equal(one.plan.assignment, two.plan.assignment)
+    assert one.objective == two.objective
+    assert one.bound == two.bound
+
+
+def test_fixed_pairs_cannot_be_in_a_better_plan() -> None:
+    """Reduced-cost fixing: forcing a dropped pair in is bounded below the plan it was dropped for."""
+    problem = market()
+    model = Model.build(problem)
+    factors = Factors.of(model)
+    found = bound_at_scale(model, factors, model.rows, Clock(1e9), start=None, threads=2)
+    result = to.solve(problem, time_limit=60.0)
+    keep = np.asarray(model.source.rep_index.get_indexer(result.plan.assignment), dtype=np.int64)
+    room = found.bound - result.objective
+    left = candidates(factors, model.rows, found.multipliers, [keep], width=8, within=room, threads=2)
+    kept = set(zip(left.pairs.node.tolist(), left.pairs.rep.tolist(), strict=True))
+    dropped = [(i, j) for i in range(400) for j in range(8) if (i, j) not in kept]
+    assert left.complete
+    assert dropped
+    for i, j in [dropped[k] for k in np.random.default_rng(0).choice(len(dropped), 10, replace=False)]:
+        ids = problem.accounts["account_id"].iloc[i], problem.reps["rep_id"].iloc[j]
+        rules = pd.DataFrame({"rule": ["lock"], "account_id": [ids[0]], "rep_id": [ids[1]]})
+        forced = Model.build(replace(problem, rules=pd.concat([problem.rules, rules], ignore_index=True)))
+        assert dual_bound(forced, found.multipliers) <= result.objective + 1e-6 * abs(result.objective)
+
+
+def test_groups_keep_company_wide_rows_together() -> None:
+    """Groups of reps that work side by side share what a move budget leaves free: together they do not exceed it."""
+    problem = with_everything()
+    model = Model.build(problem)
+    rows = model.rows.territory_only()
+    factors = Factors.of(model)
+    found = bound_at_scale(model, factors, rows, Clock(1e9), start=None, threads=2)
+    keep = np.maximum(model.source.incumbent[model.source.order[model.source.node_start[:-1]]], 0).astype(np.int64)
+    lists = candidates(factors, rows, found.multipliers, [keep], width=8, within=np.inf, threads=2)
+    priced = SearchRows.of(model, rows, found.multipliers, hard_prices(rows, found.multipliers, lists.pairs))
+    search = Search(lists.pairs, lists.loss, priced, keep)
+    before = Incumbent.of(model, rows, search.reps)
+    groups = [np.arange(0, 4), np.arange(4, 8)]
+    search.improve(groups, Effort(50, 100.0, 1.0, 2), seed=0, threads=2, stop=np.zeros(1, np.int64))
+    after = Incumbent.of(model, rows, search.reps)
+    assert (search.reps != keep).any()
+    assert after.score[0] <= before.score[0] + 1e-9
+    totals, _ = model.totals(search.reps)
+    moved = totals[:, model.source.quantities.index("moved_sales")].sum()
+    assert moved <= 0.6 * problem.accounts["current_sales"].sum() * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("threes", [False, True])
+def test_exchanges_only_gain_and_keep_count(threes: bool) -> None:
+    """What the compiled search believes is what the judge finds."""
+    model = Model.build(market(400, 8, seed=2))
+    rows, factors = model.rows, Factors.of(model)
+    found = bound_at_scale(model, factors, rows, Clock(1e9), start=None, threads=2)
+    lists = candidates(factors, rows, found.multipliers, [found.start], width=8, within=np.inf, threads=2)
+    priced = SearchRows.of(model, rows, found.multipliers, hard_prices(rows, found.multipliers, lists.pairs))
+    search = Search(lists.pairs, lists.loss, priced, found.start)
+    values = [Incumbent.of(model, rows, search.reps).value]
+    for round_ in range(3):
+        effort = Effort(0, 1.0, 0.5, 3, threes=threes)
+        search.improve([np.arange(8)], effort, seed=round_, threads=1, stop=np.zeros(1, np.int64))
+        values.append(Incumbent.of(model, rows, search.reps).value)
+    assert values[1] > values[0]
+    assert values == sorted(values)
+
+
+# --- re-solve -------------------------------------------------------------------------------------------------
+
+
+def test_a_result_is_the_start_after_an_edit() -> None:
+    """A rep leaves, twenty locks, changed accounts: the old plan and multipliers carry over."""
+    tables = make_market("heavy", 1500, 12, seed=4)
+    first = to.solve(tables.problem(), time_limit=60.0)
+    after = edited(tables, first.plan, seed=4)
+    problem = after.problem()
+    result = to.solve(problem, time_limit=60.0, previous=first)
+    assert "from the previous plan" in result.why
+    assert to.audit(problem, result.plan) == []
+    assert result.gap <= 0.03
+    same = result.plan.assignment == first.plan.assignment.reindex(result.plan.assignment.index)
+    assert same.mean() > 0.6
+    assert after.rules is not None
+    locked = after.rules.set_index("account_id")["rep_id"]
+    assert (result.plan.assignment[locked.index] == locked).all()
+
+
+def test_a_re_solve_with_quotas_and_new_names() -> None:
+    """Rows of new reps have no multiplier yet; quotas still tie."""
+    problem = with_everything()
+    first = to.solve(problem, time_limit=60.0)
+    reps = problem.reps.copy()
+    reps.loc[0, "rep_id"] = "R-NEW"
+    accounts = problem.accounts.copy()
+    gone = problem.reps["rep_id"].iloc[0]
+    accounts.loc[accounts["incumbent"] == gone, "incumbent"] = ""
+    again = replace(problem, reps=reps, accounts=accounts)
+    result = to.solve(again, time_limit=60.0, previous=first)
+    assert result.plan.annual.sum() == pytest.approx(first.plan.annual.sum(), rel=1e-3)
+    assert result.bound >= result.objective or result.violations
+    assert to.certify(again, result.plan, result.certificate).problems == ()
+
+
+def test_threads_below_one_are_refused() -> None:
+    with pytest.raises(ValueError, match="threads is 0; it must be 1 or more"):
+        to.solve(market(), threads=0)
+
+
+# --- the program that starts the quotas -------------------------------------------------------------------------
+
+
+def test_the_program_of_a_sample_starts_the_quotas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With few nodes in the program the bound still holds and stays near."""
+    model = Model.build(with_everything())
+    factors = Factors.of(model)
+    whole = bound_at_scale(model, factors, model.rows, Clock(1e9), start=None, threads=2)
+    monkeypatch.setattr(bound, "PROGRAM_NODES", 150)
+    part = bound_at_scale(model, factors, model.rows, Clock(1e9), start=None, threads=2)
+    assert part.bound >= whole.bound - 1e-3 * abs(whole.bound)
+    assert np.isfinite(part.bound)
