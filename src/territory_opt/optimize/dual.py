@@ -45,6 +45,8 @@ COARSE_NODES, COARSE_PER_REP = 20_000, 40
 """A larger problem starts from the multipliers of a sample of this many nodes."""
 LARGE_SHARE = 0.02
 """Nodes larger than this share of a rep's limits are all in the sample."""
+ON_THE_WAY = 8.0
+"""Pairs take part in the descent at a temperature if they have weight at this many times the temperature."""
 FADED = 40.0
 """A listed rep that is this many temperatures behind the best has no weight left and is dropped."""
 
@@ -124,7 +126,7 @@ class _Dual:
         for stage in range(n_stages):
             temperature = hottest * 0.5**stage * self.unit
             steps = round(STEPS_HOT + (STEPS_COLD - STEPS_HOT) * (stage / max(n_stages - 1, 1)) ** 2)
-            pairs = self._listed_pairs(quick.rep)
+            pairs = self._listed_pairs(quick.rep, self.sides.join(side), temperature)
             side = self._descend(pairs, side, temperature, steps, hottest * 0.5**stage)
             values = settle_quotas(self.rows, self.sides.join(side), self.ceiling.price)
             quick = best_reps(self.factors, self.at_rep(values), WIDTH, threads=self.threads)
@@ -147,18 +149,24 @@ class _Dual:
         bound += float(np.maximum(self.rows.quotas.T @ values, 0.0) @ self.ceiling.quota_limit)
         return bound - self.sides.limits(self.sides.split(values))
 
-    def _listed_pairs(self, quick: SmallInts) -> Pairs:
+    def _listed_pairs(self, quick: SmallInts, values: FloatArray, temperature: float) -> Pairs:
+        """The pairs of all lists that have weight at this temperature, or could get some on the way."""
         start, rep = union([self.nearest, quick, self.listed], self.rows.n_reps)
-        return pairs_of(self.factors, start, rep, threads=self.threads)
+        pairs = pairs_of(self.factors, start, rep, threads=self.threads)
+        return pairs.keep(self._weighty(pairs, values, ON_THE_WAY * temperature))
+
+    def _weighty(self, pairs: Pairs, values: FloatArray, temperature: float) -> npt.NDArray[np.bool_]:
+        """Which pairs have any weight at multipliers ``values`` and ``temperature``, (n_pairs,)."""
+        at_rep, length = self.at_rep(values), np.diff(pairs.start)
+        behind = -pairs.value
+        for k in range(at_rep.shape[1]):
+            behind -= at_rep[pairs.rep, k] * pairs.quantities[k]
+        behind -= np.repeat(np.minimum.reduceat(behind, pairs.start[:-1]), length)
+        return np.asarray(behind <= FADED * temperature * np.repeat(self.size, length))
 
     def _forget(self, pairs: Pairs, values: FloatArray, temperature: float) -> None:
         """Keep as the previous list only reps that still have weight at half the temperature."""
-        at_rep = self.at_rep(values)
-        reduced = pairs.value + np.einsum("pk,kp->p", at_rep[pairs.rep], pairs.quantities)
-        best = np.maximum.reduceat(reduced, pairs.start[:-1])
-        length = np.diff(pairs.start)
-        behind = np.repeat(best, length) - reduced
-        kept = behind <= FADED * 0.5 * temperature * np.repeat(self.size, length)
+        length, kept = np.diff(pairs.start), self._weighty(pairs, values, 0.5 * temperature)
         rank = np.cumsum(kept) - 1
         rank -= np.repeat(np.concatenate([[0], np.cumsum(kept)])[pairs.start[:-1]], length)
         width = int(rank[kept].max()) + 1

@@ -39,9 +39,9 @@ SEQUENTIAL_SHARE = 0.45
 LEAST_BOUND_SECONDS = 5.0
 """The linear program of a small problem gets at least this long: a plan without a bound is worth little."""
 DEFAULT_THREADS = 2
-AGAIN = Schedule(rounds=3, threes=0, hot=0.1, warm=0.1, steps=5, opening=False)
+AGAIN = Schedule(rounds=4, threes=0, hot=0.1, warm=0.1, steps=5, thorough=False)
 """The search after an edit: short and cool, from the previous plan."""
-AGAIN_WARM = 1 / 512
+AGAIN_WARM = 1 / 128
 """First temperature of the bound after an edit."""
 
 

@@ -21,7 +21,7 @@ from territory_opt.optimize.search_rows import SearchRows
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-FIRST_WIDTH, MOST_WIDTH = 8, 16
+FIRST_WIDTH, MOST_WIDTH = 8, 20
 """Reps per node in the first round, and at most once a plan says which pairs are still open."""
 HARD_FACTOR = 2.0
 """A hard row costs this multiple of its rule's largest multiplier during the search."""
@@ -112,14 +112,17 @@ def hard_prices(rows: Rows, multipliers: FloatArray, pairs: Pairs) -> FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Rounds of search: how many, first and last temperature in units, steps per free node and round."""
+    """Rounds of search: how many, first and last temperature in units, steps per free node and round.
+
+    ``thorough`` opens with annealings over all reps and looks again for pairs that can be dropped or come in.
+    """
 
     rounds: int = ROUNDS
     threes: int = THREES_ROUNDS
     hot: float = HOT
     warm: float = WARM
     steps: int = STEPS_PER_NODE
-    opening: bool = True
+    thorough: bool = True
 
 
 def search_stage(
@@ -139,16 +142,17 @@ def search_stage(
 
     After the first round, pairs that cannot be in a better plan are dropped for good.
     """
+    first_width = MOST_WIDTH if rows.n_reps <= THREES_GROUP else FIRST_WIDTH
     best = min((Incumbent.of(model, rows, start) for start in starts), key=lambda incumbent: incumbent.score)
     open_pairs = candidates(
-        factors, rows, bounded.multipliers, [best.reps, starts[0]], width=FIRST_WIDTH, within=np.inf, threads=threads
+        factors, rows, bounded.multipliers, [best.reps, starts[0]], width=first_width, within=np.inf, threads=threads
     )
     unit = open_pairs.unit
     priced = SearchRows.of(model, rows, bounded.multipliers, hard_prices(rows, bounded.multipliers, open_pairs.pairs))
     search = Search(open_pairs.pairs, open_pairs.loss, priced, best.reps)
     generator = np.random.default_rng(seed)
     with clock.deadline():
-        if schedule.opening and factors.n_nodes <= OPENING_NODES and (rows.hard.any() or rows.quotas.nnz):
+        if schedule.thorough and factors.n_nodes <= OPENING_NODES and (rows.hard.any() or rows.quotas.nnz):
             opened = _opening(search, [best.reps, starts[0]], clock, seed=seed, threads=threads)
             best = min([best, *(Incumbent.of(model, rows, reps) for reps in opened)], key=lambda found: found.score)
             search = Search(open_pairs.pairs, open_pairs.loss, priced, best.reps)
@@ -163,13 +167,13 @@ def search_stage(
                 steps=BROKEN_STEPS if broken else schedule.steps, hot=hot, cold=COLD * hot, sweeps=SWEEPS,
                 threes=number >= schedule.rounds,
             )  # fmt: skip
-            size = THREES_GROUP if effort.threes else GROUP
+            size = THREES_GROUP if effort.threes or rows.n_reps <= THREES_GROUP else GROUP
             groups = make_groups(open_pairs, search.reps, rows.n_reps, unit, size, generator)
             search.improve(groups, effort, seed=seed + 104_729 * number, threads=threads, stop=clock.flag)
             found = Incumbent.of(model, rows, search.reps)
             if found.score < best.score:
                 best = found
-            if number == 0 or number == schedule.rounds // 2:
+            if schedule.thorough and number in (0, schedule.rounds // 2):
                 within = best.gap_to(bounded.bound)
                 open_pairs = candidates(
                     factors, rows, bounded.multipliers, [search.reps], width=MOST_WIDTH if np.isfinite(within) else
