@@ -38,7 +38,7 @@ BROKEN_HOT = 3.0
 """The same while hard rules are broken."""
 STEPS_PER_NODE, BROKEN_STEPS = 10, 300
 """Steps of one round per free node; while hard rules are broken, the annealing has to mend them."""
-OPENING_NODES, OPENING_STEPS, OPENING_HOT, OPENING_COLD = 5_000, 6_000, 5.0, 0.0003
+OPENING_NODES, OPENING_STEPS, OPENING_HOT, OPENING_COLD = 5_000, 6_000, 20.0, 0.0001
 """Up to this many nodes, plans with hard rules or quotas open with independent annealings over all reps at once;
 steps per node, first temperature against the median loss of a candidate, last temperature against the first."""
 SWEEPS = 5
