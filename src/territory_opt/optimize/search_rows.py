@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
@@ -60,11 +61,11 @@ class SearchRows(NamedTuple):
         shared = [r for r, reps in enumerate(touched) if len(reps) > 1 and not rows.items[r].quotas]
         coefficient = np.zeros((len(own), n_quantities))
         for k in range(n_quantities):
-            coefficient[:, k] = np.asarray(rows.totals[row, rep * n_quantities + k]).reshape(len(own))
+            coefficient[:, k] = _entries(rows.totals, row, rep * n_quantities + k)
         at_own = np.zeros((n_reps, n_quantities))
         np.add.at(at_own, rep, multipliers[row, None] * coefficient)
         limit = np.where(multipliers > 0, rows.low, np.where(multipliers < 0, rows.high, 0.0))
-        quota = np.asarray(rows.quotas[row, rep], dtype=float).reshape(len(own))
+        quota = _entries(rows.quotas, row, rep)
         sides = (rows.low[row], rows.high[row], price[row], jump[row], quota, multipliers[row])
         gain = np.asarray(rows.quotas[np.flatnonzero(rolled)].T @ multipliers[rolled], dtype=float)
         floor = np.bincount(rep, multipliers[row] * limit[row], minlength=n_reps)
@@ -86,6 +87,11 @@ class SearchRows(NamedTuple):
         limits = self.shared_limits.copy()
         limits[:, :2] = (limits[:, :2] - now[:, None]) / n_groups
         return self._replace(shared_limits=limits)
+
+
+def _entries(matrix: sparse.csr_matrix, row: IntArray, column: IntArray) -> FloatArray:
+    """Single entries of a sparse matrix, (n,); without any, the matrix gives no array of the right shape."""
+    return np.asarray(matrix[row, column], dtype=float).reshape(len(row)) if len(row) else np.zeros(0)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
