@@ -26,9 +26,9 @@ MOST_NODES = 5_000
 """Above this many nodes the search alone makes the plan: a neighbourhood's model would cost more than it finds."""
 WIDTH = 6
 """Reps per node in the models, best by reduced value."""
-CORE_PAIRS = 3_000
+CORE_PAIRS = 1_500
 """Up to this many open pairs the whole surviving core goes to branch and bound."""
-CORE_NODES = 2_000
+CORE_NODES = 200
 PAIRS_OF_MODELS = 2
 """Models solved side by side; the number is fixed so that the plan does not depend on the machine."""
 ROUNDS = ((2, 1.5), (3, 0.2))
