@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 import territory_opt as to
+from territory_opt.problem.geography import EARTH_RADIUS_KM, unit_vectors
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -32,7 +33,6 @@ PRICE_PER_POINT = 0.05
 """One point outside a band costs this share of what an average territory costs when everyone is served from home."""
 CENTRE_LAT, CENTRE_LON = 39.0, -96.0
 """Where the region lies on the globe: distances are great circles, within 2 % of those on the plane."""
-EARTH_RADIUS_KM = 6371.0088
 KM_PER_DEGREE = 111.2
 SQUARE_KM_PER_SQUARE_MILE = 2.59
 COUNTY_SPREAD = 0.4
@@ -124,14 +124,12 @@ def _nearest_cost(accounts: pd.DataFrame, reps: pd.DataFrame) -> float:
     """Cost if every account went to the nearest home: the size against which prices are set."""
     from scipy.spatial import cKDTree
 
-    chord, _ = cKDTree(_unit_vectors(reps)).query(_unit_vectors(accounts))
+    def place(table: pd.DataFrame) -> FloatArray:
+        return unit_vectors(table["lat"].to_numpy(), table["lon"].to_numpy())
+
+    chord, _ = cKDTree(place(reps)).query(place(accounts))
     distance = 2 * EARTH_RADIUS_KM * np.arcsin(np.clip(chord / 2, 0.0, 1.0))
     return float(accounts["workload"].to_numpy() @ distance)
-
-
-def _unit_vectors(table: pd.DataFrame) -> FloatArray:
-    phi, lam = np.radians(table["lat"].to_numpy()), np.radians(table["lon"].to_numpy())
-    return np.column_stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)])
 
 
 def _ids(letter: str, n: int) -> list[str]:

@@ -158,33 +158,21 @@ class PairSource:
         least = np.where(classes.allowed, classes.factor, np.inf).min(axis=1)
         common[:] = self.gross_base * np.where(np.isfinite(least), least, 0.0)[classes.of_account]
 
-        def of_chunk(accounts: IntArray) -> FloatArray:
+        for accounts in self._special_chunks():
             facts = self._facts(accounts, None)
             lowest = np.where(facts.eligible, facts.gross_sales, np.inf).min(axis=1)
-            return np.where(np.isfinite(lowest), lowest, 0.0)
-
-        special = self._special()
-        for accounts, lowest in zip(
-            chunks(special, self.n_reps), in_chunks(special, self.n_reps, of_chunk), strict=True
-        ):
-            common[accounts] = lowest
+            common[accounts] = np.where(np.isfinite(lowest), lowest, 0.0)
         return common
 
     def orphans(self) -> IntArray:
         """Accounts that start a node which no rep may serve."""
-        classes, special = self.classes, self._special()
-        by_class = np.asarray(classes.allowed.any(axis=1))
-        found = np.flatnonzero(~by_class[classes.of_account])
-        found = np.setdiff1d(found, special)
-
-        def of_chunk(accounts: IntArray) -> IntArray:
+        classes = self.classes
+        nobody = ~np.asarray(classes.allowed.any(axis=1))[classes.of_account]
+        for accounts in self._special_chunks():
             distance = self.distance_km(accounts) if self._limit is not None else np.zeros((1, 1))
             allowed = np.broadcast_to(self.eligible(accounts, distance), (len(accounts), self.n_reps))
-            nobody = np.asarray(~allowed.any(axis=1))
-            return np.asarray(accounts[nobody])
-
-        found = np.concatenate([found, *in_chunks(special, self.n_reps, of_chunk)])
-        return np.unique(self.order[self.node_start[self.node_of_account[found.astype(np.int64)]]])
+            nobody[accounts] = ~allowed.any(axis=1)
+        return np.unique(self.order[self.node_start[self.node_of_account[np.flatnonzero(nobody)]]])
 
     def distance_km(self, accounts: IntArray, reps: IntArray | None = None) -> FloatArray:
         """Distance of ``accounts`` (positions) to every rep, (n, n_reps), or to ``reps``, (n,)."""
@@ -305,17 +293,21 @@ class PairSource:
         with ThreadPoolExecutor(max_workers=threads) as pool:
             yield from pool.map(lambda part: work(self.block(*part)), self._ranges())
 
+    @property
+    def _block_rows(self) -> int:
+        """Nodes or accounts whose pairs with all reps fit a block."""
+        return max(1, BLOCK_CELLS // max(self.n_reps, 1))
+
     def _ranges(self) -> list[tuple[int, int]]:
-        step = max(1, BLOCK_CELLS // max(self.n_reps, 1))
+        step = self._block_rows
         return [(start, min(start + step, self.n_nodes)) for start in range(0, self.n_nodes, step)]
 
-    def _special(self) -> IntArray:
-        """Accounts whose eligible reps do not follow from their class alone."""
-        if self._limit is not None:
-            return np.arange(self.problem.n_accounts)
-        special = (self.locked >= 0) | self._in_family
+    def _special_chunks(self) -> list[IntArray]:
+        """Accounts whose eligible reps do not follow from their class alone, in chunks that fit a block."""
+        special = (self.locked >= 0) | self._in_family | (self._limit is not None)
         special[self.forbidden[:, 0]] = True
-        return np.flatnonzero(special)
+        accounts, step = np.flatnonzero(special), self._block_rows
+        return [accounts[first : first + step] for first in range(0, len(accounts), step)]
 
     def _quantity(self, name: str, accounts: IntArray, facts: Facts, reps: IntArray | None) -> FloatArray:
         """Return quantity ``name`` as in :meth:`_facts`: (n, 1) if it is the account's own and reps are all."""
@@ -387,14 +379,3 @@ def _nodes(family: pd.Series[str]) -> tuple[IntArray, IntArray]:
 def _column(values: npt.NDArray[_N], reps: IntArray | None) -> npt.NDArray[_N]:
     """Account values as a column against all reps, or as they are against one rep each."""
     return values[:, None] if reps is None else values
-
-
-def chunks(accounts: IntArray, n_reps: int) -> list[IntArray]:
-    """Cut account positions into chunks whose pairs with all reps fit a block."""
-    step = max(1, BLOCK_CELLS // max(n_reps, 1))
-    return [accounts[first : first + step] for first in range(0, len(accounts), step)]
-
-
-def in_chunks(accounts: IntArray, n_reps: int, work: Callable[[IntArray], _T]) -> list[_T]:
-    """Return ``work`` of every chunk, in order."""
-    return [work(chunk) for chunk in chunks(accounts, n_reps)]

@@ -100,6 +100,10 @@ class Rows:
         """Return each row's value, (n_rows,), for rep totals (n_reps, n_quantities) and quotas (n_reps,)."""
         return np.asarray(self.totals @ totals.ravel() + self.quotas @ quotas)
 
+    def at_rep(self, multipliers: FloatArray) -> FloatArray:
+        """Return what one unit of each quantity is worth at each rep, (n_reps, n_quantities), for (n_rows,)."""
+        return np.asarray(self.totals.T @ multipliers).reshape(self.n_reps, len(self.quantities))
+
     def outside(self, totals: FloatArray, quotas: FloatArray) -> FloatArray:
         """Return how far each row is outside its limits: negative below, positive above, 0 within."""
         value = self.activity(totals, quotas)

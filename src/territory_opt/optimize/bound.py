@@ -33,7 +33,10 @@ after every round (column generation), rounds."""
 
 @dataclass(frozen=True, slots=True)
 class Bounded:
-    """Multipliers of a set of rows with the bound they prove, and an assignment they suggest, (n_nodes,)."""
+    """Multipliers of a set of rows with the bound they prove.
+
+    ``start`` is the assignment they suggest, (n_nodes,); empty for the exact method, which needs none.
+    """
 
     multipliers: FloatArray
     bound: float
@@ -48,11 +51,7 @@ def bound_by_program(model: Model, pairs: Pairs, rows: Rows, *, time_limit: floa
     """
     values = _program_multipliers(model, pairs, rows, time_limit)
     values = np.zeros(len(rows)) if values is None else settle_quotas(rows, values, ceiling_prices(rows, np.inf))
-    at_rep = np.asarray(rows.totals.T @ values).reshape(rows.n_reps, len(rows.quantities))
-    reduced = pairs.value + np.einsum("pk,kp->p", at_rep[pairs.rep], pairs.quantities)
-    order = np.lexsort((-reduced, pairs.node))
-    start = np.asarray(pairs.rep[order[pairs.start[:-1]]], dtype=np.int64)
-    return Bounded(values, dual_bound(replace(model, rows=rows), values), start)
+    return Bounded(values, dual_bound(replace(model, rows=rows), values), np.zeros(0, dtype=np.int64))
 
 
 def bound_at_scale(
@@ -79,8 +78,7 @@ def bound_at_scale(
     if rows.quotas.nnz and (start is None or not start[np.diff(rows.quotas.indptr) > 0].any()):
         start = _program_start(model, factors, rows, start, time_limit=max(clock.left / 3, 1.0), threads=threads)
     ascent = ascend(factors, rows, ceiling, start=start, warm=warm, tell=tell, threads=threads)
-    at_rep = np.asarray(rows.totals.T @ ascent.multipliers).reshape(rows.n_reps, len(rows.quantities))
-    best = best_reps(factors, at_rep, 1, threads=threads)
+    best = best_reps(factors, rows.at_rep(ascent.multipliers), 1, threads=threads)
     bound = dual_bound(replace(model, rows=rows), ascent.multipliers)
     clock.bound = bound
     clock.tell("bound", f"{ascent.passes} passes over all eligible pairs")
@@ -99,11 +97,9 @@ def _program_start(
     if factors.n_nodes > PROGRAM_NODES:
         nodes, weight = sample_nodes(factors, rows, PROGRAM_NODES, threads)
     part = factors.take(nodes)
-    at_rep = np.zeros((rows.n_reps, len(rows.quantities)))
-    lists = [best_reps(part, at_rep, PROGRAM_WIDTH, threads=threads).rep]
+    lists = [best_reps(part, rows.at_rep(np.zeros(len(rows))), PROGRAM_WIDTH, threads=threads).rep]
     if known is not None:
-        at_rep = np.asarray(rows.totals.T @ known).reshape(at_rep.shape)
-        lists.append(best_reps(part, at_rep, PROGRAM_WIDTH, threads=threads).rep)
+        lists.append(best_reps(part, rows.at_rep(known), PROGRAM_WIDTH, threads=threads).rep)
     values, until = known, time.perf_counter() + time_limit
     for _ in range(PROGRAM_ROUNDS):
         pairs = pairs_of(part, *union(lists, rows.n_reps), threads=threads)
@@ -113,8 +109,7 @@ def _program_start(
         if found is None:
             break
         values = found
-        at_rep = np.asarray(rows.totals.T @ values).reshape(at_rep.shape)
-        fresh = best_reps(part, at_rep, PROGRAM_NEW, threads=threads).rep
+        fresh = best_reps(part, rows.at_rep(values), PROGRAM_NEW, threads=threads).rep
         key = pairs.node * rows.n_reps + pairs.rep
         wanted = np.repeat(np.arange(len(fresh)), fresh.shape[1]) * rows.n_reps + fresh.ravel()
         if np.isin(wanted[fresh.ravel() >= 0], key).all():

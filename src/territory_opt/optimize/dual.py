@@ -53,10 +53,9 @@ FADED = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Ascent:
-    """Multipliers (n_rows,) and the bound they give over all pairs by compiled code; the judge decides."""
+    """Multipliers (n_rows,) with the best bound that compiled code found in so many passes; the judge decides."""
 
     multipliers: FloatArray
-    bound: float
     passes: int
 
 
@@ -121,7 +120,7 @@ class _Dual:
         n_stages = max(round(np.log2(hottest / coolest)) + 1, 1)
         side = self.sides.split(start)
         values = settle_quotas(self.rows, self.sides.join(side), self.ceiling.price)
-        quick = best_reps(self.factors, self.at_rep(values), WIDTH, threads=self.threads)
+        quick = best_reps(self.factors, self.rows.at_rep(values), WIDTH, threads=self.threads)
         best, best_side, passes, calm = self._bound(values, quick.best), self.sides.split(values), 1, 0
         for stage in range(n_stages):
             temperature = hottest * 0.5**stage * self.unit
@@ -129,7 +128,7 @@ class _Dual:
             pairs = self._listed_pairs(quick.rep, self.sides.join(side), temperature)
             side = self._descend(pairs, side, temperature, steps, hottest * 0.5**stage)
             values = settle_quotas(self.rows, self.sides.join(side), self.ceiling.price)
-            quick = best_reps(self.factors, self.at_rep(values), WIDTH, threads=self.threads)
+            quick = best_reps(self.factors, self.rows.at_rep(values), WIDTH, threads=self.threads)
             bound = self._bound(values, quick.best)
             passes += 1
             calm = calm + 1 if bound > best - SETTLED * abs(bound) else 0
@@ -138,11 +137,7 @@ class _Dual:
             self._forget(pairs, values, temperature)
             if tell(best) or (calm >= 2 and stage > n_stages // 2):
                 break
-        return Ascent(self.sides.join(best_side), best, passes)
-
-    def at_rep(self, values: FloatArray) -> FloatArray:
-        """What one unit of each quantity is worth at each rep, (n_reps, K)."""
-        return np.asarray(self.rows.totals.T @ values).reshape(self.rows.n_reps, len(self.rows.quantities))
+        return Ascent(self.sides.join(best_side), passes)
 
     def _bound(self, values: FloatArray, best: FloatArray) -> float:
         bound = float(self.weight @ best)
@@ -157,7 +152,7 @@ class _Dual:
 
     def _weighty(self, pairs: Pairs, values: FloatArray, temperature: float) -> npt.NDArray[np.bool_]:
         """Which pairs have any weight at multipliers ``values`` and ``temperature``, (n_pairs,)."""
-        at_rep, length = self.at_rep(values), np.diff(pairs.start)
+        at_rep, length = self.rows.at_rep(values), np.diff(pairs.start)
         behind = -pairs.value
         for k in range(at_rep.shape[1]):
             behind -= at_rep[pairs.rep, k] * pairs.quantities[k]
@@ -187,7 +182,7 @@ class _Dual:
         def value(scaled: FloatArray) -> tuple[float, FloatArray]:
             nonlocal quota
             values = sides.join(scaled * sides.unit(self.money))
-            total, use = _soft_best(pairs, weight, self.at_rep(values), spread, self.weight, longest, self.threads)
+            total, use = _soft_best(pairs, weight, self.rows.at_rep(values), spread, self.weight, longest, self.threads)
             activity = rows.totals @ use.ravel()
             if sides.quota_price > 0:
                 reduced = np.asarray(rows.quotas.T @ values)

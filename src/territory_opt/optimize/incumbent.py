@@ -43,6 +43,15 @@ class Incumbent:
         """Objective, money per year."""
         return -self.score[1]
 
+    @property
+    def broken(self) -> str:
+        """By how much hard rules are broken, in words; empty if all hold."""
+        return f"hard rules broken by {self.score[0]:.2%} in all" if self.score[0] > 0 else ""
+
+    def close_to(self, bound: float, gap: float) -> bool:
+        """Whether no plan can be better by more than the share ``gap``."""
+        return self.gap_to(bound) <= gap * abs(self.value)
+
     def gap_to(self, bound: float) -> float:
         """How much better a plan could be, money per year; infinite while hard rules are broken."""
         return max(bound - self.value, 0.0) if self.score[0] == 0.0 else np.inf

@@ -8,7 +8,6 @@ gives the same plan, whatever the number of threads.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from territory_opt.model.model import Pairs
 from territory_opt.optimize.exchange import exchange
+from territory_opt.optimize.pricing import in_threads
 from territory_opt.optimize.search_rows import SearchRows, rep_cost, shared_cost
 
 FloatArray = npt.NDArray[np.float64]
@@ -106,12 +106,7 @@ class Search:
                 effort.threes, seed + 7919 * number, stop,
             )  # fmt: skip
 
-        if threads == 1 or len(groups) == 1:
-            for number in range(len(groups)):
-                work(number)
-            return
-        with ThreadPoolExecutor(max_workers=threads) as pool:
-            list(pool.map(work, range(len(groups))))
+        in_threads(work, range(len(groups)), threads)
 
     def totals(self) -> FloatArray:
         """Rep totals of each quantity, (n_reps, K)."""

@@ -52,7 +52,7 @@ def polish_stage(
     threads: int,
 ) -> Incumbent:
     """Improve ``incumbent`` by exact models; their number is fixed, the time limit may cut it short."""
-    if len(incumbent.reps) > MOST_NODES or clock.left < 1.0 or _close_enough(bounded.bound, incumbent, gap):
+    if len(incumbent.reps) > MOST_NODES or clock.left < 1.0 or incumbent.close_to(bounded.bound, gap):
         return incumbent
     near, loss = _nearest(open_pairs, incumbent.reps)
     prices = hard_prices(rows, bounded.multipliers, near)
@@ -60,7 +60,7 @@ def polish_stage(
     linear = linear_model(model, near, rows, violations=kind, hard_price=prices)
     polisher = _Polisher(linear, _rep_of_rows(rows), clock, seed)
     solution = linear.point(incumbent.reps, incumbent.quotas)
-    if int((np.diff(near.start) > 1).sum()) and _open_count(near) <= CORE_PAIRS:
+    if 0 < _open_count(near) <= CORE_PAIRS:
         kept, values = polisher.improve(solution, np.ones(rows.n_reps, dtype=bool), nodes=CORE_NODES)
         solution = polisher.accept(solution, kept, values)
     plan = _plan(rows.n_reps, np.random.default_rng(seed))
@@ -68,7 +68,7 @@ def polish_stage(
     pull_of = Candidates(near, loss, False)
     with ThreadPoolExecutor(max_workers=min(threads, PAIRS_OF_MODELS)) as pool:
         for done, (size, around) in enumerate(plan, start=1):
-            if clock.left < 1.0 or _close_enough(bounded.bound, incumbent, gap):
+            if clock.left < 1.0 or incumbent.close_to(bounded.bound, gap):
                 break
             pull = competition(pull_of, linear.reps(solution), rows.n_reps, pull_of.unit)
             groups = _groups(pull, around, size, generator)
@@ -109,11 +109,6 @@ def _judged(model: Model, rows: Rows, linear: LinearModel, solution: FloatArray)
     reps, quotas = linear.reps(solution), linear.quotas(solution)
     totals, value = model.totals(reps)
     return Incumbent(reps, quotas, rank(rows, totals, value, quotas))
-
-
-def _close_enough(bound: float, incumbent: Incumbent, gap: float) -> bool:
-    value = -incumbent.score[1]
-    return incumbent.score[0] == 0.0 and bound - value <= gap * abs(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -318,6 +318,5 @@ class _Run:
         self.clock.tell(phase)
 
     def _show(self, incumbent: Incumbent, phase: str) -> None:
-        self.clock.incumbent = -incumbent.score[1]
-        broken = f"hard rules broken by {incumbent.score[0]:.2%} in all" if incumbent.score[0] > 0 else ""
-        self.clock.tell(phase, broken)
+        self.clock.incumbent = incumbent.value
+        self.clock.tell(phase, incumbent.broken)

@@ -78,7 +78,7 @@ def candidates(
     A pair whose loss exceeds ``within``, what any plan can still gain, cannot be in a better plan: it is left out with
     proof (reduced-cost fixing).
     """
-    at_rep = np.asarray(rows.totals.T @ multipliers).reshape(rows.n_reps, len(rows.quantities))
+    at_rep = rows.at_rep(multipliers)
     width = min(width, rows.n_reps)
     lists = best_reps(factors, at_rep, width, within=within, threads=threads)
     start, rep = union([lists.rep, *(reps[:, None].astype(np.int32) for reps in keep)], rows.n_reps)
@@ -158,7 +158,7 @@ def search_stage(
             search = Search(open_pairs.pairs, open_pairs.loss, priced, best.reps)
         threes = schedule.threes if factors.n_nodes <= THREES_NODES and not rows.quotas.nnz else 0
         for number in range(schedule.rounds + threes):
-            if clock.left <= 0 or best.gap_to(bounded.bound) <= gap * abs(best.value):
+            if clock.left <= 0 or best.close_to(bounded.bound, gap):
                 break
             broken = best.score[0] > 0.0
             falling = (schedule.warm / schedule.hot) ** (number / max(schedule.rounds + threes - 1, 1))
@@ -181,9 +181,8 @@ def search_stage(
                 )  # fmt: skip
                 search = Search(open_pairs.pairs, open_pairs.loss, priced, search.reps)
             clock.incumbent = best.value
-            state = f"hard rules broken by {best.score[0]:.2%} in all, " if best.score[0] > 0 else ""
-            open_now = f"{len(open_pairs.pairs.rep):,} pairs open"
-            clock.tell("search", f"{state}round {number + 1} of {schedule.rounds + threes}, {open_now}")
+            done = f"round {number + 1} of {schedule.rounds + threes}, {len(open_pairs.pairs.rep):,} pairs open"
+            clock.tell("search", f"{best.broken}, {done}" if best.broken else done)
     return best, open_pairs
 
 

@@ -149,9 +149,8 @@ def dual_bound(
 ) -> float:
     """Return the Lagrangian bound at multipliers ``values`` (n_rows,) over all eligible pairs, money per year."""
     rows = model.rows
-    n_quantities = len(rows.quantities)
-    at_rep = np.asarray(rows.totals.T @ values).reshape(rows.n_reps, n_quantities)
-    used = [k for k in range(n_quantities) if at_rep[:, k].any()]
+    at_rep = rows.at_rep(values)
+    used = np.flatnonzero(at_rep.any(axis=0)).tolist()
     bound = float(sum(model.source.over_blocks(lambda block: _best_sum(block, at_rep, used, value_weight))))
     limit = model.quota_limit if quota_limit is None else quota_limit
     bound += float(np.maximum(rows.quotas.T @ values, 0.0) @ limit)
