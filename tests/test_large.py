@@ -16,6 +16,7 @@ from builders import random_problem
 from territory_opt.model.model import Model
 from territory_opt.optimize import bound, dual, solve
 from territory_opt.optimize.bound import bound_at_scale, bound_by_program, ceiling_prices, prove_least_violation
+from territory_opt.optimize.candidates import candidates
 from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.dual import settle_quotas
 from territory_opt.optimize.factors import Factors
@@ -23,7 +24,7 @@ from territory_opt.optimize.incumbent import Incumbent
 from territory_opt.optimize.moves import Effort, Search
 from territory_opt.optimize.pricing import BARRED, best_reps, pairs_of, union
 from territory_opt.optimize.search_rows import SearchRows
-from territory_opt.optimize.stages import candidates, hard_prices
+from territory_opt.optimize.stages import HARD_FACTOR, hard_prices
 from territory_opt.plan.certificate import dual_bound, multiplier_problems
 from territory_opt.problem.market import generate_market
 
@@ -236,7 +237,9 @@ def test_groups_keep_company_wide_rows_together() -> None:
     found = bound_at_scale(model, factors, rows, Clock(1e9), start=None, threads=2)
     keep = np.maximum(model.source.incumbent[model.source.order[model.source.node_start[:-1]]], 0).astype(np.int64)
     lists = candidates(factors, rows, found.multipliers, [keep], width=8, within=np.inf, threads=2)
-    priced = SearchRows.of(model, rows, found.multipliers, hard_prices(rows, found.multipliers, lists.pairs))
+    priced = SearchRows.of(
+        model, rows, found.multipliers, hard_prices(rows, found.multipliers, lists.pairs, HARD_FACTOR)
+    )
     search = Search(lists.pairs, lists.loss, priced, keep)
     before = Incumbent.of(model, rows, search.reps)
     groups = [np.arange(0, 4), np.arange(4, 8)]
@@ -256,7 +259,9 @@ def test_exchanges_only_gain_and_keep_count(threes: bool) -> None:
     rows, factors = model.rows, Factors.of(model)
     found = bound_at_scale(model, factors, rows, Clock(1e9), start=None, threads=2)
     lists = candidates(factors, rows, found.multipliers, [found.start], width=8, within=np.inf, threads=2)
-    priced = SearchRows.of(model, rows, found.multipliers, hard_prices(rows, found.multipliers, lists.pairs))
+    priced = SearchRows.of(
+        model, rows, found.multipliers, hard_prices(rows, found.multipliers, lists.pairs, HARD_FACTOR)
+    )
     search = Search(lists.pairs, lists.loss, priced, found.start)
     values = [Incumbent.of(model, rows, search.reps).value]
     for round_ in range(3):

@@ -75,7 +75,7 @@ def bound_at_scale(
     fair = model.share * float(model.problem.policy.quotas.target or 0.0)
     fair *= np.array([model.hierarchy.compound(j) for j in range(rows.n_reps)])
     ceiling = Ceiling(ceiling_prices(rows, HARD_CEILING * worth), model.quota_limit, fair)
-    if rows.quotas.nnz and (start is None or not start[np.diff(rows.quotas.indptr) > 0].any()):
+    if rows.quotas.nnz:
         start = _program_start(model, factors, rows, start, time_limit=max(clock.left / 3, 1.0), threads=threads)
     ascent = ascend(factors, rows, ceiling, start=start, warm=warm, tell=tell, threads=threads)
     best = best_reps(factors, rows.at_rep(ascent.multipliers), 1, threads=threads)

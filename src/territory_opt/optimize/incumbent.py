@@ -16,19 +16,16 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-def rank(rows: Rows, totals: FloatArray, value: float, quotas: FloatArray) -> tuple[float, float]:
-    """Judge a point by (summed hard violation, -objective), smaller is better, over ``rows``."""
-    outside = rows.outside(totals, quotas)
-    excess = np.where(np.abs(outside) > ROW_TOLERANCE * rows.scale, np.abs(outside) / rows.scale, 0.0)
-    return float(excess[rows.hard].sum()), -(value - sum(rows.costs(outside).values()))
-
-
 @dataclass(slots=True)
 class Incumbent:
-    """A plan for a set of rows: assignment (n_nodes,), quotas (n_reps,) and how it ranks."""
+    """A plan for a set of rows: assignment (n_nodes,), quotas (n_reps,), which hard rows it breaks, how it ranks.
+
+    ``score`` is the summed share by which hard rows are broken, then -objective: smaller is better.
+    """
 
     reps: IntArray
     quotas: FloatArray
+    breaks: npt.NDArray[np.bool_]
     score: tuple[float, float]
 
     @classmethod
@@ -36,7 +33,15 @@ class Incumbent:
         """Judge an assignment at its best (unrounded) quotas."""
         totals, value = model.totals(reps)
         quotas = set_quotas(model, totals, rounded=False) if rows.quotas.nnz else np.zeros(rows.n_reps)
-        return cls(reps, quotas, rank(rows, totals, value, quotas))
+        return cls.at(rows, reps, quotas, totals, value)
+
+    @classmethod
+    def at(cls, rows: Rows, reps: IntArray, quotas: FloatArray, totals: FloatArray, value: float) -> Incumbent:
+        """Judge an assignment with its rep ``totals`` (n_reps, K) and summed ``value`` at given ``quotas``."""
+        outside = rows.outside(totals, quotas)
+        breaks = rows.hard & (np.abs(outside) > ROW_TOLERANCE * rows.scale)
+        excess = float((np.abs(outside) / rows.scale)[breaks].sum())
+        return cls(reps, quotas, breaks, (excess, -(value - sum(rows.costs(outside).values()))))
 
     @property
     def value(self) -> float:

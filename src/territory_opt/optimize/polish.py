@@ -12,11 +12,12 @@ import numpy.typing as npt
 from territory_opt.model.model import Model, Pairs
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.bound import Bounded
+from territory_opt.optimize.candidates import Candidates, competition
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.incumbent import Incumbent, rank
+from territory_opt.optimize.incumbent import Incumbent
 from territory_opt.optimize.linear import LinearModel, Violations, linear_model, restrict
 from territory_opt.optimize.mathopt import solve_mip
-from territory_opt.optimize.stages import Candidates, competition, hard_prices
+from territory_opt.optimize.stages import hard_prices
 from territory_opt.plan.audit import ROW_TOLERANCE
 
 FloatArray = npt.NDArray[np.float64]
@@ -35,6 +36,8 @@ ROUNDS = ((2, 1.5), (3, 0.2))
 """Size of the neighbourhoods in reps, and how many of them per rep: small ones pay most per second."""
 MOST_NEIGHBOURHOODS = 60
 NODE_LIMIT = 30
+MEND_FACTOR = 2.0
+"""Price of a broken hard row against the largest multiplier of its rule."""
 SECONDS = 60.0
 """Safety only: the node limit ends a neighbourhood, so that the plan does not depend on the clock."""
 
@@ -55,7 +58,7 @@ def polish_stage(
     if len(incumbent.reps) > MOST_NODES or clock.left < 1.0 or incumbent.close_to(bounded.bound, gap):
         return incumbent
     near, loss = _nearest(open_pairs, incumbent.reps)
-    prices = hard_prices(rows, bounded.multipliers, near)
+    prices = hard_prices(rows, bounded.multipliers, near, MEND_FACTOR)
     kind: Violations = "none" if incumbent.score[0] == 0.0 else "price"
     linear = linear_model(model, near, rows, violations=kind, hard_price=prices)
     polisher = _Polisher(linear, _rep_of_rows(rows), clock, seed)
@@ -108,7 +111,7 @@ def _plan(n_reps: int, generator: np.random.Generator) -> list[tuple[int, IntArr
 def _judged(model: Model, rows: Rows, linear: LinearModel, solution: FloatArray) -> Incumbent:
     reps, quotas = linear.reps(solution), linear.quotas(solution)
     totals, value = model.totals(reps)
-    return Incumbent(reps, quotas, rank(rows, totals, value, quotas))
+    return Incumbent.at(rows, reps, quotas, totals, value)
 
 
 @dataclass(frozen=True, slots=True)

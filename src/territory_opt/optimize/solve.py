@@ -146,7 +146,7 @@ class _Run:
 
     def _joint(self, sequential: Incumbent) -> tuple[Bounded, Incumbent, Incumbent]:
         """Solve the joint model from the sequential plan, re-fixing kappa until it is stable."""
-        best = sequential
+        best, bounded_kappa = sequential, self.model.kappa
         for round_ in range(KAPPA_ROUNDS):
             if round_ == 0 or self.exact:
                 self._say("territories and quotas together")
@@ -159,6 +159,8 @@ class _Run:
             best = Incumbent.of(self.model, self.model.rows, best.reps)
             sequential = Incumbent.of(self.model, self.model.rows, sequential.reps)
             best = min(best, sequential, key=lambda incumbent: incumbent.score)
+        if not self.exact and self.model.kappa != bounded_kappa:
+            bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
         return bounded, best, sequential
 
     def _territories(self, rows: Rows, start: Incumbent | None) -> tuple[Bounded, Incumbent | None]:
