@@ -27,7 +27,7 @@ MOST_NODES = 5_000
 """Above this many nodes the search alone makes the plan: a neighbourhood's model would cost more than it finds."""
 WIDTH = 6
 """Reps per node in the models, best by reduced value."""
-CORE_PAIRS = 1_500
+CORE_PAIRS = 600
 """Up to this many open pairs the whole surviving core goes to branch and bound."""
 CORE_NODES = 200
 PAIRS_OF_MODELS = 2
