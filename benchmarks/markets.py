@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import yaml
 
 import territory_opt as to
 from territory_opt.problem.geography import EARTH_RADIUS_KM, unit_vectors
@@ -51,6 +52,19 @@ class Market:
     def problem(self) -> to.Problem:
         """Check the tables and return the problem."""
         return to.Problem.from_tables(self.accounts, self.reps, rules=self.rules, policy=self.policy)
+
+    def write(self, folder: Path, name: str) -> Path:
+        """Write tables and policy as a scenario folder; return its path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tables = {"accounts": self.accounts, "reps": self.reps}
+        for table, frame in tables.items():
+            frame.to_csv(folder / f"{table}.csv", index=False, lineterminator="\n")
+        content = {
+            "schema_version": 1, "name": name, "tables": {table: f"{table}.csv" for table in tables},
+            **self.policy.model_dump(mode="json", exclude_defaults=True),
+        }  # fmt: skip
+        (folder / "scenario.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        return folder
 
 
 def make_market(name: str, n_accounts: int, n_reps: int, *, seed: int) -> Market:

@@ -1,8 +1,9 @@
 """One market at one size: ``python -m benchmarks.scale ACCOUNTS REPS [--market heavy] [--seed N] [--json]``.
 
 Prints wall seconds, peak memory, objective, verified bound, gap and the seconds of each phase; with ``--again`` also
-the re-solve after an edit (a rep leaves, twenty locks, 1 % of the accounts changed). The judge checks every answer;
-the exit code is 1 if it disagrees.
+the re-solve after an edit (a rep leaves, twenty locks, 1 % of the accounts changed); with ``--folder`` also the seconds
+to read the market from its tables, to write the plan folder and to ``check`` it. The judge checks every answer; the
+exit code is 1 if it disagrees.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,7 +25,10 @@ import pandas as pd
 import territory_opt as to
 from benchmarks.markets import MARKETS, Market, make_market
 from benchmarks.run import machine, warm_up
+from territory_opt.report.save import save_plan
+from territory_opt.whatif.scenario import relative_path
 
+T = TypeVar("T")
 CENT = 0.01
 LOCKS, CHANGED_SHARE = 20, 0.01
 
@@ -69,6 +75,27 @@ def measure(
     return measured, result
 
 
+def through_files(market: Market, result: to.Result, folder: Path) -> tuple[dict[str, float], list[str]]:
+    """Write market and plan, check the plan by the command in a process of its own; return seconds and faults."""
+    seconds = {}
+
+    def timed(step: str, work: Callable[[], T]) -> T:
+        started = time.perf_counter()
+        done = work()
+        seconds[step] = time.perf_counter() - started
+        return done
+
+    path = market.write(folder / "scenario", f"{len(market.accounts):,} x {len(market.reps):,}")
+    scenario, plan = to.load_scenario(path), folder / "plan"
+    timed("read and check tables", scenario.problem)
+    timed("write plan folder", lambda: save_plan(
+        result, plan, name=scenario.label, scenario=relative_path(scenario.path, plan), inputs=scenario.inputs(),
+    ))  # fmt: skip
+    command = [sys.executable, "-m", "territory_opt.cli", "check", str(plan)]
+    checked = timed("check", lambda: subprocess.run(command, capture_output=True, text=True, check=False))
+    return seconds, [] if checked.returncode == 0 else [f"check: {checked.stdout.strip()} {checked.stderr.strip()}"]
+
+
 def edited(market: Market, plan: to.Plan, *, seed: int) -> Market:
     """A rep leaves, twenty accounts are locked where they are, and 1 % of the accounts change in size."""
     generator = np.random.default_rng(seed)
@@ -94,8 +121,8 @@ def _faults(result: to.Result, certificate: to.Certificate) -> list[str]:
     return faults
 
 
-def as_text(found: Sequence[Measured]) -> str:
-    """Return a Markdown table and the phases."""
+def as_text(found: Sequence[Measured], files: Mapping[str, float]) -> str:
+    """Return a Markdown table, the phases and the seconds of each step through files."""
     head = ["", "accounts x reps", "market", "seed", "wall s", "peak GiB", "objective", "verified bound", "gap",
             "judge s", "judge"]  # fmt: skip
     lines = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head))]
@@ -109,6 +136,8 @@ def as_text(found: Sequence[Measured]) -> str:
     for m in found:
         lines.append(f"\n{m.what}: " + ", ".join(f"{phase} {seconds:.2f} s" for phase, seconds in m.phases.items()))
         lines += [f"FAILED: {fault}" for fault in m.faults]
+    if files:
+        lines.append("\nfiles: " + ", ".join(f"{step} {seconds:.2f} s" for step, seconds in files.items()))
     return "\n".join(lines)
 
 
@@ -122,6 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--time-limit", type=float, default=600.0, help="seconds for the solve")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--again", action="store_true", help="also re-solve after an edit")
+    parser.add_argument("--folder", type=Path, help="also write market and plan there, and check them")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     if given.accounts < 1 or given.reps < 1:
@@ -137,11 +167,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.again:
         after = edited(market, result.plan, seed=given.seed)
         found.append(measure(after, given.market, given.seed, previous=result, **settings)[0])
+    files, faults = through_files(market, result, given.folder) if given.folder else ({}, [])
     if given.json:
-        print(json.dumps({"machine": machine(), "results": [asdict(m) for m in found]}, indent=2))
+        shown = {"machine": machine(), "results": [asdict(m) for m in found], "files": files, "faults": faults}
+        print(json.dumps(shown, indent=2))
     else:
-        print(as_text(found))
-    return int(any(m.faults for m in found))
+        print("\n".join([as_text(found, files), *faults]))
+    return int(bool(faults) or any(m.faults for m in found))
 
 
 if __name__ == "__main__":

@@ -284,24 +284,11 @@ def _shortest(path: Path) -> Path:
     return plain.relative_to(here) if plain.is_relative_to(here) else plain
 
 
-def _inputs(chosen: Scenario) -> dict[str, Path]:
-    """Input files by their path relative to the scenario file."""
-    return {_relative(path, chosen.path.parent): path for path in chosen.input_files()}
-
-
 def _changed(plan: PlanFolder, chosen: Scenario) -> list[str]:
     """List input files that are not those the plan was made from."""
     from territory_opt.plan.folder import changed_inputs
 
-    return changed_inputs(plan.manifest, {name: path for name, path in _inputs(chosen).items() if path.exists()})
-
-
-def _relative(path: Path, folder: Path) -> str:
-    """Return ``path`` as seen from ``folder`` if one can be reached from the other, so that both may move."""
-    try:
-        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-    except ValueError:  # another drive
-        return str(path.resolve())
+    return changed_inputs(plan.manifest, {name: path for name, path in chosen.inputs().items() if path.exists()})
 
 
 def _default_out(chosen: Scenario) -> Path:
@@ -344,6 +331,7 @@ def _plan(
     from territory_opt.console import Planning, StopButton
     from territory_opt.optimize.solve import solve as solve_problem
     from territory_opt.report.save import save_plan
+    from territory_opt.whatif.scenario import relative_path
 
     started = time.perf_counter()
     with StopButton() as button:
@@ -359,10 +347,10 @@ def _plan(
             result,
             folder,
             name=chosen.label,
-            scenario=_relative(chosen.path, folder),
+            scenario=relative_path(chosen.path, folder),
             variant=chosen.variant,
             overrides=overrides,
-            inputs=_inputs(chosen),
+            inputs=chosen.inputs(),
         )
     return _tell(screen, chosen, result, folder, seconds, found)
 

@@ -7,6 +7,7 @@ keys with new values. Nothing unknown is accepted, and everything that is wrong 
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -82,6 +83,10 @@ class Scenario:
         files += [expand_path(source.path, folder) for _, source, folder in self._tables()]
         return files
 
+    def inputs(self) -> dict[str, Path]:
+        """Return the input files by their path relative to the scenario file."""
+        return {relative_path(path, self.path.parent): path for path in self.input_files()}
+
     def problem(self, strict: bool = False) -> Problem:
         """Read and check the tables; the result is kept for the next call.
 
@@ -143,6 +148,14 @@ class Scenario:
         given = ", ".join(self.file.tables.given())
         variants = f" · variants: {', '.join(self.variants)}" if self.variants else ""
         return f"{self.label} ({self.path}) · tables: {given}{variants}"
+
+
+def relative_path(path: Path, folder: Path) -> str:
+    """Return ``path`` as seen from ``folder`` if one can be reached from the other, so that both may move."""
+    try:
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive
+        return str(path.resolve())
 
 
 def load_scenario(path: str | Path, variant: str | None = None, overrides: Mapping[str, Any] | None = None) -> Scenario:
