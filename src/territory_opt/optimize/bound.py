@@ -11,11 +11,11 @@ import numpy.typing as npt
 from territory_opt.model.model import Model, Pairs
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.dual import WARM, Ceiling, ascend, sample_nodes, settle_quotas
+from territory_opt.optimize.dual import WARM, Ceiling, Watch, ascend, nearest_reps, sample_nodes, settle_quotas
 from territory_opt.optimize.factors import Factors
 from territory_opt.optimize.linear import linear_model
 from territory_opt.optimize.mathopt import solve_lp
-from territory_opt.optimize.pricing import best_reps, pairs_of, union
+from territory_opt.optimize.pricing import Lists, best_reps, pairs_of, union
 from territory_opt.plan.certificate import dual_bound, least_violation_bound
 
 FloatArray = npt.NDArray[np.float64]
@@ -33,11 +33,12 @@ after every round (column generation), rounds."""
 
 @dataclass(frozen=True, slots=True)
 class Bounded:
-    """Multipliers of a set of rows with the bound they prove.
+    """Multipliers of a set of ``rows`` with the bound they prove, by the judge's own formula.
 
     ``start`` is the assignment they suggest, (n_nodes,); empty for the exact method, which needs none.
     """
 
+    rows: Rows
     multipliers: FloatArray
     bound: float
     start: IntArray
@@ -51,7 +52,7 @@ def bound_by_program(model: Model, pairs: Pairs, rows: Rows, *, time_limit: floa
     """
     values = _program_multipliers(model, pairs, rows, time_limit)
     values = np.zeros(len(rows)) if values is None else settle_quotas(rows, values, ceiling_prices(rows, np.inf))
-    return Bounded(values, dual_bound(replace(model, rows=rows), values), np.zeros(0, dtype=np.int64))
+    return Bounded(rows, values, dual_bound(replace(model, rows=rows), values), np.zeros(0, dtype=np.int64))
 
 
 def bound_at_scale(
@@ -66,28 +67,30 @@ def bound_at_scale(
 ) -> Bounded:
     """Ascend the dual over all eligible pairs, from multipliers ``start`` (n_rows,) if there are any."""
 
-    def tell(bound: float) -> bool:
+    def tell(bound: float) -> None:
         clock.bound = bound
         clock.tell("bound")
-        return clock.left <= 0.0
 
-    worth = _worth_per_rep(factors, threads)
+    nearest = nearest_reps(factors, threads)
+    worth = max(float(np.abs(nearest.best).sum()) / factors.n_reps, 1.0)
     fair = model.share * float(model.problem.policy.quotas.target or 0.0)
     fair *= np.array([model.hierarchy.compound(j) for j in range(rows.n_reps)])
     ceiling = Ceiling(ceiling_prices(rows, HARD_CEILING * worth), model.quota_limit, fair)
     if rows.quotas.nnz:
-        start = _program_start(model, factors, rows, start, time_limit=max(clock.left / 3, 1.0), threads=threads)
-    ascent = ascend(factors, rows, ceiling, start=start, warm=warm, tell=tell, threads=threads)
-    best = best_reps(factors, rows.at_rep(ascent.multipliers), 1, threads=threads)
+        limit = max(clock.left / 3, 1.0)
+        start = _program_start(model, factors, rows, start, nearest, time_limit=limit, threads=threads)
+    watch = Watch(tell, lambda: clock.left <= 0.0)
+    ascent = ascend(factors, rows, ceiling, nearest, start=start, warm=warm, watch=watch, threads=threads)
     bound = dual_bound(replace(model, rows=rows), ascent.multipliers)
     clock.bound = bound
     clock.tell("bound", f"{ascent.passes} passes over all eligible pairs")
-    return Bounded(ascent.multipliers, bound, best.rep[:, 0].astype(np.int64))
+    return Bounded(rows, ascent.multipliers, bound, ascent.reps)
 
 
 def _program_start(
-    model: Model, factors: Factors, rows: Rows, known: FloatArray | None, *, time_limit: float, threads: int
-) -> FloatArray | None:
+    model: Model, factors: Factors, rows: Rows, known: FloatArray | None, nearest: Lists, *, time_limit: float,
+    threads: int,
+) -> FloatArray | None:  # fmt: skip
     """Multipliers of the linear program over a sample of nodes and their best pairs; ``known`` if it has none in time.
 
     Multipliers of quotas stand and fall together (the roll-up pushes, odds and fairness hold against it), which makes
@@ -95,9 +98,9 @@ def _program_start(
     """
     nodes, weight = np.arange(factors.n_nodes), np.ones(factors.n_nodes)
     if factors.n_nodes > PROGRAM_NODES:
-        nodes, weight = sample_nodes(factors, rows, PROGRAM_NODES, threads)
+        nodes, weight = sample_nodes(factors, rows, nearest, PROGRAM_NODES, threads)
     part = factors.take(nodes)
-    lists = [best_reps(part, rows.at_rep(np.zeros(len(rows))), PROGRAM_WIDTH, threads=threads).rep]
+    lists = [nearest.rep[nodes, :PROGRAM_WIDTH]]
     if known is not None:
         lists.append(best_reps(part, rows.at_rep(known), PROGRAM_WIDTH, threads=threads).rep)
     values, until = known, time.perf_counter() + time_limit
@@ -135,7 +138,9 @@ def prove_least_violation(model: Model, factors: Factors, *, threads: int) -> tu
     worthless = factors._replace(margin=0.0, cost_per_km=0.0)
     fair = model.quota_limit / rows.n_reps
     ceiling = Ceiling(price, model.quota_reach, fair)
-    ascent = ascend(worthless, rows, ceiling, start=None, tell=lambda _: False, threads=threads)
+    watch = Watch(lambda _: None, lambda: False)
+    nearest = nearest_reps(worthless, threads)
+    ascent = ascend(worthless, rows, ceiling, nearest, start=None, watch=watch, threads=threads)
     values = np.where(rows.hard, np.clip(ascent.multipliers, -price, price), 0.0)
     proven = least_violation_bound(model, values)
     return values, proven if proven > PROOF_TOLERANCE else 0.0
@@ -158,8 +163,3 @@ def default_hard_price(pairs: Pairs, rows: Rows) -> FloatArray:
     best = np.maximum.reduceat(pairs.value, pairs.start[:-1])
     worst = np.minimum.reduceat(pairs.value, pairs.start[:-1])
     return np.where(rows.hard, max(float((best - worst).sum()), 1.0) * 2.0, 0.0) / rows.scale
-
-
-def _worth_per_rep(factors: Factors, threads: int) -> float:
-    nearest = best_reps(factors, np.zeros((factors.n_reps, len(factors.kind))), 1, threads=threads)
-    return max(float(np.abs(nearest.best).sum()) / factors.n_reps, 1.0)

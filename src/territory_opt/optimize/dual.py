@@ -23,7 +23,7 @@ from scipy.optimize import minimize
 from territory_opt.model.model import Pairs
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.factors import Factors
-from territory_opt.optimize.pricing import best_reps, in_threads, pairs_of, union
+from territory_opt.optimize.pricing import Lists, best_reps, in_threads, pairs_of, union
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -53,9 +53,13 @@ FADED = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Ascent:
-    """Multipliers (n_rows,) with the best bound that compiled code found in so many passes; the judge decides."""
+    """Multipliers (n_rows,) with the best bound that compiled code found in so many passes; the judge decides.
+
+    ``reps`` (n_nodes,) is each node's best rep at these multipliers.
+    """
 
     multipliers: FloatArray
+    reps: IntArray
     passes: int
 
 
@@ -71,38 +75,53 @@ class Ceiling:
     quota_fair: FloatArray
 
 
-Tell = Callable[[float], bool]
-"""Called with the best bound after every temperature; True ends the ascent."""
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """``tell`` is called with the best bound after every temperature (NaN: not one of the whole problem yet).
+
+    ``over`` says whether to end soon.
+    """
+
+    tell: Callable[[float], None]
+    over: Callable[[], bool]
+
+
+def nearest_reps(factors: Factors, threads: int) -> Lists:
+    """Each node's best reps at zero multipliers."""
+    return best_reps(factors, np.zeros((factors.n_reps, len(factors.kind))), WIDTH, threads=threads)
 
 
 def ascend(
-    factors: Factors, rows: Rows, ceiling: Ceiling, *, start: FloatArray | None, tell: Tell, threads: int,
-    warm: float = WARM,
+    factors: Factors, rows: Rows, ceiling: Ceiling, nearest: Lists, *, start: FloatArray | None, watch: Watch,
+    threads: int, warm: float = WARM,
 ) -> Ascent:  # fmt: skip
     """Return good multipliers, from those of a sample if the problem is large and nothing is known yet.
 
-    ``warm`` is the first temperature when there is a ``start``: the better the start, the lower.
+    ``nearest`` from :func:`nearest_reps`; ``warm`` is the first temperature when there is a ``start``: the better the
+    start, the lower.
     """
     n_coarse = max(COARSE_NODES, COARSE_PER_REP * rows.n_reps)
     first = warm if start is not None else HOTTEST
     if start is None and factors.n_nodes > 3 * n_coarse:
-        nodes, weight = sample_nodes(factors, rows, n_coarse, threads)
-        small = _Dual(factors.take(nodes), rows, ceiling, weight, threads)
-        start = small.run(np.zeros(len(rows)), HOTTEST, WARM / 4, tell=lambda _: tell(np.nan)).multipliers
+        nodes, weight = sample_nodes(factors, rows, nearest, n_coarse, threads)
+        small = _Dual(factors.take(nodes), rows, ceiling, nearest.rep[nodes], weight, threads)
+        quiet = Watch(lambda _: watch.tell(np.nan), watch.over)
+        start = small.run(np.zeros(len(rows)), HOTTEST, WARM / 4, quiet).multipliers
         first = WARM
-    dual = _Dual(factors, rows, ceiling, np.ones(factors.n_nodes), threads)
-    return dual.run(np.zeros(len(rows)) if start is None else start, first, COOLEST, tell=tell)
+    dual = _Dual(factors, rows, ceiling, nearest.rep, np.ones(factors.n_nodes), threads)
+    return dual.run(np.zeros(len(rows)) if start is None else start, first, COOLEST, watch)
 
 
 class _Dual:
     """The smoothed dual of one problem; nodes may carry a weight (those of a sample stand for others)."""
 
-    def __init__(self, factors: Factors, rows: Rows, ceiling: Ceiling, weight: FloatArray, threads: int) -> None:
+    def __init__(
+        self, factors: Factors, rows: Rows, ceiling: Ceiling, nearest: SmallInts, weight: FloatArray, threads: int
+    ) -> None:
         self.factors, self.rows, self.ceiling, self.weight, self.threads = factors, rows, ceiling, weight, threads
         self.sides = _Sides.of(rows, ceiling)
-        nearest = best_reps(factors, np.zeros((rows.n_reps, len(rows.quantities))), WIDTH, threads=threads)
-        self.nearest = nearest.rep
-        listed = pairs_of(factors, *union([nearest.rep[:, :3]], rows.n_reps), threads=threads)
+        self.nearest = nearest
+        listed = pairs_of(factors, *union([nearest[:, :3]], rows.n_reps), threads=threads)
         best = np.maximum.reduceat(listed.value, listed.start[:-1])
         loss = best - np.minimum.reduceat(listed.value, listed.start[:-1])
         size = node_sizes(rows, listed)
@@ -115,29 +134,31 @@ class _Dual:
         self.fair = ceiling.quota_fair.copy()
         self.listed = self.nearest
 
-    def run(self, start: FloatArray, hottest: float, coolest: float, *, tell: Tell) -> Ascent:
+    def run(self, start: FloatArray, hottest: float, coolest: float, watch: Watch) -> Ascent:
         """Lower the temperature from ``hottest`` to ``coolest``; keep the multipliers with the best bound."""
         n_stages = max(round(np.log2(hottest / coolest)) + 1, 1)
         side = self.sides.split(start)
         values = settle_quotas(self.rows, self.sides.join(side), self.ceiling.price)
         quick = best_reps(self.factors, self.rows.at_rep(values), WIDTH, threads=self.threads)
-        best, best_side, passes, calm = self._bound(values, quick.best), self.sides.split(values), 1, 0
+        best, best_side, reps = self._bound(values, quick.best), self.sides.split(values), quick.rep[:, 0]
+        passes, calm = 1, 0
         for stage in range(n_stages):
+            if watch.over() or (calm >= 2 and stage > n_stages // 2 + 1):
+                break
             temperature = hottest * 0.5**stage * self.unit
             steps = round(STEPS_HOT + (STEPS_COLD - STEPS_HOT) * (stage / max(n_stages - 1, 1)) ** 2)
             pairs = self._listed_pairs(quick.rep, self.sides.join(side), temperature)
-            side = self._descend(pairs, side, temperature, steps, hottest * 0.5**stage)
+            side = self._descend(pairs, side, temperature, steps, hottest * 0.5**stage, watch.over)
             values = settle_quotas(self.rows, self.sides.join(side), self.ceiling.price)
             quick = best_reps(self.factors, self.rows.at_rep(values), WIDTH, threads=self.threads)
             bound = self._bound(values, quick.best)
             passes += 1
             calm = calm + 1 if bound > best - SETTLED * abs(bound) else 0
             if bound < best:
-                best, best_side = bound, self.sides.split(values)
+                best, best_side, reps = bound, self.sides.split(values), quick.rep[:, 0]
             self._forget(pairs, values, temperature)
-            if tell(best) or (calm >= 2 and stage > n_stages // 2):
-                break
-        return Ascent(self.sides.join(best_side), passes)
+            watch.tell(best)
+        return Ascent(self.sides.join(best_side), reps.astype(np.int64), passes)
 
     def _bound(self, values: FloatArray, best: FloatArray) -> float:
         bound = float(self.weight @ best)
@@ -169,7 +190,9 @@ class _Dual:
         listed[np.repeat(np.arange(len(length)), length)[kept], rank[kept]] = pairs.rep[kept]
         self.listed = listed
 
-    def _descend(self, pairs: Pairs, side: FloatArray, temperature: float, steps: int, relative: float) -> FloatArray:
+    def _descend(
+        self, pairs: Pairs, side: FloatArray, temperature: float, steps: int, relative: float, over: Callable[[], bool]
+    ) -> FloatArray:
         """Minimise the smoothed bound from ``side`` (multipliers by side of each row)."""
         rows, sides = self.rows, self.sides
         weight = np.ascontiguousarray(pairs.quantities.T)
@@ -194,9 +217,13 @@ class _Dual:
             slope = sides.slope(np.asarray(activity)) * sides.unit(self.money)
             return total / self.money, slope / self.money
 
+        def stop_in_time(_: FloatArray) -> None:
+            if over():
+                raise StopIteration
+
         unit = sides.unit(self.money)
         found = minimize(
-            value, side / unit, jac=True, method="L-BFGS-B",
+            value, side / unit, jac=True, method="L-BFGS-B", callback=stop_in_time,
             bounds=np.column_stack([sides.least / unit, sides.most / unit]),
             options={"maxiter": steps, "maxcor": 20, "ftol": 1e-10, "gtol": 1e-9, "maxfun": 2 * steps},
         )  # fmt: skip
@@ -263,10 +290,9 @@ def node_sizes(rows: Rows, pairs: Pairs) -> FloatArray:
     return np.asarray(np.einsum("nk,kn->n", rate[pairs.rep[first]], np.abs(pairs.quantities[:, first])))
 
 
-def sample_nodes(factors: Factors, rows: Rows, count: int, threads: int) -> tuple[IntArray, FloatArray]:
+def sample_nodes(factors: Factors, rows: Rows, nearest: Lists, count: int, threads: int) -> tuple[IntArray, FloatArray]:
     """Choose about ``count`` nodes, every large one and of the others each n-th by place and size, with weights."""
-    nearest = best_reps(factors, np.zeros((rows.n_reps, len(rows.quantities))), 1, threads=threads)
-    listed = pairs_of(factors, *union([nearest.rep], rows.n_reps), threads=threads)
+    listed = pairs_of(factors, *union([nearest.rep[:, :1]], rows.n_reps), threads=threads)
     size = node_sizes(rows, listed)
     limit = LARGE_SHARE * float(size.sum()) / rows.n_reps
     large, small = np.flatnonzero(size > limit), np.flatnonzero(size <= limit)

@@ -165,9 +165,9 @@ class _Run:
 
     def _territories(self, rows: Rows, start: Incumbent | None) -> tuple[Bounded, Incumbent | None]:
         bounded = self.clock.run("bound", lambda: self._bound(rows))
-        self.clock.bound = bounded.bound
-        self.clock.tell("bound")
         if self.exact:
+            self.clock.bound = bounded.bound
+            self.clock.tell("bound")
             return bounded, self._exact(rows, start)
         return bounded, self._large(rows, bounded, [bounded.start] if start is None else [bounded.start, start.reps])
 
@@ -256,7 +256,7 @@ class _Run:
                 "least bad", lambda: prove_least_violation(model, self.factors, threads=self.threads)
             )
             ways = relaxations(model, None if self.clock.over else self.pairs, violations, seed=self.seed)
-        bound = dual_bound(model, bounded.multipliers)
+        bound = bounded.bound if bounded.rows is model.rows else dual_bound(model, bounded.multipliers)
         self.clock.incumbent, self.clock.bound = evaluation.objective, float("nan") if violations else bound
         self.clock.tell("done", "hard rules broken" if violations else "")
         optimal = self.complete or bound - evaluation.objective <= self.gap * abs(evaluation.objective)
