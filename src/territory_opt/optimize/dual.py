@@ -31,10 +31,12 @@ SmallInts = npt.NDArray[np.int32]
 
 WIDTH = 10
 """Reps per node taken into a list at every rebuild, by value alone and by reduced value."""
-EVALUATION_NODES = 8192
+EVALUATION_NODES = 1024
 """Nodes per unit of work: sums are added in this order, whatever the number of threads."""
 HOTTEST, COOLEST = 1.0, 1 / 2048
 """First and last temperature, in units of the mean loss between a node's best and third rep."""
+MORE_STAGES, WORTHWHILE = 3, 5e-5
+"""Beyond the last temperature it falls on, so many times at most, while that improves the bound by this share."""
 WARM = 1 / 32
 """First temperature when multipliers are known already."""
 STEPS_HOT, STEPS_COLD = 40, 120
@@ -141,19 +143,23 @@ class _Dual:
         values = settle_quotas(self.rows, self.sides.join(side), self.ceiling.price)
         quick = best_reps(self.factors, self.rows.at_rep(values), WIDTH, threads=self.threads)
         best, best_side, reps = self._bound(values, quick.best), self.sides.split(values), quick.rep[:, 0]
-        passes, calm = 1, 0
-        for stage in range(n_stages):
+        passes, calm, gained = 1, 0, np.inf
+        for stage in range(n_stages + MORE_STAGES):
             if watch.over() or (calm >= 2 and stage > n_stages // 2 + 1):
                 break
+            if stage >= n_stages and gained < WORTHWHILE * abs(best):
+                break
             temperature = hottest * 0.5**stage * self.unit
-            steps = round(STEPS_HOT + (STEPS_COLD - STEPS_HOT) * (stage / max(n_stages - 1, 1)) ** 2)
+            progress = min(stage / max(n_stages - 1, 1), 1.0)
+            steps = round(STEPS_HOT + (STEPS_COLD - STEPS_HOT) * progress**2)
             pairs = self._listed_pairs(quick.rep, self.sides.join(side), temperature)
             side = self._descend(pairs, side, temperature, steps, hottest * 0.5**stage, watch.over)
             values = settle_quotas(self.rows, self.sides.join(side), self.ceiling.price)
             quick = best_reps(self.factors, self.rows.at_rep(values), WIDTH, threads=self.threads)
             bound = self._bound(values, quick.best)
             passes += 1
-            calm = calm + 1 if bound > best - SETTLED * abs(bound) else 0
+            gained = best - bound
+            calm = calm + 1 if gained < SETTLED * abs(bound) else 0
             if bound < best:
                 best, best_side, reps = bound, self.sides.split(values), quick.rep[:, 0]
             self._forget(pairs, values, temperature)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 import numba
 import numpy as np
@@ -85,8 +86,13 @@ def in_threads(work: Callable[[int], None], parts: range, threads: int) -> None:
         for part in parts:
             work(part)
         return
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        list(pool.map(work, parts))
+    list(_pool(threads).map(work, parts))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that stay: the ascent hands them work of a millisecond some thousand times."""
+    return ThreadPoolExecutor(max_workers=threads)
 
 
 @numba.njit(cache=True, inline="always")

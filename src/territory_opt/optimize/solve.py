@@ -39,8 +39,8 @@ SEQUENTIAL_SHARE = 0.45
 LEAST_BOUND_SECONDS = 5.0
 """The linear program of a small problem gets at least this long: a plan without a bound is worth little."""
 DEFAULT_THREADS = 2
-AGAIN = Schedule(rounds=4, threes=0, hot=0.1, warm=0.1, steps=5, thorough=False)
-"""The search after an edit: short and cool, from the previous plan."""
+AGAIN = Schedule(rounds=3, threes=0, hot=0.3, warm=0.1, steps=10, thorough=False, still_good=0.05)
+"""The search after an edit: short, from the previous plan where that is still good."""
 AGAIN_WARM = 1 / 128
 """First temperature of the bound after an edit."""
 
@@ -141,7 +141,7 @@ class _Run:
             self.model = self.model.with_kappa(self._kappa_of(filled) if previous.kappa <= 0 else previous.kappa)
         bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
         start = np.where(start >= 0, start, bounded.start)
-        found = self._large(self.model.rows, bounded, [start])
+        found = self._large(self.model.rows, bounded, [bounded.start, start])
         return self._finish(bounded, found, float("nan"))
 
     def _joint(self, sequential: Incumbent) -> tuple[Bounded, Incumbent, Incumbent]:

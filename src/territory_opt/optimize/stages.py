@@ -15,7 +15,7 @@ from territory_opt.optimize.candidates import Candidates, candidates, make_group
 from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.factors import Factors
 from territory_opt.optimize.incumbent import Incumbent
-from territory_opt.optimize.moves import Effort, Search
+from territory_opt.optimize.moves import Effort, Search, positions
 from territory_opt.optimize.search_rows import SearchRows
 
 FloatArray = npt.NDArray[np.float64]
@@ -26,16 +26,16 @@ FIRST_WIDTH, MOST_WIDTH = 8, 20
 HARD_FACTOR, DEARER = 1.05, 1.2
 """A hard row starts at this multiple of its rule's largest multiplier, and gets dearer after each round it is broken:
 prices no higher than they must be leave the search room to move."""
-GROUP, THREES_GROUP = 10, 20
-"""Reps that are searched together; more of them where exchanges are also among three."""
-ROUNDS, THREES_ROUNDS = 20, 3
+GROUP = 20
+"""Reps that are searched together."""
+ROUNDS, THREES_ROUNDS = 12, 3
 """Rounds with exchanges between two reps, then rounds that exchange among three as well."""
 THREES_NODES = 30_000
 """Up to this many nodes there are rounds with exchanges among three reps."""
-HOT, WARM, COLD = 0.3, 0.01, 0.02
+HOT, WARM, COLD = 1.0, 0.01, 0.02
 """Temperature of the first and the last round, in units of the median loss of a node's second-best rep; and how far
 it falls inside a round."""
-STEPS_PER_NODE = 10
+STEPS_PER_NODE = 50
 """Steps of one round per free node."""
 BROKEN_HOT, BROKEN_STEPS = 3.0, 300
 """The same while hard rules are broken and the annealing has to mend them."""
@@ -67,6 +67,7 @@ class Schedule:
     """Rounds of search: how many, first and last temperature in units, steps per free node and round.
 
     ``thorough`` begins with long annealings where rules are hard, and looks again for pairs to drop or to take in.
+    With ``still_good`` the search starts from the last plan where it loses at most so many units, else from the first.
     """
 
     rounds: int = ROUNDS
@@ -75,6 +76,7 @@ class Schedule:
     warm: float = WARM
     steps: int = STEPS_PER_NODE
     thorough: bool = True
+    still_good: float | None = None
 
     def efforts(self, rows: Rows, open_pairs: Candidates) -> tuple[list[Effort], list[Effort]]:
         """Return the long annealings of a rugged problem (few nodes, hard rules), and the short rounds."""
@@ -122,6 +124,8 @@ def search_stage(
         return clock.left <= 0 or best.close_to(bounded.bound, gap)
 
     with clock.deadline():
+        if schedule.still_good is not None:
+            rounds.mix(starts[0], starts[-1], schedule.still_good)
         if long:
             rounds.open(starts[0], clock.flag)
         for number, effort in enumerate([*long, *short]):
@@ -155,11 +159,16 @@ class _Rounds:
         self.seed, self.threads, self.number = seed, threads, 0
         self.generator = np.random.default_rng(seed)
         self.best = min((Incumbent.of(model, rows, start) for start in starts), key=lambda found: found.score)
-        width = MOST_WIDTH if rows.n_reps <= THREES_GROUP else FIRST_WIDTH
-        self.open_pairs = self._candidates([self.best.reps, starts[0]], width, np.inf)
+        width = MOST_WIDTH if rows.n_reps <= GROUP else FIRST_WIDTH
+        self.open_pairs = self._candidates(starts, width, np.inf)
         self.unit = self.open_pairs.unit
         self.prices = hard_prices(rows, bounded.multipliers, self.open_pairs.pairs, HARD_FACTOR)
         self.search = self._search(self.best.reps)
+
+    def mix(self, best: IntArray, plan: IntArray, still_good: float) -> None:
+        """Start from ``plan`` where it loses at most ``still_good`` units against the best rep, else from ``best``."""
+        loss = self.open_pairs.loss[positions(self.open_pairs.pairs, plan)]
+        self.search = self._search(np.where(loss <= still_good * self.unit, plan, best))
 
     def open(self, other: IntArray, stop: IntArray) -> None:
         """Anneal all reps at once from the best plan and from ``other``, side by side; go on from the better one."""
@@ -179,9 +188,7 @@ class _Rounds:
 
     def run(self, effort: Effort, stop: IntArray) -> None:
         """One round."""
-        n_reps = self.rows.n_reps
-        size = THREES_GROUP if effort.threes or n_reps <= THREES_GROUP else GROUP
-        groups = make_groups(self.open_pairs, self.search.reps, n_reps, self.unit, size, self.generator)
+        groups = make_groups(self.open_pairs, self.search.reps, self.rows.n_reps, self.unit, GROUP, self.generator)
         self.search.improve(groups, effort, seed=self.seed + 104_729 * self.number, threads=self.threads, stop=stop)
         self.number += 1
         self._judge(Incumbent.of(self.model, self.rows, self.search.reps))
