@@ -67,8 +67,13 @@ class Market:
         return folder
 
 
-def make_market(name: str, n_accounts: int, n_reps: int, *, seed: int) -> Market:
-    """Make a market of ``n_accounts`` x ``n_reps``. Raise ValueError for an unknown name."""
+def make_market(
+    name: str, n_accounts: int, n_reps: int, *, seed: int, price_per_point: float = PRICE_PER_POINT
+) -> Market:
+    """Make a market of ``n_accounts`` x ``n_reps``. Raise ValueError for an unknown name.
+
+    ``price_per_point`` of a band is a share of what an average territory costs.
+    """
     if name not in MARKETS:
         raise ValueError(f'no market "{name}"; known: {", ".join(MARKETS)}')
     generator = np.random.default_rng(seed)
@@ -84,12 +89,12 @@ def make_market(name: str, n_accounts: int, n_reps: int, *, seed: int) -> Market
          "visits": workload}
     )  # fmt: skip
     reps = pd.DataFrame({"rep_id": _ids("R", n_reps), "lat": home_lat, "lon": home_lon})
-    return Market(accounts, reps, _policy(_nearest_cost(accounts, reps) / n_reps))
+    return Market(accounts, reps, _policy(price_per_point * _nearest_cost(accounts, reps) / n_reps))
 
 
-def _policy(cost_per_territory: float) -> to.Policy:
+def _policy(price: float) -> to.Policy:
     """Cost is workload x distance: visits are the workload, and a km of the round trip costs a half."""
-    band = {"band": BAND, "price_per_point": PRICE_PER_POINT * cost_per_territory}
+    band = {"band": BAND, "price_per_point": price}
     return to.Policy.model_validate(
         {"territories": {"balance": {"potential": band, "workload": band},
                          "travel": {"cost_per_km": 0.5, "detour": 1.0}}}

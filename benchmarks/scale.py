@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 import territory_opt as to
-from benchmarks.markets import MARKETS, Market, make_market
+from benchmarks.markets import MARKETS, PRICE_PER_POINT, Market, make_market
 from benchmarks.run import machine, warm_up
 from territory_opt.report.save import save_plan
 from territory_opt.whatif.scenario import relative_path
@@ -148,6 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("reps", type=int)
     parser.add_argument("--market", choices=MARKETS, default="heavy")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--price", type=float, default=PRICE_PER_POINT, help="of a point outside a band, as a share of "
+                        "what an average territory costs")  # fmt: skip
     parser.add_argument("--time-limit", type=float, default=600.0, help="seconds for the solve")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--again", action="store_true", help="also re-solve after an edit")
@@ -158,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("accounts and reps must be 1 or more")
     warm_up()
     try:
-        market = make_market(given.market, given.accounts, given.reps, seed=given.seed)
+        market = make_market(given.market, given.accounts, given.reps, seed=given.seed, price_per_point=given.price)
     except ValueError as error:
         parser.error(str(error))
     settings: dict[str, Any] = {"time_limit": given.time_limit, "threads": given.threads}

@@ -430,6 +430,18 @@ def test_a_manifest_that_makes_no_sense_is_bad_input(
     assert run_json(capsys, "check", plan)["exit_code"] == cli.BAD_INPUT
 
 
+def test_a_maximum_distance_is_reported_as_a_rule(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pairs beyond it do not exist, and the proof is about plans that keep it: solve and check both say so."""
+    limit = "territories.travel.max_distance_km=900"
+    code, said, _ = run(capsys, "solve", plan.parents[1] / "toy", "--set", limit, "--out", plan)
+    assert code == cli.DONE
+    assert "No plan under these rules (no account farther than 900 km from its rep) is worth more" in said
+    assert "no account farther than 900 km" in json.loads((plan / "plan.json").read_text(encoding="utf-8"))["why"]
+    code, said, _ = run(capsys, "check", plan)
+    assert code == cli.DONE
+    assert "no account farther than 900 km from its rep: the bound is about such plans" in said
+
+
 def test_check_shows_the_settings_a_plan_was_made_with(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change_manifest(plan, overrides={"territories.keep.loss_rate": 0})
     code, out, _ = run(capsys, "check", plan)

@@ -237,6 +237,8 @@ def confirmed(
         screen.line("settings", "   ".join(f"{key} = {value}" for key, value in settings.items()))
     screen.line("worth", f"{near_money(found.certificate.objective, currency)} a year, recomputed from the data")
     screen.line("best possible", _proven(found, currency))
+    if problem.policy.territories.travel.reach:
+        screen.line("by rule", f"{problem.policy.territories.travel.reach}: the bound is about such plans")
     claimed = found.claims.get("solver_bound")
     if isinstance(claimed, int | float) and not found.violations:
         screen.line("solver says", f"no plan can exceed {near_money(claimed, currency)}: claimed, not verified")

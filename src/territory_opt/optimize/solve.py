@@ -103,10 +103,14 @@ class _Run:
     def why(self) -> str:
         """Which method runs, and why."""
         nodes, reps = self.model.source.n_nodes, self.model.problem.n_reps
+        reach = self.model.problem.policy.territories.travel.reach
+        rule = f"; by rule {reach}" if reach else ""
         if self.pairs is not None:
-            return f"exact: {len(self.pairs.rep):,} eligible pairs, at most {EXACT_PAIRS} are searched completely"
+            count = f"{len(self.pairs.rep):,} eligible pairs"
+            return f"exact: {count}, at most {EXACT_PAIRS} are searched completely{rule}"
         start = "" if self.previous is None else ", from the previous plan"
-        return f"large-scale: {nodes:,} accounts and families x {reps:,} reps are too many pairs to search all{start}"
+        size = f"{nodes:,} accounts and families x {reps:,} reps"
+        return f"large-scale: {size} are too many pairs to search all{start}{rule}"
 
     def result(self) -> Result:
         """Run all stages: territories alone, then (with quotas) the joint model until kappa is stable."""

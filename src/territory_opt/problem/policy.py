@@ -71,6 +71,13 @@ class Travel(Settings):
     visits_per_year: float = Field(default=6.0, ge=0)
     max_distance_km: float | None = Field(default=None, gt=0)
 
+    @property
+    def reach(self) -> str:
+        """The rule on distance in words; empty without one."""
+        return (
+            "" if self.max_distance_km is None else f"no account farther than {self.max_distance_km:,g} km from its rep"
+        )
+
 
 class Hours(Settings):
     """Yearly hours a rep has for workload and travel together; ``per_fte`` is used where the table is silent."""

@@ -56,9 +56,11 @@ def proof_sentence(result: Result) -> str:
         return f"This is the least bad plan: it breaks {count} ({proof}). First: {result.violations[0]}."
     if not np.isfinite(result.bound):
         return "How much better a plan could be is not known: there is no bound for this run."
+    reach = result.model.problem.policy.territories.travel.reach
+    rules = f"under these rules ({reach})" if reach else "under these rules"
     if result.gap_money < 0.005:
-        return "No plan under these rules is worth more than this one (verified)."
-    text = f"No plan under these rules is worth more than {at_most(result.gap_money, currency)} above this one"
+        return f"No plan {rules} is worth more than this one (verified)."
+    text = f"No plan {rules} is worth more than {at_most(result.gap_money, currency)} above this one"
     searched = result.method == "exact" and result.status == "optimal"
     return f"{text} (verified); a complete search found no better one." if searched else f"{text} (verified)."
 

@@ -46,7 +46,7 @@ def save_plan(
         "seed": result.seed,
         "versions": _versions(),
     }
-    run = {"seed": str(result.seed), "method": result.method, "territory-opt": __version__}
+    run = {"seed": str(result.seed), "method": result.why, "territory-opt": __version__}
     views = build_views(result, name=name, issues=issues, run=run)
     extras = {
         "data_issues.csv": lambda path: _write_text(path, table_csv(issue_table(issues))),
@@ -69,6 +69,7 @@ def claims(result: Result, name: str) -> dict[str, Any]:
         "status": result.status.value,
         "raw_status": result.raw_status,
         "method": result.method,
+        "why": result.why,
         "objective": result.objective,
         "bound": result.bound,
         "bound_kind": result.bound_kind,

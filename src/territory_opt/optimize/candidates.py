@@ -1,0 +1,111 @@
+"""Which pairs a search may use: each node's best by reduced value, and the reps that compete for the same nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from territory_opt.model.model import Pairs
+from territory_opt.model.rows import Rows
+from territory_opt.optimize.factors import Factors
+from territory_opt.optimize.pricing import best_reps, pairs_of
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+SmallInts = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Pairs of each node that the search may use, best first; ``loss`` (n_pairs,) behind the node's best.
+
+    ``complete``: no pair that was left out can be part of a plan better than the one they were chosen for.
+    """
+
+    pairs: Pairs
+    loss: FloatArray
+    complete: bool
+
+    @property
+    def unit(self) -> float:
+        """Median loss of the second-best rep: the temperature scale."""
+        second = self.pairs.start[:-1][np.diff(self.pairs.start) > 1] + 1
+        positive = self.loss[second][self.loss[second] > 0]
+        return float(np.median(positive)) if len(positive) else 1.0
+
+    @property
+    def spread(self) -> float:
+        """Median loss of a candidate that is not the best."""
+        positive = self.loss[self.loss > 0]
+        return float(np.median(positive)) if len(positive) else 1.0
+
+
+def candidates(
+    factors: Factors,
+    rows: Rows,
+    multipliers: FloatArray,
+    keep: list[IntArray],
+    *,
+    width: int,
+    within: float,
+    threads: int,
+) -> Candidates:
+    """Return each node's best pairs over all eligible ones, up to ``width``, and those with ``keep``, (n_nodes,) each.
+
+    A pair whose loss exceeds ``within``, what any plan can still gain, cannot be in a better plan: it is left out with
+    proof (reduced-cost fixing).
+    """
+    at_rep = rows.at_rep(multipliers)
+    width = min(width, rows.n_reps)
+    lists = best_reps(factors, at_rep, width, within=within, threads=threads)
+    start, rep = _with(lists.rep, keep)
+    pairs = pairs_of(factors, start, rep, threads=threads)
+    loss = np.repeat(lists.best, np.diff(start)) - pairs.value
+    for k in range(len(rows.quantities)):
+        loss -= at_rep[rep, k] * pairs.quantities[k]
+    complete = width == rows.n_reps or not (lists.rep[:, -1] >= 0).any()
+    return Candidates(pairs, np.maximum(loss, 0.0, out=loss), bool(complete))
+
+
+def _with(listed: SmallInts, keep: list[IntArray]) -> tuple[IntArray, SmallInts]:
+    """Append to each node's list, -1 for none, the reps ``keep`` that are not in it; return CSR start and reps."""
+    for reps in keep:
+        fresh = np.where((listed == reps[:, None]).any(axis=1), -1, reps).astype(np.int32)
+        listed = np.column_stack([listed, fresh])
+    start = np.concatenate([[0], np.cumsum((listed >= 0).sum(axis=1))]).astype(np.int64)
+    return start, listed[listed >= 0]
+
+
+def competition(open_pairs: Candidates, reps: IntArray, n_reps: int, unit: float) -> FloatArray:
+    """How much every two reps compete for the same nodes, (n_reps, n_reps)."""
+    pairs = open_pairs.pairs
+    key = reps[pairs.node] * n_reps + pairs.rep
+    pull = np.bincount(key, np.exp(-open_pairs.loss / unit), minlength=n_reps * n_reps).reshape(n_reps, n_reps)
+    return np.asarray(pull + pull.T)
+
+
+def make_groups(
+    open_pairs: Candidates, reps: IntArray, n_reps: int, unit: float, size: int, generator: np.random.Generator
+) -> list[IntArray]:
+    """Cut the reps into groups of ``size`` competing ones, with some chance in it; every rep is in one group."""
+    if n_reps <= size:
+        return [np.arange(n_reps)]
+    pull = competition(open_pairs, reps, n_reps, unit)
+    free = np.ones(n_reps, dtype=bool)
+    groups = []
+    for rep in generator.permutation(n_reps):
+        if not free[rep]:
+            continue
+        group, weight = [int(rep)], pull[rep].copy()
+        free[rep] = False
+        while len(group) < size:
+            choice = int(np.where(free, weight * generator.uniform(0.3, 1.0, n_reps), 0.0).argmax())
+            if not free[choice] or weight[choice] <= 0.0:
+                break
+            group.append(choice)
+            free[choice] = False
+            weight += pull[choice]
+        groups.append(np.array(group, dtype=np.int64))
+    return groups
