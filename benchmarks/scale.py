@@ -70,7 +70,7 @@ def measure(
         what="solve" if previous is None else "re-solve after an edit", accounts=problem.n_accounts,
         reps=problem.n_reps, market=name, seed=seed, wall=wall, peak_gib=peak, objective=certificate.objective,
         bound=certificate.bound, gap=certificate.gap, violations=len(broken), phases=dict(result.phases),
-        judge_seconds=judge, faults=tuple(_faults(result, certificate)),
+        judge_seconds=judge, faults=(*(f"breaks {rule}" for rule in broken), *_faults(result, certificate)),
     )  # fmt: skip
     return measured, result
 

@@ -144,7 +144,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     warm_up()
-    problem = make_market(given.market, given.accounts, given.reps, seed=given.seed).problem()
+    try:
+        problem = make_market(given.market, given.accounts, given.reps, seed=given.seed).problem()
+    except ValueError as error:
+        parser.error(str(error))
     answers = compare(problem, time_limit=given.time_limit, candidates=given.candidates, seed=given.seed)
     if given.json:
         print(json.dumps({"machine": machine(), "answers": [asdict(a) for a in answers]}, indent=2))

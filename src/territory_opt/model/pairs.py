@@ -19,7 +19,7 @@ import pandas as pd
 
 from territory_opt.estimate.expected import Estimate
 from territory_opt.model.skills import SkillTables
-from territory_opt.problem.geography import distance_km, unit_vectors
+from territory_opt.problem.geography import DISTANCE_SLACK_KM, distance_km, unit_vectors
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -227,7 +227,7 @@ class PairSource:
                 column.cell[accounts], reps]  # fmt: skip
             yield f"lacks the required {column.name}", ~has_all
         if self._limit is not None:
-            yield f"home is more than {self._limit:g} km away", distance > self._limit
+            yield f"home is more than {self._limit:g} km away", distance > self._limit + DISTANCE_SLACK_KM
         locked = self.locked[accounts]
         if self._any_locked:
             mask = _column(locked >= 0, reps) & (_column(locked, reps) != against)

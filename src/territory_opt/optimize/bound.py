@@ -26,6 +26,8 @@ HARD_CEILING = 200.0
 MOST_PER_MONEY = 100.0
 """Largest multiplier of a hard row on quotas, in units of the largest price on quotas: both are money per money."""
 PROOF_TOLERANCE = 1e-7
+LEAST_PROOF_SECONDS = 10.0
+"""That rules clash is worth proving even when the time is up."""
 PROGRAM_NODES, PROGRAM_WIDTH, PROGRAM_NEW, PROGRAM_ROUNDS = 6_000, 8, 3, 6
 """The linear program that finds the first multipliers of quotas: nodes, reps of each at first, best reps added to each
 after every round (column generation), rounds."""
@@ -131,14 +133,18 @@ def _program_multipliers(model: Model, pairs: Pairs, rows: Rows, time_limit: flo
     return linear.multipliers(solution.duals) if len(solution.duals) else None
 
 
-def prove_least_violation(model: Model, factors: Factors, *, threads: int) -> tuple[FloatArray, float]:
-    """Return multipliers and the least summed violation they prove (0: not proven that the rules clash)."""
+def prove_least_violation(model: Model, factors: Factors, clock: Clock, *, threads: int) -> tuple[FloatArray, float]:
+    """Return multipliers and the least summed violation they prove (0: not proven that the rules clash).
+
+    Past the time limit it gets a few seconds more; Ctrl-C ends it.
+    """
     rows = model.rows
     price = np.where(rows.hard, 1.0 / rows.scale, 0.0)
     worthless = factors._replace(margin=0.0, cost_per_km=0.0)
     fair = model.quota_limit / rows.n_reps
     ceiling = Ceiling(price, model.quota_reach, fair)
-    watch = Watch(lambda _: None, lambda: False)
+    until = time.perf_counter() + max(clock.left, LEAST_PROOF_SECONDS)
+    watch = Watch(lambda _: None, lambda: clock.interrupted or time.perf_counter() > until)
     nearest = nearest_reps(worthless, threads)
     ascent = ascend(worthless, rows, ceiling, nearest, start=None, watch=watch, threads=threads)
     values = np.where(rows.hard, np.clip(ascent.multipliers, -price, price), 0.0)

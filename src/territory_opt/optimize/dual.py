@@ -200,6 +200,8 @@ class _Dual:
         self, pairs: Pairs, side: FloatArray, temperature: float, steps: int, relative: float, over: Callable[[], bool]
     ) -> FloatArray:
         """Minimise the smoothed bound from ``side`` (multipliers by side of each row)."""
+        if len(side) == 0:
+            return side
         rows, sides = self.rows, self.sides
         weight = np.ascontiguousarray(pairs.quantities.T)
         spread = temperature * self.size
@@ -263,8 +265,11 @@ class _Sides:
         limit = np.concatenate([rows.low[lower], rows.high[upper], rows.low[equal]])
         most = ceiling.price[row]
         least = np.where(equal[row], -most, 0.0)
-        alone = (np.diff(rows.quotas.indptr) == 1) & ~rows.hard
-        quota_price = float(ceiling.price[alone].min()) if alone.any() else float(rows.quotas.nnz > 0)
+        on_quotas = (np.diff(rows.quotas.indptr) > 0) & (ceiling.price > 0)
+        alone = on_quotas & (np.diff(rows.quotas.indptr) == 1) & ~rows.hard
+        # Where no priced row stands on a quota (a proof that rules clash), the hard ones give the scale.
+        quota_price = float(ceiling.price[alone if alone.any() else on_quotas].min(initial=np.inf))
+        quota_price = quota_price if np.isfinite(quota_price) else float(rows.quotas.nnz > 0)
         return cls(rows, row, sign, limit, least, most, quota_price)
 
     def unit(self, money: float) -> FloatArray:
@@ -305,7 +310,8 @@ def sample_nodes(factors: Factors, rows: Rows, nearest: Lists, count: int, threa
     step = max(int(np.ceil(len(small) / max(count - len(large), 1))), 1)
     by_place = small[np.lexsort((size[small], nearest.rep[small, 0]))]
     picked = by_place[step // 2 :: step]
-    stands_for = np.full(len(picked), size[small].sum() / max(size[picked].sum(), 1e-300))
+    share = size[picked].sum() / size[small].sum() if size[picked].sum() > 0 else len(picked) / max(len(small), 1)
+    stands_for = np.full(len(picked), 1.0 / max(share, 1e-300))
     nodes = np.concatenate([large, picked])
     order = np.argsort(nodes)
     return nodes[order], np.concatenate([np.ones(len(large)), stands_for])[order]

@@ -33,7 +33,6 @@ class Previous:
 
     reps: IntArray
     multipliers: dict[tuple[str, str], float]
-    kappa: float
 
     @classmethod
     def of(cls, solved: Solved, model: Model) -> Previous:
@@ -44,6 +43,5 @@ class Previous:
         known = np.flatnonzero(rep >= 0)
         rep[known[~source.facts(known, rep[known]).eligible]] = -1
         first = source.order[source.node_start[:-1]]
-        names = zip(certificate.rules, certificate.subjects, strict=True)
-        multipliers = dict(zip(names, certificate.values.tolist(), strict=True))
-        return cls(rep[first], multipliers, certificate.kappa)
+        named = zip(certificate.rules, certificate.subjects, certificate.values.tolist(), strict=True)
+        return cls(rep[first], {(rule, subject): value for rule, subject, value in named if np.isfinite(value)})

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -81,11 +82,7 @@ def union(lists: list[SmallInts], n_reps: int) -> tuple[IntArray, SmallInts]:
 
 
 def in_threads(work: Callable[[int], None], parts: range, threads: int) -> None:
-    """Call ``work`` with every part; compiled code runs side by side."""
-    if len(parts) == 1 or threads == 1:
-        for part in parts:
-            work(part)
-        return
+    """Call ``work`` with every part; compiled code runs side by side, and Ctrl-C is heard meanwhile."""
     list(_pool(threads).map(work, parts))
 
 
@@ -93,6 +90,10 @@ def in_threads(work: Callable[[int], None], parts: range, threads: int) -> None:
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Threads that stay: the ascent hands them work of a millisecond some thousand times."""
     return ThreadPoolExecutor(max_workers=threads)
+
+
+if hasattr(os, "register_at_fork"):  # the threads of a pool do not survive a fork
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 @numba.njit(cache=True, inline="always")

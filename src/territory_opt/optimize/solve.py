@@ -9,7 +9,7 @@ from territory_opt.model.model import Model, Pairs, fair_kappa
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.bound import Bounded, bound_at_scale, bound_by_program, prove_least_violation
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.dual import WARM
+from territory_opt.optimize.dual import WARM, nearest_reps
 from territory_opt.optimize.factors import Factors
 from territory_opt.optimize.incumbent import Incumbent
 from territory_opt.optimize.least_bad import exact_least_bad, relaxations
@@ -139,13 +139,17 @@ class _Run:
 
     def _again(self, previous: Previous) -> Result:
         """Solve from a previous plan: one joint pass, kappa from that plan."""
-        start = previous.reps
+        start, rows = previous.reps, self.model.rows
         if self.model.has_quotas:
-            filled = np.where(start >= 0, start, 0)
-            self.model = self.model.with_kappa(self._kappa_of(filled) if previous.kappa <= 0 else previous.kappa)
-        bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
+            nearest = nearest_reps(self.factors, self.threads).rep[:, 0]
+            self.model = self.model.with_kappa(self._kappa_of(np.where(start >= 0, start, nearest)))
+            joint = self.model.problem.policy.quotas.mode == "joint"
+            rows = self.model.rows if joint else self.model.rows.territory_only()
+        bounded = self.clock.run("bound", lambda: self._bound(rows))
         start = np.where(start >= 0, start, bounded.start)
-        found = self._large(self.model.rows, bounded, [bounded.start, start])
+        found = self._large(rows, bounded, [bounded.start, start])
+        if rows is not self.model.rows:
+            bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
         return self._finish(bounded, found, float("nan"))
 
     def _joint(self, sequential: Incumbent) -> tuple[Bounded, Incumbent, Incumbent]:
@@ -257,7 +261,7 @@ class _Run:
         ways: tuple[Relaxation, ...] = ()
         if violations:
             least, least_violation = self.clock.run(
-                "least bad", lambda: prove_least_violation(model, self.factors, threads=self.threads)
+                "least bad", lambda: prove_least_violation(model, self.factors, self.clock, threads=self.threads)
             )
             ways = relaxations(model, None if self.clock.over else self.pairs, violations, seed=self.seed)
         bound = bounded.bound if bounded.rows is model.rows else dual_bound(model, bounded.multipliers)

@@ -197,7 +197,7 @@ class _Rounds:
         """Drop pairs that cannot be in a better plan, take in those that can."""
         within = self.best.gap_to(self.bounded.bound)
         width = MOST_WIDTH if np.isfinite(within) else FIRST_WIDTH
-        self.open_pairs = self._candidates([self.search.reps], width, within)
+        self.open_pairs = self._candidates([self.search.reps, self.best.reps], width, within)
         self.search = self._search(self.search.reps)
 
     def _judge(self, found: Incumbent) -> None:

@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
+DISTANCE_SLACK_KM = 1e-6
+"""A millimetre above a maximum distance still is at it: no way of rounding decides who may serve whom."""
 EARTH_RADIUS_KM = 6371.0088
 
 
