@@ -1,9 +1,9 @@
-"""The best exchange of up to four nodes among two or three reps, by meeting in the middle.
+"""A good exchange of up to four nodes among two or three reps, by meeting in the middle: the best of those it tries.
 
 Single moves and swaps stop where totals would have to change by less than any one account. Four accounts together can
 be fitted far more finely: list every set of at most two flips (a node that goes to another of these reps), and join
 two such sets. The multipliers prune the search: an exchange whose flips lose more against the multipliers than the
-reps' rows cost above what the multipliers say cannot gain; and the row that narrows most is searched by its window.
+reps' rows cost above what the multipliers say cannot gain (company-wide rows are counted at their price only); and the row that narrows most is searched by its window.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MOST_JOINS = 20_000
 
 @numba.njit(cache=True, nogil=True)
 def exchange(state, rows, reps, flips):  # type: ignore[no-untyped-def]
-    """Find the best exchange among ``reps`` of a group; write its new pairs to ``flips`` (4,), -1: none.
+    """Find the best exchange that is tried among ``reps`` of a group; write new pairs to ``flips`` (4,), -1: none.
 
     Return what it gains, 0 if nothing was found.
     """

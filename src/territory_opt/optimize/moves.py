@@ -1,4 +1,4 @@
-"""Local search in compiled code: annealed chains of moves, then exact exchanges, on the model's own objective.
+"""Local search in compiled code: annealed chains of moves, then exchanges, on the model's own objective.
 
 The work is cut into disjoint groups of reps, which run side by side on their own nodes; company-wide rows are shared
 out among them, so that all groups together keep these rows. The number of steps is fixed by the caller: the same seed
