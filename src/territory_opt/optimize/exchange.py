@@ -3,7 +3,8 @@
 Single moves and swaps stop where totals would have to change by less than any one account. Four accounts together can
 be fitted far more finely: list every set of at most two flips (a node that goes to another of these reps), and join
 two such sets. The multipliers prune the search: an exchange whose flips lose more against the multipliers than the
-reps' rows cost above what the multipliers say cannot gain (company-wide rows are counted at their price only); and the row that narrows most is searched by its window.
+reps' rows cost above what the multipliers say cannot gain (company-wide rows are counted at their price only); and
+the row that narrows most is searched by its window.
 """
 
 from __future__ import annotations
