@@ -127,19 +127,24 @@ def _faults(entry: Entry, problem: to.Problem, result: to.Result) -> list[str]:
     faults = [] if size == entry.size else [f"the problem is {size}, the registry says {entry.size}"]
     if not result.has_plan:
         return [*faults, f"no plan ({result.raw_status})"]
-    faults += [f"breaks a hard rule: {violation}" for violation in to.audit(problem, result.plan)]
     certificate = to.certify(problem, result.plan, result.certificate)
-    faults += certificate.problems
+    faults += judge_faults(result, to.audit(problem, result.plan), certificate)
+    if entry.best_known is not None and certificate.objective < entry.best_known - CENT:
+        faults.append(f"worth {certificate.objective:,.2f}, but {entry.best_known:,.2f} is possible")
+    skipped = [phase for phase in entry.phases if phase not in {"read", "judge", *result.phases}]
+    return faults + [f"the phase {phase} did not take part" for phase in skipped]
+
+
+def judge_faults(result: to.Result, broken: Sequence[to.Violation], certificate: to.Certificate) -> list[str]:
+    """List what the judge, which knows no solver, finds wrong with an answer."""
+    faults = [*(f"breaks a hard rule: {violation}" for violation in broken), *certificate.problems]
     for name in ("objective", "bound"):
         claimed, found = getattr(result, name), getattr(certificate, name)
         if not abs(claimed - found) <= CENT + 1e-9 * abs(found):
             faults.append(f"{name}: the solver says {claimed:,.2f}, the judge finds {found:,.2f}")
     if certificate.objective > certificate.bound + CENT:
         faults.append(f"the plan ({certificate.objective:,.2f}) is above the bound ({certificate.bound:,.2f})")
-    if entry.best_known is not None and certificate.objective < entry.best_known - CENT:
-        faults.append(f"worth {certificate.objective:,.2f}, but {entry.best_known:,.2f} is possible")
-    skipped = [phase for phase in entry.phases if phase not in {"read", "judge", *result.phases}]
-    return faults + [f"the phase {phase} did not take part" for phase in skipped]
+    return faults
 
 
 def warm_up() -> None:

@@ -24,12 +24,11 @@ import pandas as pd
 
 import territory_opt as to
 from benchmarks.markets import MARKETS, PRICE_PER_POINT, Market, make_market
-from benchmarks.run import machine, warm_up
+from benchmarks.run import judge_faults, machine, warm_up
 from territory_opt.report.save import save_plan
 from territory_opt.whatif.scenario import relative_path
 
 T = TypeVar("T")
-CENT = 0.01
 LOCKS, CHANGED_SHARE = 20, 0.01
 
 
@@ -70,7 +69,7 @@ def measure(
         what="solve" if previous is None else "re-solve after an edit", accounts=problem.n_accounts,
         reps=problem.n_reps, market=name, seed=seed, wall=wall, peak_gib=peak, objective=certificate.objective,
         bound=certificate.bound, gap=certificate.gap, violations=len(broken), phases=dict(result.phases),
-        judge_seconds=judge, faults=(*(f"breaks {rule}" for rule in broken), *_faults(result, certificate)),
+        judge_seconds=judge, faults=tuple(judge_faults(result, broken, certificate)),
     )  # fmt: skip
     return measured, result
 
@@ -108,17 +107,6 @@ def edited(market: Market, plan: to.Plan, *, seed: int) -> Market:
     locked = stays.sample(min(LOCKS, len(stays)), random_state=seed)
     rules = pd.DataFrame({"rule": "lock", "account_id": locked.index, "rep_id": locked.to_numpy()})
     return Market(accounts, reps[reps["rep_id"] != gone].reset_index(drop=True), market.policy, rules)
-
-
-def _faults(result: to.Result, certificate: to.Certificate) -> list[str]:
-    faults = list(certificate.problems)
-    for name in ("objective", "bound"):
-        claimed, found = getattr(result, name), getattr(certificate, name)
-        if not abs(claimed - found) <= CENT + 1e-9 * abs(found):
-            faults.append(f"{name}: the solver says {claimed:,.2f}, the judge finds {found:,.2f}")
-    if certificate.objective > certificate.bound + CENT:
-        faults.append("the plan is above the bound")
-    return faults
 
 
 def as_text(found: Sequence[Measured], files: Mapping[str, float]) -> str:

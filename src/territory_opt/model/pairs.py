@@ -169,7 +169,7 @@ class PairSource:
         classes = self.classes
         nobody = ~np.asarray(classes.allowed.any(axis=1))[classes.of_account]
         for accounts in self._special_chunks():
-            distance = self.distance_km(accounts) if self._limit is not None else np.zeros((1, 1))
+            distance = self.distance_km(accounts) if self.limit_km < np.inf else np.zeros((1, 1))
             allowed = np.broadcast_to(self.eligible(accounts, distance), (len(accounts), self.n_reps))
             nobody[accounts] = ~allowed.any(axis=1)
         return np.unique(self.order[self.node_start[self.node_of_account[np.flatnonzero(nobody)]]])
@@ -214,8 +214,10 @@ class PairSource:
         )
 
     @property
-    def _limit(self) -> float | None:
-        return self.problem.policy.territories.travel.max_distance_km
+    def limit_km(self) -> float:
+        """Distance above which a pair does not exist; infinite without a rule."""
+        limit = self.problem.policy.territories.travel.max_distance_km
+        return np.inf if limit is None else limit + DISTANCE_SLACK_KM
 
     def drop_reasons(
         self, accounts: IntArray, distance: FloatArray, reps: IntArray | None = None
@@ -226,8 +228,9 @@ class PairSource:
             has_all = column.has_all[column.cell[accounts]] if reps is None else column.has_all[
                 column.cell[accounts], reps]  # fmt: skip
             yield f"lacks the required {column.name}", ~has_all
-        if self._limit is not None:
-            yield f"home is more than {self._limit:g} km away", distance > self._limit + DISTANCE_SLACK_KM
+        if self.limit_km < np.inf:
+            named = self.problem.policy.territories.travel.max_distance_km
+            yield f"home is more than {named:g} km away", distance > self.limit_km
         locked = self.locked[accounts]
         if self._any_locked:
             mask = _column(locked >= 0, reps) & (_column(locked, reps) != against)
@@ -304,7 +307,7 @@ class PairSource:
 
     def _special_chunks(self) -> list[IntArray]:
         """Accounts whose eligible reps do not follow from their class alone, in chunks that fit a block."""
-        special = (self.locked >= 0) | self._in_family | (self._limit is not None)
+        special = (self.locked >= 0) | self._in_family | (self.limit_km < np.inf)
         special[self.forbidden[:, 0]] = True
         accounts, step = np.flatnonzero(special), self._block_rows
         return [accounts[first : first + step] for first in range(0, len(accounts), step)]

@@ -32,14 +32,17 @@ class Candidates:
     def unit(self) -> float:
         """Median loss of the second-best rep: the temperature scale."""
         second = self.pairs.start[:-1][np.diff(self.pairs.start) > 1] + 1
-        positive = self.loss[second][self.loss[second] > 0]
-        return float(np.median(positive)) if len(positive) else 1.0
+        return _median_positive(self.loss[second])
 
     @property
     def spread(self) -> float:
         """Median loss of a candidate that is not the best."""
-        positive = self.loss[self.loss > 0]
-        return float(np.median(positive)) if len(positive) else 1.0
+        return _median_positive(self.loss)
+
+
+def _median_positive(loss: FloatArray) -> float:
+    positive = loss[loss > 0]
+    return float(np.median(positive)) if len(positive) else 1.0
 
 
 def candidates(

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from territory_opt.model.model import Model
-from territory_opt.problem.geography import DISTANCE_SLACK_KM
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -112,9 +111,7 @@ class Factors(NamedTuple):
             margin=policy.margin,
             cost_per_km=source.cost_per_km,
             hours_per_km=1.0 / policy.travel.speed_kmh,
-            max_km=np.inf
-            if policy.travel.max_distance_km is None
-            else policy.travel.max_distance_km + DISTANCE_SLACK_KM,
+            max_km=source.limit_km,
         )
 
     def take(self, nodes: IntArray) -> Factors:

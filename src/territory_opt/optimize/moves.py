@@ -7,7 +7,7 @@ gives the same plan, whatever the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -92,6 +92,10 @@ class Search:
 
         A group keeps what it finds only if it is better than before.
         """
+        in_threads(self.worker(groups, effort, seed=seed, stop=stop), range(len(groups)), threads)
+
+    def worker(self, groups: Sequence[IntArray], effort: Effort, *, seed: int, stop: IntArray) -> Callable[[int], None]:
+        """Return what improves one of ``groups`` by its number, from where the search stands now: see improve."""
         reps = self.reps
         order = np.argsort(reps, kind="stable")
         member_start = np.searchsorted(reps[order], np.arange(self.n_reps + 1))
@@ -106,7 +110,7 @@ class Search:
                 effort.threes, seed + 7919 * number, stop,
             )  # fmt: skip
 
-        in_threads(work, range(len(groups)), threads)
+        return work
 
     def totals(self) -> FloatArray:
         """Rep totals of each quantity, (n_reps, K)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.factors import Factors
 from territory_opt.optimize.incumbent import Incumbent
 from territory_opt.optimize.moves import Effort, Search, positions
+from territory_opt.optimize.pricing import in_threads
 from territory_opt.optimize.search_rows import SearchRows
 
 FloatArray = npt.NDArray[np.float64]
@@ -176,13 +176,13 @@ class _Rounds:
         effort = Effort(steps=RUGGED_STEPS, hot=hot, cold=OPENING_COLD * hot, sweeps=SWEEPS)
         everyone = [np.arange(self.rows.n_reps)]
 
-        def chain(number: int) -> Incumbent:
-            search = self._search(self.best.reps if number == 0 else other)
-            search.improve(everyone, effort, seed=self.seed + number, threads=1, stop=stop)
-            return Incumbent.of(self.model, self.rows, search.reps)
-
-        with ThreadPoolExecutor(max_workers=self.threads) as pool:
-            found = min(pool.map(chain, range(2)), key=lambda found: found.score)
+        chains = [self._search(self.best.reps), self._search(other)]
+        work = [
+            chain.worker(everyone, effort, seed=self.seed + number, stop=stop) for number, chain in enumerate(chains)
+        ]
+        in_threads(lambda number: work[number](0), range(len(work)), self.threads)
+        opened = [Incumbent.of(self.model, self.rows, chain.reps) for chain in chains]
+        found = min(opened, key=lambda found: found.score)
         self.search = self._search(found.reps)
         self._judge(found)
 
