@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ortools.math_opt.python import mathopt
 
 import territory_opt as to
-from benchmarks.markets import MARKETS, make_market
+from benchmarks.markets import MARKETS, PRICE_PER_POINT, make_market
 from benchmarks.run import machine, warm_up
 from territory_opt.model.model import Model, Pairs
 from territory_opt.optimize.factors import Factors
@@ -139,13 +139,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("reps", type=int)
     parser.add_argument("--market", choices=MARKETS, default="heavy")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--price", type=float, default=PRICE_PER_POINT, help="of a point outside a band, as a share of "
+                        "what an average territory costs")  # fmt: skip
     parser.add_argument("--time-limit", type=float, default=120.0, help="seconds for each solver")
     parser.add_argument("--candidates", type=int, default=10, help="pairs per account for the other solvers")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     warm_up()
     try:
-        problem = make_market(given.market, given.accounts, given.reps, seed=given.seed).problem()
+        market = make_market(given.market, given.accounts, given.reps, seed=given.seed, price_per_point=given.price)
+        problem = market.problem()
     except ValueError as error:
         parser.error(str(error))
     answers = compare(problem, time_limit=given.time_limit, candidates=given.candidates, seed=given.seed)
