@@ -57,6 +57,8 @@ class Market:
         """Write tables and policy as a scenario folder; return its path."""
         folder.mkdir(parents=True, exist_ok=True)
         tables = {"accounts": self.accounts, "reps": self.reps}
+        if self.rules is not None:
+            tables["rules"] = self.rules
         for table, frame in tables.items():
             frame.to_csv(folder / f"{table}.csv", index=False, lineterminator="\n")
         content = {

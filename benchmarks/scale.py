@@ -101,8 +101,7 @@ def edited(market: Market, plan: to.Plan, *, seed: int) -> Market:
     accounts, reps = market.accounts.copy(), market.reps
     gone = str(generator.choice(reps["rep_id"]))
     changed = generator.choice(len(accounts), max(round(CHANGED_SHARE * len(accounts)), 1), replace=False)
-    for column in ("potential", "workload", "visits"):
-        accounts.loc[changed, column] *= generator.lognormal(0.0, 0.3, len(changed))
+    accounts.loc[changed, ["potential", "workload", "visits"]] *= generator.lognormal(0.0, 0.3, (len(changed), 1))
     stays = plan.assignment[plan.assignment != gone]
     locked = stays.sample(min(LOCKS, len(stays)), random_state=seed)
     rules = pd.DataFrame({"rule": "lock", "account_id": locked.index, "rep_id": locked.to_numpy()})
@@ -146,6 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.accounts < 1 or given.reps < 1:
         parser.error("accounts and reps must be 1 or more")
+    if given.again and given.reps < 2:
+        parser.error("--again lets a rep leave: it needs 2 or more")
     warm_up()
     try:
         market = make_market(given.market, given.accounts, given.reps, seed=given.seed, price_per_point=given.price)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from benchmarks.markets import make_market
@@ -17,16 +19,25 @@ from benchmarks.scale import edited
 import territory_opt as to
 from builders import random_problem
 from territory_opt.model.model import Model
+from territory_opt.model.rows import Rows
 from territory_opt.optimize import bound, dual, solve
-from territory_opt.optimize.bound import bound_at_scale, bound_by_program, ceiling_prices, prove_least_violation
+from territory_opt.optimize.bound import (
+    Bounded,
+    bound_at_scale,
+    bound_by_program,
+    ceiling_prices,
+    prove_least_violation,
+)
 from territory_opt.optimize.candidates import candidates
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.dual import settle_quotas
+from territory_opt.optimize.dual import nearest_reps, settle_quotas
+from territory_opt.optimize.exchange import exchange
 from territory_opt.optimize.factors import Factors
 from territory_opt.optimize.incumbent import Incumbent
-from territory_opt.optimize.moves import Effort, Search
+from territory_opt.optimize.moves import Effort, Search, State
+from territory_opt.optimize.moves import _gather as gather
 from territory_opt.optimize.pricing import BARRED, best_reps, pairs_of, union
-from territory_opt.optimize.search_rows import SearchRows
+from territory_opt.optimize.search_rows import SearchRows, rep_cost, shared_cost
 from territory_opt.optimize.stages import HARD_FACTOR, hard_prices
 from territory_opt.plan.certificate import dual_bound, multiplier_problems
 from territory_opt.problem.market import generate_market
@@ -55,6 +66,14 @@ def with_everything() -> to.Problem:
         "quotas": {"target": target},
     }
     return to.Problem.from_tables(**frames, policy=to.Policy.model_validate(policy))
+
+
+def bounded(model: Model, rows: Rows | None = None, clock: Clock | None = None) -> Bounded:
+    """The bound at scale of ``rows``, by default all of the model."""
+    factors = Factors.of(model)
+    return bound_at_scale(
+        model, factors, rows or model.rows, clock or Clock(1e9), nearest=nearest_reps(factors, 2), start=None, threads=2
+    )
 
 
 # --- pricing --------------------------------------------------------------------------------------------------
@@ -98,9 +117,12 @@ def test_far_ends_of_the_globe() -> None:
     reps = pd.DataFrame({"rep_id": ["A", "B"], "lat": [85.0, -85.0], "lon": [10.0, 0.0]})
     model = Model.build(to.Problem.from_tables(accounts, reps))
     pairs = model.pairs()
-    lists = best_reps(Factors.of(model), np.zeros((2, len(model.source.quantities))), 2)
+    factors = Factors.of(model)
+    lists = best_reps(factors, np.zeros((2, len(model.source.quantities))), 2)
     best = np.maximum.reduceat(pairs.value, pairs.start[:-1])
     np.testing.assert_allclose(lists.best, best, rtol=1e-8)
+    assert len(pairs.rep) == 6
+    np.testing.assert_allclose(pairs_of(factors, pairs.start, pairs.rep).value, pairs.value, rtol=1e-8)
 
 
 # --- the dual -------------------------------------------------------------------------------------------------
@@ -111,7 +133,7 @@ def test_the_dual_meets_the_linear_program(seed: int) -> None:
     """On a market without quotas the ascent ends within 0.05 % of the exact optimum, and never below it."""
     model = Model.build(market(seed=seed))
     exact = bound_by_program(model, model.pairs(), model.rows, time_limit=60.0)
-    found = bound_at_scale(model, Factors.of(model), model.rows, Clock(1e9), start=None, threads=2)
+    found = bounded(model)
     assert found.bound >= exact.bound - 1e-6 * abs(exact.bound)
     assert found.bound - exact.bound <= 5e-4 * abs(exact.bound)
 
@@ -119,7 +141,7 @@ def test_the_dual_meets_the_linear_program(seed: int) -> None:
 def test_the_dual_meets_the_linear_program_with_quotas() -> None:
     model = Model.build(with_everything())
     exact = bound_by_program(model, model.pairs(), model.rows, time_limit=60.0)
-    found = bound_at_scale(model, Factors.of(model), model.rows, Clock(1e9), start=None, threads=2)
+    found = bounded(model)
     assert abs(found.bound - exact.bound) <= 1e-3 * abs(exact.bound)
     assert multiplier_problems(model, to.Multipliers.of(model, found.multipliers)) == []
 
@@ -127,13 +149,12 @@ def test_the_dual_meets_the_linear_program_with_quotas() -> None:
 def test_a_sample_is_a_good_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """The coarse problem changes the way, not the bound."""
     model = Model.build(market(2000, 8))
-    factors = Factors.of(model)
-    whole = bound_at_scale(model, factors, model.rows, Clock(1e9), start=None, threads=2)
+    whole = bounded(model)
     monkeypatch.setattr(dual, "COARSE_NODES", 300)
     monkeypatch.setattr(dual, "COARSE_PER_REP", 1)
     passes: list[float] = []
     clock = Clock(1e9, lambda step: passes.append(step.bound))
-    coarse = bound_at_scale(model, factors, model.rows, clock, start=None, threads=2)
+    coarse = bounded(model, clock=clock)
     assert np.isnan(passes[0])
     assert coarse.bound == pytest.approx(whole.bound, rel=2e-4)
 
@@ -215,14 +236,13 @@ def test_fixed_pairs_cannot_be_in_a_better_plan() -> None:
     problem = market()
     model = Model.build(problem)
     factors = Factors.of(model)
-    found = bound_at_scale(model, factors, model.rows, Clock(1e9), start=None, threads=2)
+    found = bounded(model)
     result = to.solve(problem, time_limit=60.0)
     keep = np.asarray(model.source.rep_index.get_indexer(result.plan.assignment), dtype=np.int64)
     room = found.bound - result.objective
     left = candidates(factors, model.rows, found.multipliers, [keep], width=8, within=room, threads=2)
     kept = set(zip(left.pairs.node.tolist(), left.pairs.rep.tolist(), strict=True))
     dropped = [(i, j) for i in range(400) for j in range(8) if (i, j) not in kept]
-    assert left.complete
     assert dropped
     for i, j in [dropped[k] for k in np.random.default_rng(0).choice(len(dropped), 10, replace=False)]:
         ids = problem.accounts["account_id"].iloc[i], problem.reps["rep_id"].iloc[j]
@@ -231,41 +251,53 @@ def test_fixed_pairs_cannot_be_in_a_better_plan() -> None:
         assert dual_bound(forced, found.multipliers) <= result.objective + 1e-6 * abs(result.objective)
 
 
-def test_groups_keep_company_wide_rows_together() -> None:
-    """Groups of reps that work side by side share what a move budget leaves free: together they do not exceed it."""
-    problem = with_everything()
+def searched(problem: to.Problem, start: npt.NDArray[np.int64] | None = None) -> tuple[Model, Rows, Search]:
+    """A search over the 8 best reps of each node, without rows on quotas; from ``start``, else from the bound's."""
     model = Model.build(problem)
-    rows = model.rows.territory_only()
-    factors = Factors.of(model)
-    found = bound_at_scale(model, factors, rows, Clock(1e9), start=None, threads=2)
-    keep = np.maximum(model.source.incumbent[model.source.order[model.source.node_start[:-1]]], 0).astype(np.int64)
-    lists = candidates(factors, rows, found.multipliers, [keep], width=8, within=np.inf, threads=2)
-    priced = SearchRows.of(
-        model, rows, found.multipliers, hard_prices(rows, found.multipliers, lists.pairs, HARD_FACTOR)
-    )
-    search = Search(lists.pairs, lists.loss, priced, keep)
-    before = Incumbent.of(model, rows, search.reps)
+    rows, factors = model.rows.territory_only(), Factors.of(model)
+    found = bounded(model, rows)
+    start = found.start if start is None else start
+    lists = candidates(factors, rows, found.multipliers, [start], width=8, within=np.inf, threads=2)
+    prices = hard_prices(rows, found.multipliers, lists.pairs, HARD_FACTOR)
+    return model, rows, Search(lists.pairs, lists.loss, SearchRows.of(model, rows, found.multipliers, prices), start)
+
+
+def incumbents(problem: to.Problem) -> npt.NDArray[np.int64]:
+    """Each node's rep of today."""
+    source = Model.build(problem).source
+    return np.maximum(source.incumbent[source.order[source.node_start[:-1]]], 0).astype(np.int64)
+
+
+def with_budget(share: float) -> to.Problem:
+    """The problem with everything, but with this share of revenue that may move."""
+    problem = with_everything()
+    keep = problem.policy.territories.keep.model_copy(update={"max_moved_revenue": share})
+    territories = problem.policy.territories.model_copy(update={"keep": keep})
+    return replace(problem, policy=problem.policy.model_copy(update={"territories": territories}))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05])
+def test_groups_keep_company_wide_rows_together(share: float) -> None:
+    """Groups of reps that work side by side share what a move budget leaves free: together they do not exceed it."""
+    problem = with_budget(share)
+    stay = incumbents(problem)
     groups = [np.arange(0, 4), np.arange(4, 8)]
-    search.improve(groups, Effort(50, 100.0, 1.0, 2), seed=0, threads=2, stop=np.zeros(1, np.int64))
-    after = Incumbent.of(model, rows, search.reps)
-    assert (search.reps != keep).any()
-    assert after.score[0] <= before.score[0] + 1e-9
-    totals, _ = model.totals(search.reps)
-    moved = totals[:, model.source.quantities.index("moved_sales")].sum()
-    assert moved <= 0.6 * problem.accounts["current_sales"].sum() * (1 + 1e-9)
+
+    def moved(problem: to.Problem) -> float:
+        model, _, search = searched(problem, stay)
+        search.improve(groups, Effort(50, 100.0, 1.0, 2), seed=0, threads=2, stop=np.zeros(1, np.int64))
+        totals, _ = model.totals(search.reps)
+        return float(totals[:, model.source.quantities.index("moved_sales")].sum())
+
+    revenue = problem.accounts["current_sales"].sum()
+    assert moved(with_budget(1.0)) > 1.5 * share * revenue
+    assert 0.5 * share * revenue < moved(problem) <= share * revenue * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("threes", [False, True])
-def test_exchanges_only_gain_and_keep_count(threes: bool) -> None:
-    """What the compiled search believes is what the judge finds."""
-    model = Model.build(market(400, 8, seed=2))
-    rows, factors = model.rows, Factors.of(model)
-    found = bound_at_scale(model, factors, rows, Clock(1e9), start=None, threads=2)
-    lists = candidates(factors, rows, found.multipliers, [found.start], width=8, within=np.inf, threads=2)
-    priced = SearchRows.of(
-        model, rows, found.multipliers, hard_prices(rows, found.multipliers, lists.pairs, HARD_FACTOR)
-    )
-    search = Search(lists.pairs, lists.loss, priced, found.start)
+def test_exchanges_only_gain(threes: bool) -> None:
+    """Whatever the compiled search believes to gain, the judge finds no loss."""
+    model, rows, search = searched(market(400, 8, seed=2))
     values = [Incumbent.of(model, rows, search.reps).value]
     for round_ in range(3):
         effort = Effort(0, 1.0, 0.5, 3, threes=threes)
@@ -273,6 +305,72 @@ def test_exchanges_only_gain_and_keep_count(threes: bool) -> None:
         values.append(Incumbent.of(model, rows, search.reps).value)
     assert values[1] > values[0]
     assert values == sorted(values)
+
+
+def group_state(search: Search, group: npt.NDArray[np.int64]) -> State:
+    """The state of one group of reps as the compiled search sees it."""
+    order = np.argsort(search.reps, kind="stable")
+    member_start = np.searchsorted(search.reps[order], np.arange(search.n_reps + 1))
+    pairs = search.pairs
+    return gather(
+        group, order, member_start, pairs.start, pairs.rep, pairs.value, search.loss, search.weight, search.at,
+        search.totals(), search.rows.shared_among(search.totals(), 1),
+    )  # fmt: skip
+
+
+def test_an_exchange_gains_what_the_judge_says() -> None:
+    model, rows, search = searched(market(400, 8, seed=2))
+    state, before = group_state(search, np.arange(8)), Incumbent.of(model, rows, search.reps).value
+    found = 0
+    for a, b in itertools.combinations(range(8), 2):
+        flips = np.empty(4, np.int64)
+        gained = exchange(state, search.rows.shared_among(search.totals(), 1), np.array([a, b]), flips)
+        if gained == 0.0:
+            continue
+        found += 1
+        reps = search.reps.copy()
+        for pair in flips[flips >= 0]:
+            local = np.searchsorted(state.first, pair, side="right") - 1
+            assert state.rep[state.here[local]] in (a, b)
+            reps[state.node[local]] = state.group[state.rep[pair]]
+        assert Incumbent.of(model, rows, reps).value - before == pytest.approx(gained, rel=1e-6, abs=1e-6)
+    assert found >= 3
+
+
+@pytest.mark.parametrize("share", [0.02, 1.0])
+def test_an_exchange_is_no_worse_than_the_best_single_flip(share: float) -> None:
+    """What prunes must not hide a gain, under a company-wide budget as little as without."""
+    _, _, search = searched(with_budget(share))
+    shared = search.rows.shared_among(search.totals(), 1)
+    state = group_state(search, np.arange(8))
+    gains = 0
+    for a, b in itertools.combinations(range(8), 2):
+        best = max((single_flip(state, shared, a, b, i) for i in range(len(state.node))), default=0.0)
+        gained = exchange(state, shared, np.array([a, b]), np.empty(4, np.int64))
+        assert gained >= best - 1e-6 * max(abs(best), 1.0)
+        gains += best > 1e-6
+    assert gains >= 2
+
+
+def single_flip(state: State, rows: SearchRows, a: int, b: int, i: int) -> float:
+    """What it gains to hand node ``i`` from one of two reps to the other, by the priced rows."""
+    old = state.here[i]
+    if state.rep[old] not in (a, b):
+        return 0.0
+    other = b if state.rep[old] == a else a
+    pairs = range(state.first[i], state.first[i + 1])
+    new = next((p for p in pairs if state.rep[p] == other), None)
+    if new is None:
+        return 0.0
+    gain, activity = float(state.value[new] - state.value[old]), state.activity.copy()
+    for rep, change in ((state.rep[old], -state.weight[old]), (other, state.weight[new])):
+        total = state.total[rep] + change
+        cost = rep_cost(rows.start, rows.own, rows.by_rep, state.group[rep], total, np.zeros(len(rows.own)))
+        gain += float(state.cost[rep] - cost)
+        activity += rows.shared[:, state.group[rep], :] @ change
+    for s, value in enumerate(activity):
+        gain += shared_cost(rows.shared_limits, s, state.activity[s]) - shared_cost(rows.shared_limits, s, value)
+    return gain
 
 
 # --- re-solve -------------------------------------------------------------------------------------------------
@@ -386,9 +484,8 @@ def test_threads_below_one_are_refused() -> None:
 def test_the_program_of_a_sample_starts_the_quotas(monkeypatch: pytest.MonkeyPatch) -> None:
     """With few nodes in the program the bound still holds and stays near."""
     model = Model.build(with_everything())
-    factors = Factors.of(model)
-    whole = bound_at_scale(model, factors, model.rows, Clock(1e9), start=None, threads=2)
+    whole = bounded(model)
     monkeypatch.setattr(bound, "PROGRAM_NODES", 150)
-    part = bound_at_scale(model, factors, model.rows, Clock(1e9), start=None, threads=2)
+    part = bounded(model)
     assert part.bound >= whole.bound - 1e-3 * abs(whole.bound)
     assert part.bound <= whole.bound + 0.02 * abs(whole.bound)

@@ -104,6 +104,12 @@ class Rows:
         """Return what one unit of each quantity is worth at each rep, (n_reps, n_quantities), for (n_rows,)."""
         return np.asarray(self.totals.T @ multipliers).reshape(self.n_reps, len(self.quantities))
 
+    @property
+    def owner(self) -> IntArray:
+        """The one rep each row is about, (n_rows,); -1 for rows over several reps."""
+        touched = ({j for j, _ in row.totals} | set(row.quotas) for row in self.items)
+        return np.array([next(iter(reps)) if len(reps) == 1 else -1 for reps in touched], dtype=np.int64)
+
     def outside(self, totals: FloatArray, quotas: FloatArray) -> FloatArray:
         """Return how far each row is outside its limits: negative below, positive above, 0 within."""
         value = self.activity(totals, quotas)

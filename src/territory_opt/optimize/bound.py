@@ -63,17 +63,20 @@ def bound_at_scale(
     rows: Rows,
     clock: Clock,
     *,
+    nearest: Lists,
     start: FloatArray | None,
     threads: int,
     warm: float = WARM,
 ) -> Bounded:
-    """Ascend the dual over all eligible pairs, from multipliers ``start`` (n_rows,) if there are any."""
+    """Ascend the dual over all eligible pairs, from multipliers ``start`` (n_rows,) if there are any.
+
+    ``nearest`` from :func:`nearest_reps`.
+    """
 
     def tell(bound: float) -> None:
         clock.bound = bound
         clock.tell("bound")
 
-    nearest = nearest_reps(factors, threads)
     worth = max(float(np.abs(nearest.best).sum()) / factors.n_reps, 1.0)
     fair = model.share * float(model.problem.policy.quotas.target or 0.0)
     fair *= np.array([model.hierarchy.compound(j) for j in range(rows.n_reps)])

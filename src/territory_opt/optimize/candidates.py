@@ -19,14 +19,10 @@ SmallInts = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Pairs of each node that the search may use, best first; ``loss`` (n_pairs,) behind the node's best.
-
-    ``complete``: no pair that was left out can be part of a plan better than the one they were chosen for.
-    """
+    """Pairs of each node that the search may use, best first; ``loss`` (n_pairs,) behind the node's best."""
 
     pairs: Pairs
     loss: FloatArray
-    complete: bool
 
     @property
     def unit(self) -> float:
@@ -68,8 +64,7 @@ def candidates(
     loss = np.repeat(lists.best, np.diff(start)) - pairs.value
     for k in range(len(rows.quantities)):
         loss -= at_rep[rep, k] * pairs.quantities[k]
-    complete = width == rows.n_reps or not (lists.rep[:, -1] >= 0).any()
-    return Candidates(pairs, np.maximum(loss, 0.0, out=loss), bool(complete))
+    return Candidates(pairs, np.maximum(loss, 0.0, out=loss))
 
 
 def _with(listed: SmallInts, keep: list[IntArray]) -> tuple[IntArray, SmallInts]:
@@ -96,9 +91,18 @@ def make_groups(
     if n_reps <= size:
         return [np.arange(n_reps)]
     pull = competition(open_pairs, reps, n_reps, unit)
+    return grow_groups(pull, generator.permutation(n_reps), size, generator)
+
+
+def grow_groups(pull: FloatArray, around: IntArray, size: int, generator: np.random.Generator) -> list[IntArray]:
+    """Grow disjoint groups of at most ``size`` reps around those of ``around`` that are still free.
+
+    Each takes in the free rep that competes most with it, with some chance; ``pull`` from :func:`competition`.
+    """
+    n_reps = len(pull)
     free = np.ones(n_reps, dtype=bool)
     groups = []
-    for rep in generator.permutation(n_reps):
+    for rep in around:
         if not free[rep]:
             continue
         group, weight = [int(rep)], pull[rep].copy()

@@ -3,8 +3,8 @@
 Single moves and swaps stop where totals would have to change by less than any one account. Four accounts together can
 be fitted far more finely: list every set of at most two flips (a node that goes to another of these reps), and join
 two such sets. The multipliers prune the search: an exchange whose flips lose more against the multipliers than the
-reps' rows cost above what the multipliers say cannot gain (company-wide rows are counted at their price only); and
-the row that narrows most is searched by its window.
+reps' rows and the company-wide ones cost above what the multipliers say cannot gain; and the row that narrows most is
+searched by its window.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from territory_opt.optimize.search_rows import FIRST, FLOOR, GAIN, QUOTA, rep_cost, shared_cost, window
+from territory_opt.optimize.search_rows import FIRST, FLOOR, GAIN, QUOTA, rep_cost, shared_cost, shared_misfit, window
 
 MOST_FLIPS = 48
 """Single flips that are joined, least loss first."""
@@ -31,9 +31,9 @@ def exchange(state, rows, reps, flips):  # type: ignore[no-untyped-def]
         misfit += _misfit(state, rows, a)
         now += state.cost[a]
     for s in range(len(state.activity)):
-        misfit += shared_cost(rows.shared_limits, s, state.activity[s])
+        misfit += shared_misfit(rows.shared_limits, s, state.activity[s])
     flip, flip_node, flip_loss = _flips(state, reps, misfit)
-    if len(flip) < 2:
+    if len(flip) == 0:
         return 0.0
     one, two, loss = _halves(flip_node, flip_loss, misfit)
     worth, change = _effects(state, reps, flip, flip_node, one, two)

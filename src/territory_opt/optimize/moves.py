@@ -142,7 +142,7 @@ def _improve_group(  # type: ignore[no-untyped-def]
     state = _gather(
         group, order, member_start, pair_start, pair_rep, pair_value, pair_loss, pair_weight, at, totals, rows
     )
-    if len(state.node) < 2:
+    if len(state.node) == 0:
         return
     improvement = _anneal(state, rows, steps * len(state.node), hot, cold, stop)
     improvement += _sweep(state, rows, sweeps, threes, stop)

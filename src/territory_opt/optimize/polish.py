@@ -12,7 +12,7 @@ import numpy.typing as npt
 from territory_opt.model.model import Model, Pairs
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.bound import Bounded
-from territory_opt.optimize.candidates import Candidates, competition
+from territory_opt.optimize.candidates import Candidates, competition, grow_groups
 from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.incumbent import Incumbent
 from territory_opt.optimize.linear import LinearModel, Violations, linear_model, restrict
@@ -61,21 +61,22 @@ def polish_stage(
     prices = hard_prices(rows, bounded.multipliers, near, MEND_FACTOR)
     kind: Violations = "none" if incumbent.score[0] == 0.0 else "price"
     linear = linear_model(model, near, rows, violations=kind, hard_price=prices)
-    polisher = _Polisher(linear, _rep_of_rows(rows), clock, seed)
+    polisher = _Polisher(linear, rows.owner, clock, seed)
     solution = linear.point(incumbent.reps, incumbent.quotas)
     if 0 < _open_count(near) <= CORE_PAIRS:
         kept, values = polisher.improve(solution, np.ones(rows.n_reps, dtype=bool), nodes=CORE_NODES)
         solution = polisher.accept(solution, kept, values)
     plan = _plan(rows.n_reps, np.random.default_rng(seed))
     generator = np.random.default_rng(seed + 1)
-    pull_of = Candidates(near, loss, False)
+    pull_of = Candidates(near, loss)
     with ThreadPoolExecutor(max_workers=min(threads, PAIRS_OF_MODELS)) as pool:
         for done, (size, around) in enumerate(plan, start=1):
             if clock.left < 1.0 or incumbent.close_to(bounded.bound, gap):
                 break
             pull = competition(pull_of, linear.reps(solution), rows.n_reps, pull_of.unit)
-            groups = _groups(pull, around, size, generator)
-            for kept, values in pool.map(partial(polisher.improve, solution, nodes=NODE_LIMIT), groups):
+            groups = grow_groups(pull, around, size, generator)
+            masks = [np.isin(np.arange(rows.n_reps), group) for group in groups]
+            for kept, values in pool.map(partial(polisher.improve, solution, nodes=NODE_LIMIT), masks):
                 solution = polisher.accept(solution, kept, values)
             incumbent = _judged(model, rows, linear, solution)
             clock.incumbent = incumbent.value
@@ -148,33 +149,3 @@ class _Polisher:
         exact = linear.point(linear.reps(changed), linear.quotas(changed))
         possible = bool((exact <= linear.column_high + ROW_TOLERANCE).all())
         return exact if possible and float(linear.cost @ exact) > float(linear.cost @ solution) else solution
-
-
-def _groups(pull: FloatArray, reps: IntArray, size: int, generator: np.random.Generator) -> list[npt.NDArray[np.bool_]]:
-    """Pick disjoint groups of competing reps around ``reps``, with some chance in it."""
-    n_reps = len(pull)
-    taken = np.zeros(n_reps, dtype=bool)
-    groups = []
-    for rep in reps:
-        if taken[rep]:
-            continue
-        group = np.zeros(n_reps, dtype=bool)
-        group[rep] = True
-        for _ in range(min(size, n_reps) - 1):
-            weight = pull[group].sum(axis=0) * generator.uniform(0.3, 1.0, n_reps)
-            choice = int(np.where(group | taken, -1.0, weight).argmax())
-            if not (group | taken)[choice]:
-                group[choice] = True
-        taken |= group
-        groups.append(group)
-    return groups
-
-
-def _rep_of_rows(rows: Rows) -> IntArray:
-    """The one rep each row is about, (n_rows,); -1 for rows over several reps."""
-    owner = np.full(len(rows), -1, dtype=np.int64)
-    for r, row in enumerate(rows.items):
-        reps = {j for j, _ in row.totals} | set(row.quotas)
-        if len(reps) == 1:
-            owner[r] = reps.pop()
-    return owner

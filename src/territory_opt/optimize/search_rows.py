@@ -33,10 +33,10 @@ class SearchRows(NamedTuple):
     """Rows split for the search, packed into few arrays: compiled code pays for every array it is handed.
 
     ``own`` (n_own, 6 + K) are the rows of one rep, CSR by rep (``start``). ``shared`` (n_shared, n_reps, K) are rows
-    over several reps, ``shared_limits`` (n_shared, 4) their low, high, price and jump. A hard row outside its limits
-    also costs its jump at once, so that breaking it by very little never pays. ``by_rep`` (n_reps, 3): what one unit
-    of quota is worth to the roll-up, the largest quota, and with ``at_own`` (n_reps, K) the floor: no totals t cost
-    a rep less than floor - at_own t.
+    over several reps, ``shared_limits`` (n_shared, 5) their low, high, price, jump and multiplier. A hard row outside
+    its limits also costs its jump at once, so that breaking it by very little never pays. ``by_rep`` (n_reps, 3): what
+    one unit of quota is worth to the roll-up, the largest quota, and with ``at_own`` (n_reps, K) the floor: no totals
+    t cost a rep less than floor - at_own t.
     """
 
     start: IntArray
@@ -53,13 +53,13 @@ class SearchRows(NamedTuple):
         price = np.where(rows.hard, np.maximum(hard_price, np.abs(multipliers)), rows.price)
         price = price + np.where(rows.worst_group >= 0, np.maximum(np.abs(multipliers) - price, 0.0), 0.0)
         jump = np.where(rows.hard, HARD_JUMP * price * rows.scale, 0.0)
-        touched = [{j for j, _ in row.totals} | set(row.quotas) for row in rows.items]
         rolled = np.array([row.rule == "roll-up" for row in rows.items], dtype=bool)
-        single = [(next(iter(reps)), r) for r, reps in enumerate(touched) if len(reps) == 1 and not rolled[r]]
-        own = np.array(sorted(single), dtype=np.int64).reshape(-1, 2)
-        rep, row = own[:, 0], own[:, 1]
-        shared = [r for r, reps in enumerate(touched) if len(reps) > 1 and not rows.items[r].quotas]
-        coefficient = np.zeros((len(own), n_quantities))
+        owner = rows.owner
+        single = np.flatnonzero((owner >= 0) & ~rolled)
+        row = single[np.argsort(owner[single], kind="stable")]
+        rep = owner[row]
+        shared = np.flatnonzero((owner < 0) & (np.diff(rows.totals.indptr) > 0) & (np.diff(rows.quotas.indptr) == 0))
+        coefficient = np.zeros((len(row), n_quantities))
         for k in range(n_quantities):
             coefficient[:, k] = _entries(rows.totals, row, rep * n_quantities + k)
         at_own = np.zeros((n_reps, n_quantities))
@@ -75,7 +75,9 @@ class SearchRows(NamedTuple):
             by_rep=np.ascontiguousarray(np.column_stack([gain, model.quota_limit, floor])),
             at_own=at_own,
             shared=rows.totals[shared].toarray().reshape(len(shared), n_reps, n_quantities),
-            shared_limits=np.column_stack([rows.low[shared], rows.high[shared], price[shared], jump[shared]]),
+            shared_limits=np.column_stack(
+                [rows.low[shared], rows.high[shared], price[shared], jump[shared], multipliers[shared]]
+            ),
         )
 
     def shared_among(self, totals: FloatArray, n_groups: int) -> SearchRows:
@@ -163,3 +165,13 @@ def window(own, r, budget):  # type: ignore[no-untyped-def]
 def shared_cost(shared_limits, s, value):  # type: ignore[no-untyped-def]
     """Price of company-wide row ``s`` at ``value``."""
     return charge(value, shared_limits[s, 0], shared_limits[s, 1], shared_limits[s, 2], shared_limits[s, 3])
+
+
+@numba.njit(cache=True)
+def shared_misfit(shared_limits, s, value):  # type: ignore[no-untyped-def]
+    """What company-wide row ``s`` costs at ``value`` above what its multiplier says: never negative."""
+    u = shared_limits[s, 4]
+    if u == 0.0:
+        return shared_cost(shared_limits, s, value)
+    limit = shared_limits[s, 0] if u > 0.0 else shared_limits[s, 1]
+    return shared_cost(shared_limits, s, value) - u * (limit - value)

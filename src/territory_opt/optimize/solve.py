@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +19,7 @@ from territory_opt.optimize.linear import linear_model
 from territory_opt.optimize.mathopt import solve_mip
 from territory_opt.optimize.polish import polish_stage
 from territory_opt.optimize.previous import Previous, Solved
+from territory_opt.optimize.pricing import Lists
 from territory_opt.optimize.quotas import set_quotas
 from territory_opt.optimize.result import ProgressCallback, Relaxation, Result, Status
 from territory_opt.optimize.stages import Schedule, search_stage
@@ -99,6 +102,11 @@ class _Run:
         self.solver_bound = float("nan")
         self.complete = False
 
+    @cached_property
+    def nearest(self) -> Lists:
+        """Each node's best reps at zero multipliers: they depend on nothing that changes during the run."""
+        return nearest_reps(self.factors, self.threads)
+
     @property
     def why(self) -> str:
         """Which method runs, and why."""
@@ -107,7 +115,8 @@ class _Run:
         rule = f"; by rule {reach}" if reach else ""
         if self.pairs is not None:
             count = f"{len(self.pairs.rep):,} eligible pairs"
-            return f"exact: {count}, at most {EXACT_PAIRS} are searched completely{rule}"
+            start = "" if self.previous is None else "; the previous plan is not needed"
+            return f"exact: {count}, at most {EXACT_PAIRS} are searched completely{start}{rule}"
         start = "" if self.previous is None else ", from the previous plan"
         size = f"{nodes:,} accounts and families x {reps:,} reps"
         return f"large-scale: {size} are too many pairs to search all{start}{rule}"
@@ -141,8 +150,7 @@ class _Run:
         """Solve from a previous plan: one joint pass, kappa from that plan."""
         start, rows = previous.reps, self.model.rows
         if self.model.has_quotas:
-            nearest = nearest_reps(self.factors, self.threads).rep[:, 0]
-            self.model = self.model.with_kappa(self._kappa_of(np.where(start >= 0, start, nearest)))
+            self.model = self.model.with_kappa(self._kappa_of(np.where(start >= 0, start, self.nearest.rep[:, 0])))
             joint = self.model.problem.policy.quotas.mode == "joint"
             rows = self.model.rows if joint else self.model.rows.territory_only()
         bounded = self.clock.run("bound", lambda: self._bound(rows))
@@ -186,7 +194,7 @@ class _Run:
         names = [(row.rule, row.subject) for row in rows.items]
         start = np.array([self.known.get(name, 0.0) for name in names]) if self.known else None
         bounded = bound_at_scale(
-            self.model, self.factors, rows, self.clock, start=start, threads=self.threads,
+            self.model, self.factors, rows, self.clock, nearest=self.nearest, start=start, threads=self.threads,
             warm=WARM if self.previous is None else AGAIN_WARM,
         )  # fmt: skip
         self.known |= dict(zip(names, bounded.multipliers.tolist(), strict=True))
