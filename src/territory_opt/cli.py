@@ -202,12 +202,58 @@ def explain(
 
 
 @app.command()
+def review(
+    folder: FolderPath,
+    draws: Annotated[int, typer.Option("--draws", min=100, help="Plan years to simulate.")] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same plan and seed, same figures.")] = 0,
+    scenario: OtherScenario = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at a plan's quotas: odds and pay by simulation, whether they are fair, whether each is SMART."""
+    from territory_opt.console import Screen
+    from territory_opt.model.model import Model
+    from territory_opt.quota.review import review as look_at
+
+    screen = Screen(as_json=as_json)
+    plan, chosen = _open_plan(folder, scenario)
+    if not plan.plan.has_quotas:
+        raise PlanFolderError(f"{folder}: this plan sets no quotas; set quotas.target and solve again")
+    found = look_at(Model.build(chosen.problem(), kappa=plan.plan.kappa), plan.plan, draws=draws, seed=seed)
+    screen.say(str(found))
+    screen.result({"folder": str(folder), **found.to_dict(), "exit_code": DONE})
+
+
+@app.command()
+def backtest(
+    scenario: ScenarioPath,
+    variant: Variant = None,
+    settings: Settings = None,
+    months: Annotated[int | None, typer.Option("--months", min=1, help="Months to hide at each look.")] = None,
+    looks: Annotated[int | None, typer.Option("--looks", min=1, help="How many times to look back at most.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hide part of the past, forecast it in every way quotas are commonly set, and say which would have been best."""
+    from territory_opt.console import Screen
+    from territory_opt.estimate.backtest import backtest as look_back
+    from territory_opt.wording import looked_back
+
+    screen = Screen(as_json=as_json)
+    chosen, problem, _ = _read(scenario, variant, settings, strict=False)
+    found = look_back(problem, months=months, looks=looks)
+    looked_back(screen, chosen.label, found)
+    screen.result({"scenario": chosen.label, **found.to_dict(), "exit_code": DONE})
+
+
+@app.command()
 def generate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the tables and the scenario.")],
     accounts: Annotated[int, typer.Option("--accounts", min=1, help="Number of accounts.")] = 2000,
     reps: Annotated[int, typer.Option("--reps", min=1, help="Number of reps.")] = 40,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same numbers and seed, same company.")] = 0,
     months: Annotated[int, typer.Option("--months", min=0, help="Months of sales history; 0 for none.")] = 36,
+    truth: Annotated[
+        bool, typer.Option("--truth", help="Also write truth.csv: what each account will sell in the plan year.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make up a company to try things on: tables and a scenario that solves them."""
@@ -215,7 +261,7 @@ def generate(
     from territory_opt.problem.market import generate_market, write_market
 
     screen = Screen(as_json=as_json)
-    tables = generate_market(accounts, reps, seed, months=months)
+    tables = generate_market(accounts, reps, seed, months=months, truth=truth)
     path = write_market(tables, folder, seed=seed)
     screen.say(f"{folder}: a made-up company of {accounts:,} accounts and {reps:,} reps ({', '.join(tables)})")
     screen.say(f"next: territory-opt solve {folder}")

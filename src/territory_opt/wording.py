@@ -14,6 +14,7 @@ from territory_opt.report.words import at_most, money, percent, plural, short_mo
 if TYPE_CHECKING:
     from territory_opt.console import Screen
     from territory_opt.errors import Issue
+    from territory_opt.estimate.backtest import Backtest
     from territory_opt.model.hierarchy import Hierarchy
     from territory_opt.model.model import Model
     from territory_opt.optimize.result import Result
@@ -28,6 +29,8 @@ QUOTA_RULES = ("roll-up", "period quotas", "quota step", "quota")
 NOT_CHECKED = (
     "the gain of joint solving and what the solver says are claims; of workbook and page only that they are unchanged"
 )
+DOUBTFUL = 0.05
+"""A difference that comes by chance more often than this is called doubtful."""
 ENDED = {"interrupted": "   stopped by Ctrl-C", "time limit": "   time limit"}
 
 
@@ -84,6 +87,21 @@ def _expecting(found: Consistency, model: Model) -> str:
     currency = model.problem.policy.currency
     low, middle, high = (near_money(x, currency) for x in (found.expected_low, found.expected, found.expected_high))
     return f"{middle} from {model.estimate.source} (80 % range {low} to {high})"
+
+
+# --- what would have been best ----------------------------------------------------------------------------------
+
+
+def looked_back(screen: Screen, name: str, found: Backtest) -> None:
+    """Show the table of a back-test, say which method was best and how sure that is."""
+    screen.say(f"{name}   {plural(found.n_looks, 'look')} back, {plural(found.horizon, 'month')} hidden at each")
+    screen.several(str(found).splitlines(), most=len(found.scores) + 1)
+    best = next(score for score in found.scores if score.method == found.best)
+    screen.say(f"Closest to what reps sold: {best.method}, off by {best.rep_error:.1%} of sales.")
+    close = [score.method for score in found.scores if score.by_chance > DOUBTFUL and score.method != best.method]
+    if close:
+        screen.say(f"It may be by chance that it is closer than {', '.join(close)}.")
+    screen.several(found.warnings)
 
 
 # --- what came out ----------------------------------------------------------------------------------------------

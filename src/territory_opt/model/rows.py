@@ -318,7 +318,7 @@ def _odds(problem: Problem, estimate: Estimate, share: FloatArray) -> Iterator[R
     z = max(float(norm.ppf(quotas.hit_share)), 0.0)
     tangent = np.sqrt(np.maximum(share, 1e-9) * max(float(estimate.variance.sum()), 1e-9))
     for j, name in enumerate(_names(problem)):
-        totals = {(j, "net_sales"): z * quotas.odds.common_shock - 1.0, (j, "variance"): z / (2 * float(tangent[j]))}
+        totals = {(j, "net_sales"): z * quotas.odds.shock - 1.0, (j, "variance"): z / (2 * float(tangent[j]))}
         yield Row(
             "odds", name, totals, {j: 1.0}, -np.inf, -z * float(tangent[j]) / 2, quotas.odds.hard, quotas.odds.price,
             max(float(share[j]), 1e-9) * max(float(estimate.expected.sum()), 1.0), problem.policy.currency,

@@ -22,6 +22,8 @@ from territory_opt.problem.market_people import legacy_alignment, make_people, n
 from territory_opt.problem.market_places import FRENCH_STATES, SPANISH_STATES, numbered, places, scatter
 from territory_opt.problem.market_sales import PLAN_YEAR, SEGMENTS, of_segment, sales_table, sell
 
+TRUTH = "truth"
+"""Name of the table that no scenario reads."""
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -33,8 +35,13 @@ def generate_market(
     managers: int | None = None,
     regions: int | None = None,
     months: int = 36,
+    *,
+    truth: bool = False,
 ) -> dict[str, pd.DataFrame]:
     """Return the tables of a made-up company: accounts, reps, managers, rules, and sales unless ``months`` is 0.
+
+    With ``truth`` also what nobody knows when planning: a table of each account's sales in the plan year, on average
+    (``expected_sales``) and as they turn out (``plan_year_sales``), if it stays with its rep.
 
     Sales of the last 12 months come to 60,000 per account; history ends with the year before 2027. Potential
     per rep lies far from even (about 0.5 to 1.8 of a fair share), some accounts are vacant, and every account
@@ -48,7 +55,8 @@ def generate_market(
     account_table = _accounts(rng, accounts)
     rep_table, manager_table = make_people(rng, account_table, reps, managers, regions)
     owner = legacy_alignment(rng, account_table, rep_table)
-    current, monthly = sell(rng, account_table, months)
+    sold_to = sell(rng, account_table, months)
+    current, monthly = sold_to.current, sold_to.monthly
     account_table["incumbent"] = np.append(rep_table["rep_id"].to_numpy(object), "")[owner]
     if monthly is None:
         account_table["current_sales"] = current.round().astype(np.int64)
@@ -60,6 +68,9 @@ def generate_market(
         tables["sales"] = sales_table(monthly, account_table)
     tables["rules"] = _rules(rng, account_table, rep_table)
     account_table["potential"] = account_table["potential"].round().astype(np.int64)
+    if truth:
+        outcome = {"expected_sales": sold_to.expected.round(2), "plan_year_sales": sold_to.coming.sum(axis=1)}
+        tables[TRUTH] = pd.DataFrame({"account_id": account_table["account_id"], **outcome})
     return tables
 
 
@@ -256,7 +267,7 @@ def write_market(
 def _write_files(tables: Mapping[str, pd.DataFrame], folder: Path, seed: int, name: str) -> None:
     for table, frame in tables.items():
         frame.to_csv(folder / f"{table}.csv", index=False, lineterminator="\n", encoding="utf-8")
-    listed = "\n".join(f"  {table}: {table}.csv" for table in tables)
+    listed = "\n".join(f"  {table}: {table}.csv" for table in tables if table != TRUTH)
     text = _SCENARIO.format(seed=seed, name=json.dumps(name, ensure_ascii=False), tables=listed, target=_target(tables))
     (folder / "scenario.yaml").write_text(text, encoding="utf-8", newline="\n")
 

@@ -13,6 +13,10 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 PLAN_YEAR = 2027
 _SALES_PER_ACCOUNT = 60_000.0
+LAPSES = 0.0017
+"""Chance that an account stops buying in a month of the plan year: as in the history."""
+DRIFT = 0.12
+"""Spread of an account's own good and bad years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,44 +45,66 @@ def of_segment(attribute: str, segment: Ints) -> Floats:
     return np.array([getattr(kind, attribute) for kind in SEGMENTS], dtype=float)[segment]
 
 
-def sell(rng: np.random.Generator, accounts: pd.DataFrame, months: int) -> tuple[Floats, Floats | None]:
-    """Return each account's sales of the last 12 months and its sales by month (None without history).
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """Per account: sales of the last 12 months; by month (None without history); the plan year to come, by month.
 
-    Scales potential, in place, and sales to the company's size.
+    ``coming`` are the plan year's sales as they will turn out, ``expected`` (n,) what they are on average.
     """
+
+    current: Floats
+    monthly: Floats | None
+    coming: Floats
+    expected: Floats
+
+
+def sell(rng: np.random.Generator, accounts: pd.DataFrame, months: int) -> Sold:
+    """Draw what every account buys. Scales potential, in place, and sales to the company's size."""
     size = len(accounts)
     names = [kind.name for kind in SEGMENTS]
     segment = pd.Categorical(accounts["segment"], categories=names).codes.astype(np.int64)
     rate = accounts["potential"].to_numpy(float) * np.clip(rng.beta(2.2, 2.6, size), 0.05, 0.8)
     rate[rng.random(size) < 0.03] = 0.0
-    monthly = _by_month(rng, rate, segment, months) if months else None
+    # The plan year has a generator of its own: what was does not depend on what will be.
+    future = rng.spawn(1)[0]
+    active, monthly = np.ones((size, 1), dtype=bool), None
+    if months:
+        monthly = _by_month(rng, rate, segment, np.arange(-months, 0))
+        active = _active(rng, size, months)
+        monthly *= active
     current = rate if monthly is None else monthly[:, -12:].sum(axis=1)
+    stays = _stays(future, active[:, -1])
+    coming = _by_month(future, rate, segment, np.arange(12)) * stays
+    expected = (_smooth(rate, segment, np.arange(12)) * active[:, -1:] * (1.0 - LAPSES) ** np.arange(12)).sum(axis=1)
     factor = _SALES_PER_ACCOUNT * size / current.sum()
     accounts["potential"] = accounts["potential"] * factor
+    coming, expected = (coming * factor).round(), expected * factor
     if monthly is None:
-        return current * factor, None
+        return Sold(current * factor, None, coming, expected)
     monthly = (monthly * factor).round()
-    return monthly[:, -12:].sum(axis=1), monthly
+    return Sold(monthly[:, -12:].sum(axis=1), monthly, coming, expected)
 
 
-def _by_month(rng: np.random.Generator, rate: Floats, segment: Ints, months: int) -> Floats:
-    """Return sales by account and month: growth, seasonality, drift by year, lumpy orders, comers and goers."""
-    size = len(rate)
-    month = np.arange(months)
-    result = np.repeat(rate[:, None] / 12.0, months, axis=1)
+def _smooth(rate: Floats, segment: Ints, month: Ints) -> Floats:
+    """Return sales by account and month without chance; months count from the first of the plan year."""
+    result = np.repeat(rate[:, None] / 12.0, len(month), axis=1)
     for index, kind in enumerate(SEGMENTS):
         amplitude, peak = kind.season
-        calendar = (month - months) % 12
-        shape = 1.0 + amplitude * np.cos(2 * np.pi * (calendar + 1 - peak) / 12)
-        result[segment == index] *= shape * kind.growth ** ((month - (months - 6.5)) / 12)
-    years = -(-months // 12)
-    drift = rng.lognormal(-0.5 * 0.12**2, 0.12, (size, years))
-    result *= np.repeat(drift, 12, axis=1)[:, years * 12 - months :]
+        shape = 1.0 + amplitude * np.cos(2 * np.pi * (month % 12 + 1 - peak) / 12)
+        result[segment == index] *= shape * kind.growth ** ((month + 6.5) / 12)
+    return result
+
+
+def _by_month(rng: np.random.Generator, rate: Floats, segment: Ints, month: Ints) -> Floats:
+    """Return sales by account and month: growth, seasonality, drift by year, lumpy orders."""
+    result = _smooth(rate, segment, month)
+    years = -(-len(month) // 12)
+    drift = rng.lognormal(-0.5 * DRIFT**2, DRIFT, (len(rate), years))
+    result *= np.repeat(drift, 12, axis=1)[:, years * 12 - len(month) :]
     shape = of_segment("shape", segment)[:, None]
     result *= rng.gamma(np.broadcast_to(shape, result.shape)) / shape
     skipped = of_segment("skipped", segment)[:, None]
-    result *= (rng.random(result.shape) >= skipped) / (1.0 - skipped)
-    return result * _active(rng, size, months)
+    return result * ((rng.random(result.shape) >= skipped) / (1.0 - skipped))
 
 
 def _active(rng: np.random.Generator, size: int, months: int) -> Mask:
@@ -88,6 +114,12 @@ def _active(rng: np.random.Generator, size: int, months: int) -> Mask:
     last = np.where(draw > 0.96, rng.integers(months // 3, max(months // 3 + 1, months - 3), size), months)
     month = np.arange(months)
     return (month >= first[:, None]) & (month < last[:, None])
+
+
+def _stays(rng: np.random.Generator, active: Mask) -> Mask:
+    """Say in which months of the plan year each account still buys."""
+    lapsed = np.cumsum(rng.random((len(active), 12)) < LAPSES, axis=1) > 0
+    return active[:, None] & ~lapsed
 
 
 def sales_table(monthly: Floats, accounts: pd.DataFrame) -> pd.DataFrame:

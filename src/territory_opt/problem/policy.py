@@ -7,9 +7,12 @@ scenario file, and the ``policy`` argument of :meth:`Problem.from_tables`.
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from typing import Annotated, Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 
@@ -181,11 +184,39 @@ class Fairness(Settings):
 
 
 class Odds(Settings):
-    """Each rep should reach the quota with probability ``hit_share``; see docs/model.md for the safe tangent."""
+    """Each rep should reach the quota with probability ``hit_share``; see docs/model.md for the safe tangent.
+
+    The shocks are spreads, as shares of sales, of what hits the whole company, a region or a segment at once.
+    """
 
     hard: bool = False
     price: Money = 0.20
     common_shock: Share = 0.05
+    region_shock: Share = 0.0
+    segment_shock: Share = 0.0
+
+    @property
+    def shock(self) -> float:
+        """Spread of all shared shocks together for one rep: a segment's counts as if the rep sold to no other."""
+        return math.sqrt(self.common_shock**2 + self.region_shock**2 + self.segment_shock**2)
+
+
+class Pay(Settings):
+    """How attainment turns into variable pay, as a share of the target pay: linear pieces, for odds of pay only.
+
+    Nothing below ``threshold`` of the quota; from there in proportion to attainment up to the quota; above it each
+    point of attainment pays ``accelerator`` points; at most ``cap``.
+    """
+
+    threshold: Part = 0.0
+    accelerator: float = Field(default=1.5, ge=0)
+    cap: float | None = Field(default=2.0, gt=0)
+
+    def share(self, attainment: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return pay as a share of the target pay for ``attainment`` (any shape), 1 = quota."""
+        paid = np.minimum(attainment, 1.0) + self.accelerator * np.maximum(attainment - 1.0, 0.0)
+        paid = np.where(attainment < self.threshold, 0.0, np.maximum(paid, 0.0))
+        return paid if self.cap is None else np.minimum(paid, self.cap)
 
 
 class Quotas(Settings):
@@ -196,6 +227,7 @@ class Quotas(Settings):
     hedge: dict[Level, Share] = {}
     hit_share: Share = 0.65
     odds: Odds | None = Odds()
+    pay: Pay = Pay()
     fairness: Fairness = Fairness()
     growth_guard: Guard | None = None
     ratchet_guard: Ratchet | None = None

@@ -20,6 +20,7 @@ class Problem:
     and ``reps.manager`` are empty strings where there is none. Accounts and reps have finite ``lat``/``lon``.
     ``accounts.current_sales`` is the last 12 months of the sales table where there is one, and
     ``reps.last_quota`` / ``reps.last_sales`` are NaN where unknown.
+    ``quota_history`` has one row per rep and past period.
     Do not change the frames: use :meth:`from_tables` with new ones.
     """
 
@@ -31,6 +32,7 @@ class Problem:
     policy: Policy
     units: pd.DataFrame | None = None
     adjacency: pd.DataFrame | None = None
+    quota_history: pd.DataFrame | None = None
     issues: tuple[Issue, ...] = field(default=(), repr=False)
 
     @classmethod

@@ -157,6 +157,7 @@ class _Checked:
             policy=self.policy,
             units=units,
             adjacency=tables.get("adjacency"),
+            quota_history=tables.get("quota_history"),
             issues=tuple(self.findings.issues),
         )
 

@@ -1,7 +1,7 @@
 """How likely each rep is to make the quota, and the company its target: closed forms of a normal approximation.
 
 A rep's sales are taken as  M (1 + sigma Z) + e:  M the expected sales of the rep's accounts, Z one standard normal
-shock shared by the whole company (sigma is ``policy.quotas.odds.common_shock``), e the rep's own noise with variance
+shock shared by the whole company (sigma is ``policy.quotas.odds.shock``), e the rep's own noise with variance
 V, the sum over the rep's accounts. So a rep's variance is V + (sigma M)^2, and for the company the V add up while the
 shock does not average out: it is what makes independence overstate safety (a one-factor model, Vasicek 2002).
 The approximation ignores that sales cannot fall below zero and that a few large orders make them lopsided.
@@ -45,9 +45,12 @@ class CompanyOdds:
 
 
 def common_shock(model: Model) -> float:
-    """Return the spread of the shock that all reps share, as a share of sales; 0 where the policy names none."""
+    """Return the spread of the shocks that reps share, as a share of sales; 0 where the policy names none.
+
+    Shocks of a region or a segment count as if they hit everyone: on the safe side for the company.
+    """
     odds = model.problem.policy.quotas.odds
-    return 0.0 if odds is None else odds.common_shock
+    return 0.0 if odds is None else odds.shock
 
 
 def chance_to_reach(goal: FloatArray, mean: FloatArray, variance: FloatArray, shock: float) -> FloatArray:

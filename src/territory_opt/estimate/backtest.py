@@ -1,0 +1,253 @@
+"""Which way of expecting sales would have been best on the user's own past: hide months, forecast them, compare.
+
+Each look back stands at the end of some month, hands every method what was known then, and holds its figures per rep
+against what the reps went on to sell. With past quotas those stand in the table as one more method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm, rankdata
+
+from territory_opt.errors import DataError, Issue
+from territory_opt.estimate.history import History
+from territory_opt.estimate.looks import FEWEST_MONTHS, Stage
+from territory_opt.estimate.methods import ESTIMATE, METHODS, Method
+from territory_opt.problem.problem import Problem
+
+AS_SET = "quotas as they were"
+"""Name of the row with the quotas of the quota_history table."""
+INTERVAL = 0.8
+DRAWS = 2_000
+"""Permutations of the test whether one method is better than another."""
+FEWEST_REPS = 4
+"""Reps below which a rank correlation says nothing."""
+FORESIGHT, FORESIGHT_MORE = 0.5, 0.25
+"""A column is suspected of having been filled in afterwards if what it says about hidden months beyond the history
+correlates at least so much, and so much more than it did for the months before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How a method did over all looks.
+
+    ``rep_error``: summed distance of rep totals over summed sales; ``share_error``: half the summed distance of the
+    reps' shares of the company; ``bias``: summed forecast over summed sales, less 1; ``unfairness``: mean size of the
+    rank correlation between attainment (sales over forecast) and the size of the rep's book; ``coverage``: share of
+    rep totals inside their 80 % interval (NaN where the method gives none); ``by_chance``: probability that the best
+    method's smaller error came by chance (sign-flip test over reps, NaN for the best itself).
+    """
+
+    method: str
+    rep_error: float
+    share_error: float
+    bias: float
+    unfairness: float
+    coverage: float
+    by_chance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """Scores, best first by ``rep_error``, and ``looks``: one row per look, method and rep.
+
+    Columns of ``looks``: first_month (text), method, rep_id; forecast, spread (NaN: the method gives none), sales and
+    book (sales of the rep's accounts a year earlier) in money. ``horizon`` months were hidden at each of ``n_looks``
+    looks. ``warnings`` says what makes the scores doubtful.
+    """
+
+    scores: tuple[Score, ...]
+    looks: pd.DataFrame = field(repr=False)
+    horizon: int
+    n_looks: int
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> str:
+        """The method with the smallest error of rep totals; past quotas are no method."""
+        return next(score.method for score in self.scores if score.method != AS_SET)
+
+    def table(self) -> pd.DataFrame:
+        """One row per method, best first; errors as shares."""
+        return pd.DataFrame([asdict(score) for score in self.scores])
+
+    def __str__(self) -> str:
+        heads = ("method", "error of rep totals", "of shares", "bias", "unfair", "in 80 % range", "by chance")
+        rows = [heads, *(_cells(score) for score in self.scores)]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(heads))]
+        lines = []
+        for row in rows:
+            cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+            lines.append("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        table = self.table().astype(object)
+        return {
+            "best": self.best,
+            "horizon_months": self.horizon,
+            "looks": self.n_looks,
+            "scores": table.where(table.notna(), None).to_dict("records"),
+            "warnings": list(self.warnings),
+        }
+
+
+def backtest(
+    problem: Problem,
+    *,
+    months: int | None = None,
+    looks: int | None = None,
+    methods: Mapping[str, Method] = METHODS,
+    seed: int = 0,
+) -> Backtest:
+    """Hide ``months`` of the past, forecast them from what was known before, and compare with what came.
+
+    ``months``: by default one period of the past quotas if there are any, else up to a year. ``looks``: how many times,
+    by default every past quota period, else up to eight. Raise :class:`DataError` if the history is too short or if a
+    method's figures depend on the hidden months.
+    """
+    if not len(problem.sales):
+        raise _refused(problem, "there is no sales table to look back on", "name one under tables.sales")
+    history = History.of(problem)
+    stage = Stage.of(problem, history, months, looks)
+    if not stage.cutoffs:
+        fix = f"give {stage.horizon + FEWEST_MONTHS} months or more, or hide fewer with --months"
+        problem_is = f"{history.n_months} months of sales are too few to hide {stage.horizon} of them"
+        raise _refused(problem, problem_is, fix)
+    frame = pd.concat([_look(stage, at, methods) for at in stage.cutoffs], ignore_index=True)
+    peeking = _peeking(stage, methods, seed)
+    if peeking:
+        fix = "let it use nothing but the past it is handed"
+        raise _refused(problem, f"the figures of {', '.join(peeking)} depend on months that were hidden", fix)
+    warnings = tuple(foresight(history, stage.cutoffs[-1], stage.horizon))
+    return Backtest(tuple(_scores(frame, seed)), frame, stage.horizon, len(stage.cutoffs), warnings)
+
+
+def _look(stage: Stage, at: int, methods: Mapping[str, Method]) -> pd.DataFrame:
+    """Rows of one look: every method, and the quotas as they were set, against what the reps sold."""
+    past, sales = stage.past(at), stage.came(at)
+    book = past.by_rep(past.base)
+    figures = {name: (method(past), np.full(len(sales), np.nan)) for name, method in methods.items()}
+    if ESTIMATE in figures:
+        total = figures[ESTIMATE][0]
+        variance = past.by_rep(past.forecast.variance) + (stage.shock * total) ** 2
+        figures[ESTIMATE] = (total, np.sqrt(variance))
+    if at in stage.quotas:
+        figures[AS_SET] = (stage.quotas[at], np.full(len(sales), np.nan))
+    frames = [
+        pd.DataFrame(
+            {"first_month": stage.label(at), "method": name, "rep_id": stage.rep_ids, "forecast": total,
+             "spread": spread, "sales": sales, "book": book}
+        )[past.active]
+        for name, (total, spread) in figures.items()
+    ]  # fmt: skip
+    return pd.concat(frames, ignore_index=True)
+
+
+def _peeking(stage: Stage, methods: Mapping[str, Method], seed: int) -> list[str]:
+    """Methods whose figures change when the hidden months of the last look do."""
+    at, generator = stage.cutoffs[-1], np.random.default_rng(seed)
+    other = stage.with_hidden(at, generator)
+    found = []
+    for name, method in methods.items():
+        if not np.array_equal(method(stage.past(at)), method(other.past(at))):
+            found.append(name)
+    return found
+
+
+def _scores(looks: pd.DataFrame, seed: int) -> list[Score]:
+    """Scores of all methods, best first."""
+    by_rep = {str(name): rows for name, rows in looks.groupby("method", sort=False)}
+    missed = {
+        name: rows.assign(missed=(rows["forecast"] - rows["sales"]).abs()).groupby("rep_id")["missed"].sum()
+        for name, rows in by_rep.items()
+    }
+    order = sorted(by_rep, key=lambda name: float(missed[name].sum()))
+    best = next((name for name in order if name != AS_SET), order[0])
+    generator = np.random.default_rng(seed)
+    return [
+        _score(name, by_rep[name], np.nan if name == best else _by_chance(missed[name] - missed[best], generator))
+        for name in order
+    ]
+
+
+def _score(name: str, rows: pd.DataFrame, by_chance: float) -> Score:
+    forecast, sales = rows["forecast"].to_numpy(float), rows["sales"].to_numpy(float)
+    total = max(float(np.abs(sales).sum()), 1e-12)
+    off, unfair = [], []
+    for _, look in rows.groupby("first_month"):
+        told, came = look["forecast"].to_numpy(float), look["sales"].to_numpy(float)
+        if told.sum() > 0 and came.sum() > 0:
+            off.append(0.5 * float(np.abs(told / told.sum() - came / came.sum()).sum()))
+        unfair.append(_rank_correlation(look))
+    spread = rows["spread"].to_numpy(float)
+    inside = np.abs(sales - forecast) <= norm.ppf(0.5 + INTERVAL / 2) * spread
+    return Score(
+        method=name,
+        rep_error=float(np.abs(forecast - sales).sum()) / total,
+        share_error=float(np.mean(off)) if off else np.nan,
+        bias=float(forecast.sum() / total - 1.0),
+        unfairness=float(np.nanmean(np.abs(unfair))) if np.isfinite(unfair).any() else np.nan,
+        coverage=float(inside[np.isfinite(spread)].mean()) if np.isfinite(spread).any() else np.nan,
+        by_chance=by_chance,
+    )
+
+
+def _rank_correlation(look: pd.DataFrame) -> float:
+    """Spearman's correlation of attainment and book; NaN below four reps or where all are alike."""
+    look = look[(look["forecast"] > 0) & (look["book"] > 0)]
+    if len(look) < FEWEST_REPS:
+        return np.nan
+    attainment, book = (rankdata(x) for x in (look["sales"] / look["forecast"], look["book"]))
+    if np.ptp(attainment) == 0 or np.ptp(book) == 0:
+        return np.nan
+    return float(np.corrcoef(attainment, book)[0, 1])
+
+
+def _by_chance(more: pd.Series[float], generator: np.random.Generator) -> float:
+    """Probability of at least so large a summed difference if each rep's sign were a coin."""
+    difference = more.to_numpy(float)
+    signs = generator.choice([-1.0, 1.0], (DRAWS, len(difference)))
+    return float((1 + (signs @ difference >= difference.sum() - 1e-9).sum()) / (DRAWS + 1))
+
+
+def foresight(history: History, at: int, horizon: int) -> list[str]:
+    """Say if potential knows the hidden months: then it was filled in afterwards and makes methods look too good."""
+    earlier = at - horizon
+    if earlier < FEWEST_MONTHS:
+        return []
+    now, before = _told(history, at, horizon), _told(history, earlier, horizon)
+    if not (now > FORESIGHT and now > before + FORESIGHT_MORE):
+        return []
+    return [
+        f"accounts.potential tells the hidden months beyond what the history does (partial rank correlation {now:.2f}, "
+        f"{before:.2f} for the months before): was it filled in afterwards? Methods that use it look too good"
+    ]
+
+
+def _told(history: History, at: int, horizon: int) -> float:
+    """Partial rank correlation of potential and the sales of ``horizon`` months from ``at``, given those before."""
+    came = history.sales[:, at : at + horizon].sum(axis=1)
+    before = history.sales[:, max(at - 12, 0) : at].sum(axis=1)
+    told, given, future = (rankdata(x) for x in (history.potential, before, came))
+    design = np.column_stack([np.ones_like(given), given])
+    rest = [x - design @ np.linalg.lstsq(design, x, rcond=None)[0] for x in (told, future)]
+    size = float(np.linalg.norm(rest[0]) * np.linalg.norm(rest[1]))
+    return float(rest[0] @ rest[1]) / size if size > 1e-9 else 0.0
+
+
+def _refused(problem: Problem, what: str, fix: str) -> DataError:
+    file = str(problem.sales.attrs.get("file", "sales"))
+    return DataError([Issue("error", file, 0, "", "", what, fix)])
+
+
+def _cells(score: Score) -> tuple[str, ...]:
+    shares = (score.rep_error, score.share_error, score.bias, score.unfairness, score.coverage, score.by_chance)
+    forms = ("{:.1%}", "{:.1%}", "{:+.1%}", "{:.2f}", "{:.0%}", "{:.3f}")
+    return (score.method, *("" if np.isnan(x) else form.format(x) for form, x in zip(forms, shares, strict=True)))

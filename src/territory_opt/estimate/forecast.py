@@ -1,0 +1,166 @@
+"""Expected sales over coming months, with their spread, learnt from what the same levels said in the past.
+
+The forecast is a weighted sum of the levels of :mod:`levels`. The weights are learnt on the history itself: stand at
+earlier months, look the same stretch ahead, and fit what came (non-negative least squares, relative errors, older
+looks count less), shrunk to fixed weights as a ridge prior. So growth, lapsing, shrinkage towards the segment and the
+yield of accounts that never bought are all what they have been in the data. This is stacking with non-negative weights
+(Breiman, Machine Learning 24, 1996) of an empirical-Bayes kind: the prior stands where data are thin.
+
+The spread is that of the errors of those looks. Their squares are fitted as
+
+    variance = a x lump x level  +  b x level^2
+
+the first term is outcome (orders come in lumps: a compound Poisson process), the second is how uncertain the
+estimate itself is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from territory_opt.estimate.history import History
+from territory_opt.estimate.levels import OWN, Levels, levels
+
+FloatArray = npt.NDArray[np.float64]
+
+PRIOR = np.array([0.25, 0.25, 0.30, 0.20, 0.10])
+"""Weights where nothing can be learnt: own levels and the segment's yield for what an account buys, a tenth of the
+yield for an account that never bought."""
+PRIOR_STRENGTH = 0.3
+"""Standard ridge strength, relative to the size of each column."""
+LOOKS, STEP, LOOK_DECAY = 6, 3, 0.8
+"""How many earlier months to stand at, months between them, and how much less each older one counts."""
+FEWEST_MONTHS = 3
+"""History needed at a look."""
+GOOD_HISTORY = 6
+"""The stretch ahead is shortened until a look has so many months of history."""
+LEAST_LEVEL = 0.1
+"""Errors are relative to the level plus this share of the mean level."""
+LEAST_CV, MOST_CV = 0.10, 3.0
+"""Limits of an account's coefficient of variation."""
+PRIOR_SPREAD = (1.0, 0.10)
+"""Coefficients a and b where nothing can be learnt."""
+SPREAD_LOOKS = 50.0
+"""A segment's spread is shrunk to the company's as if it had so many more errors of the company's size."""
+OUTLIER = 0.999
+"""Relative squared errors beyond this quantile count as much as the quantile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Per account, over the months asked for.
+
+    ``expected`` (n_accounts,) money; ``parts`` (n_accounts, 2) what own history and what potential contribute to it;
+    ``outcome`` and ``doubt`` (n_accounts,) money squared: variance of the outcome, and of the estimate itself.
+    """
+
+    expected: FloatArray
+    parts: FloatArray
+    outcome: FloatArray
+    doubt: FloatArray
+
+    @property
+    def variance(self) -> FloatArray:
+        """Predictive variance, (n_accounts,) money squared."""
+        return self.outcome + self.doubt
+
+
+def forecast(history: History, *, horizon: int, lead: int = 0) -> Forecast:
+    """Forecast ``horizon`` months that begin ``lead`` months after ``history`` ends. Cost: linear in account-months."""
+    now = levels(history, lead=lead, horizon=horizon)
+    looks = _Looks(history, lead, horizon)
+    weights = looks.weights()
+    parts = np.column_stack([now.amounts[:, :OWN] @ weights[:OWN], now.amounts[:, OWN:] @ weights[OWN:]])
+    expected = parts.sum(axis=1)
+    outcome, doubt = looks.spread(weights, now, expected)
+    return Forecast(expected, parts, outcome, doubt)
+
+
+class _Looks:
+    """Earlier months, what the levels were then, and what came."""
+
+    def __init__(self, history: History, lead: int, horizon: int) -> None:
+        self.history = history
+        n, stretch = history.n_months, horizon
+        lead = min(lead, max(n - GOOD_HISTORY - stretch, 0))
+        while n - lead - stretch < GOOD_HISTORY and stretch > STEP:
+            stretch = max(stretch - STEP, STEP)
+        self.looks: list[tuple[Levels, FloatArray, float]] = []
+        for number in range(LOOKS):
+            at = n - lead - stretch - STEP * number
+            if at < FEWEST_MONTHS:
+                break
+            came = history.sales[:, at + lead : at + lead + stretch].sum(axis=1)
+            self.looks.append((levels(history.until(at), lead=lead, horizon=stretch), came, LOOK_DECAY**number))
+
+    def weights(self) -> FloatArray:
+        """Weight of each column of the levels, all non-negative."""
+        from scipy.optimize import nnls
+
+        size = len(PRIOR)
+        gram, target = np.zeros((size, size)), np.zeros(size)
+        for seen, came, counts in self.looks:
+            weighted = seen.amounts * (counts / _scale(seen.amounts))[:, None]
+            gram += weighted.T @ seen.amounts
+            target += weighted.T @ came
+        ridge = np.where(np.diag(gram) > 0, PRIOR_STRENGTH**2 * np.diag(gram), 1.0)
+        factor = np.linalg.cholesky(gram + np.diag(ridge))
+        found, _ = nnls(factor.T, np.linalg.solve(factor, target + ridge * PRIOR))
+        return np.asarray(found)
+
+    def spread(self, weights: FloatArray, now: Levels, expected: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Variance of outcome and of estimate for accounts at levels ``now``, (n_accounts,) money squared each."""
+        outcome, doubt = np.zeros(len(expected)), np.zeros(len(expected))
+        for group in (True, False):
+            a, b = self._coefficients(weights, group)
+            outcome = np.where(now.bought == group, a * now.lump * expected, outcome)
+            doubt = np.where(now.bought == group, b * expected**2, doubt)
+        ratio = self._by_segment(weights)[self.history.segment]
+        total = (outcome + doubt) * ratio
+        least, most = (LEAST_CV * expected) ** 2, (MOST_CV * expected) ** 2
+        bounded = np.clip(total, least, np.maximum(most, least))
+        share = np.divide(outcome, outcome + doubt, out=np.ones_like(outcome), where=outcome + doubt > 0)
+        return share * bounded, (1.0 - share) * bounded
+
+    def _coefficients(self, weights: FloatArray, bought: bool) -> tuple[float, float]:
+        """Fit a and b on the relative squared errors of accounts that had (or had not) ``bought`` by then."""
+        from scipy.optimize import nnls
+
+        rows, squares, counts = [], [], []
+        for seen, came, count in self.looks:
+            level = seen.amounts @ weights
+            chosen = (seen.bought == bought) & (level > 0)
+            rows.append(np.column_stack([seen.lump[chosen] / level[chosen], np.ones(chosen.sum())]))
+            squares.append(((came[chosen] - level[chosen]) / level[chosen]) ** 2)
+            counts.append(np.full(chosen.sum(), count) * level[chosen] / max(level[chosen].sum(), 1e-300))
+        if not squares or sum(map(len, squares)) == 0:
+            return PRIOR_SPREAD
+        stacked, square, count = np.vstack(rows), np.concatenate(squares), np.sqrt(np.concatenate(counts))
+        square = np.minimum(square, np.quantile(square, OUTLIER))
+        (a, b), _ = nnls(stacked * count[:, None], square * count)
+        return float(a), float(b)
+
+    def _by_segment(self, weights: FloatArray) -> FloatArray:
+        """Squared errors of each segment against those of the company's formula, (n_segments,), shrunk to 1."""
+        history = self.history
+        found, formula, number = (np.zeros(len(history.segments)) for _ in range(3))
+        both = {group: self._coefficients(weights, group) for group in (True, False)}
+        for seen, came, count in self.looks:
+            level = seen.amounts @ weights
+            a = np.where(seen.bought, both[True][0], both[False][0])
+            b = np.where(seen.bought, both[True][1], both[False][1])
+            expected = a * seen.lump * level + b * level**2
+            found += history.by_segment(count * (came - level) ** 2)
+            formula += history.by_segment(count * expected)
+            number += history.by_segment(np.full(len(level), count))
+        typical = np.divide(formula, number, out=np.zeros_like(formula), where=number > 0)
+        extra = SPREAD_LOOKS * typical
+        return np.divide(found + extra, formula + extra, out=np.ones_like(found), where=formula + extra > 0)
+
+
+def _scale(amounts: FloatArray) -> FloatArray:
+    mean = amounts.mean(axis=1)
+    return np.asarray(np.maximum(mean + LEAST_LEVEL * float(mean.mean()), 1e-12))

@@ -1,0 +1,120 @@
+"""The places in the past from which a back-test looks ahead: what was known there, and what came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from territory_opt.estimate.history import History, month_numbers
+from territory_opt.estimate.methods import Past
+from territory_opt.problem.problem import Problem
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+FEWEST_MONTHS = 2
+"""Months that must be known at a look."""
+MOST_LOOKS, STEP = 8, 3
+"""Looks at most, and months between them, where there are no past quotas to line up with."""
+NEXT_MONTH_FROM = 28
+"""A quota period that starts on this day of a month or later counts from the next month."""
+SHOCK = 0.05
+"""Common shock where the policy names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """All looks of one back-test.
+
+    ``cutoffs``: months known at each look, oldest first; ``rows``: the sales table as month number (0 is the first),
+    account and rep positions (-1: not named) and money; ``incumbent`` (n_accounts,) and ``rep_ids`` (n_reps,);
+    ``quotas``: months known -> quota of each rep for the months hidden then, NaN for none.
+    """
+
+    history: History
+    cutoffs: tuple[int, ...]
+    horizon: int
+    rows: pd.DataFrame
+    incumbent: IntArray
+    rep_ids: npt.NDArray[np.object_]
+    quotas: dict[int, FloatArray]
+    shock: float
+
+    @classmethod
+    def of(cls, problem: Problem, history: History, months: int | None, looks: int | None) -> Stage:
+        """Choose the looks: at every past quota period, else every three months from the end."""
+        rep_ids = problem.reps["rep_id"].to_numpy(object)
+        table, index = problem.sales, pd.Index(rep_ids)
+        rows = pd.DataFrame(
+            {
+                "month": month_numbers(table["month"]) - history.start.ordinal,
+                "account": pd.Index(problem.accounts["account_id"]).get_indexer(table["account_id"]),
+                "rep": index.get_indexer(table["rep_id"]),
+                "sales": table["sales"].to_numpy(float),
+            }
+        ).sort_values("month", kind="stable")
+        quotas, period = past_quotas(problem, history.start.ordinal, index)
+        horizon = months or period or max(min(12, history.n_months // 3), 1)
+        if horizon != period:
+            quotas = {}
+        last = history.n_months - horizon
+        cutoffs = [at for at in sorted(quotas) if FEWEST_MONTHS <= at <= last]
+        if not cutoffs:
+            fewest = max(min(12, last), FEWEST_MONTHS)
+            cutoffs = [at for at in range(last, fewest - 1, -STEP) if at >= FEWEST_MONTHS][: looks or MOST_LOOKS][::-1]
+        odds = problem.policy.quotas.odds
+        return cls(
+            history, tuple(cutoffs[-looks:] if looks else cutoffs), horizon, rows,
+            index.get_indexer(problem.accounts["incumbent"].to_numpy(object)), rep_ids, quotas,
+            SHOCK if odds is None else odds.shock,
+        )  # fmt: skip
+
+    def label(self, at: int) -> str:
+        """First hidden month of a look as text."""
+        return str(self.history.start + at)
+
+    def past(self, at: int) -> Past:
+        """What was known after ``at`` months. Who had an account is who sold to it last, else its incumbent."""
+        known = self.rows[(self.rows["month"] < at) & (self.rows["rep"] >= 0)]
+        last = known.drop_duplicates("account", keep="last")
+        rep = self.incumbent.copy()
+        rep[last["account"].to_numpy()] = last["rep"].to_numpy()
+        active = ~np.isnan(self.quotas[at]) if at in self.quotas else np.isin(np.arange(len(self.rep_ids)), rep)
+        return Past(self.history.until(at), rep.astype(np.int64), active, lead=0, horizon=self.horizon)
+
+    def came(self, at: int) -> FloatArray:
+        """What each rep sold in the hidden months, (n_reps,): by seller if the table names any, else by account."""
+        hidden = self.rows[(self.rows["month"] >= at) & (self.rows["month"] < at + self.horizon)]
+        rep = hidden["rep"].to_numpy()
+        if not (self.rows["rep"] >= 0).any():
+            rep = self.past(at).rep[hidden["account"].to_numpy()]
+        known = rep >= 0
+        return np.bincount(rep[known], hidden["sales"].to_numpy()[known], minlength=len(self.rep_ids)).astype(float)
+
+    def with_hidden(self, at: int, generator: np.random.Generator) -> Stage:
+        """Return the same past with other hidden months: no figure of a look at ``at`` may depend on them."""
+        sales = self.history.sales.copy()
+        sales[:, at:] = generator.permutation(sales[:, at:].ravel()).reshape(sales[:, at:].shape) * 2.0 + 1.0
+        return replace(self, history=replace(self.history, sales=sales))
+
+
+def past_quotas(problem: Problem, first: int, reps: pd.Index) -> tuple[dict[int, FloatArray], int]:
+    """Quotas of each period by its first month (0 is the month with number ``first``), and the months of a period."""
+    table = problem.quota_history
+    if table is None or not len(table):
+        return {}, 0
+    late = table["period_start"].dt.day >= NEXT_MONTH_FROM
+    month = month_numbers(table["period_start"]) + late.to_numpy() - first
+    position = reps.get_indexer(pd.Index(table["rep_id"]))
+    found: dict[int, FloatArray] = {}
+    for at in np.unique(month):
+        chosen = (month == at) & (position >= 0)
+        quotas = np.full(len(reps), np.nan)
+        quotas[position[chosen]] = 0.0
+        np.add.at(quotas, position[chosen], table["quota"].to_numpy(float)[chosen])
+        found[int(at)] = quotas
+    gaps = np.diff(sorted(found))
+    return found, int(np.median(gaps)) if len(gaps) else 12

@@ -1,0 +1,234 @@
+"""Are quotas fair? Attainment must not follow size, potential, tenure or region; growth must pay.
+
+Each test holds reps' attainment (sales over quota) against something that is no merit of theirs: a rank correlation
+(Spearman), for regions the share of the variance of ranks between them (eta squared), with the probability of so large
+an effect by chance from random permutations of attainment among reps (Good, Permutation, Parametric and Bootstrap
+Tests of Hypotheses, 2005). Small effects that are certain and large effects that are not are both told, not called
+unfair. On a plan, sales are what is expected; on the past, what was sold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import rankdata
+
+from territory_opt.model.model import Model
+from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate
+from territory_opt.plan.plan import Plan
+from territory_opt.quota.simulate import regions
+
+FloatArray = npt.NDArray[np.float64]
+
+PERMUTATIONS = 5_000
+FEWEST_REPS = 6
+"""Below this many reps a test says nothing."""
+UNFAIR_RANK, UNFAIR_REGION = 0.3, 0.1
+"""Effects from here on matter: a medium correlation, a medium eta squared (Cohen 1988: 0.06 to 0.14)."""
+CERTAIN = 0.05
+NEAR, NEAR_SHARE = 0.2, 0.6
+"""Attainment within so much of the median is near; so many reps should be."""
+YEAR = 365.25
+
+
+@dataclass(frozen=True, slots=True)
+class FairnessTest:
+    """One test: ``effect`` (rank correlation, eta squared or share), ``p`` by chance (NaN: none), ``n`` reps.
+
+    ``verdict``: fair, unfair, doubtful (large but maybe chance) or unknown (too few reps, or all alike).
+    """
+
+    name: str
+    effect: float
+    p: float
+    n: int
+    verdict: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fairness:
+    """All tests of one set of quotas; ``what`` says which."""
+
+    what: str
+    tests: tuple[FairnessTest, ...]
+
+    @property
+    def unfair(self) -> list[FairnessTest]:
+        """Tests that found bias."""
+        return [test for test in self.tests if test.verdict == "unfair"]
+
+    def table(self) -> pd.DataFrame:
+        """One row per test."""
+        return pd.DataFrame([asdict(test) for test in self.tests])
+
+    def __str__(self) -> str:
+        return "\n".join([self.what, *(f"  {test.sentence}" for test in self.tests)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        table = self.table().astype(object)
+        return {"what": self.what, "tests": table.where(table.notna(), None).to_dict("records")}
+
+
+def plan_fairness(model: Model, plan: Plan, *, seed: int = 0) -> Fairness:
+    """Test the quotas of ``plan`` against expected sales."""
+    found, pairs = evaluate(model, plan), chosen_pairs(model, plan)
+    potential = model.problem.accounts["potential"].to_numpy(float)[pairs["account"].to_numpy(int)]
+    book = np.bincount(pairs["rep"].to_numpy(int), potential, minlength=model.problem.n_reps).astype(float)
+    quotas = annual_quotas(model, plan)
+    facts = {"size": found.rep_sales, "potential": book, "tenure": tenure(model)}
+    return _tests("this plan", found.rep_sales, quotas, facts, regions(model), None, seed)
+
+
+def past_fairness(model: Model, *, seed: int = 0) -> Fairness | None:
+    """Test last year's quotas against what was sold; None where fewer than two reps have both."""
+    reps, accounts = model.problem.reps, model.problem.accounts
+    sales, quotas = (reps[name].to_numpy(float) for name in ("last_sales", "last_quota"))
+    if (np.isfinite(sales) & (quotas > 0)).sum() < 2:
+        return None
+    owner = pd.Index(reps["rep_id"]).get_indexer(accounts["incumbent"])
+    known = owner >= 0
+    potential = np.bincount(owner[known], accounts["potential"].to_numpy(float)[known], minlength=len(reps)).astype(
+        float
+    )
+    facts = {"size": quotas, "potential": potential, "tenure": tenure(model)}
+    return _tests("last year", sales, quotas, facts, regions(model), _growth(model), seed)
+
+
+def tenure(model: Model) -> FloatArray:
+    """Years each rep has been there when the plan year starts, (n_reps,); NaN where the start is not known."""
+    start = pd.Timestamp(model.problem.policy.period.start)
+    years = (start - pd.to_datetime(model.problem.reps["start_date"])).dt.days.to_numpy(float) / YEAR
+    return np.asarray(np.where(years >= 0, years, 0.0) + 0.0 * years)
+
+
+def _growth(model: Model) -> FloatArray | None:
+    """Each rep's sales of the last 12 months against the 12 before, (n_reps,); None without two years by seller."""
+    sales = model.problem.sales
+    if not len(sales) or not (sales["rep_id"] != "").any():
+        return None
+    last = sales["month"].max()
+    recent = sales["month"] > last - pd.DateOffset(months=12)
+    before = ~recent & (sales["month"] > last - pd.DateOffset(months=24))
+    by_rep = [sales[chosen].groupby("rep_id")["sales"].sum() for chosen in (recent, before)]
+    late, early = (total.reindex(model.problem.reps["rep_id"]).to_numpy(float) for total in by_rep)
+    return np.asarray(np.divide(late, early, out=np.full(len(late), np.nan), where=early > 0) - 1.0)
+
+
+def _tests(
+    what: str, sales: FloatArray, quotas: FloatArray, facts: dict[str, FloatArray],
+    region: npt.NDArray[np.int64], growth: FloatArray | None, seed: int,
+) -> Fairness:  # fmt: skip
+    has = (quotas > 0) & np.isfinite(sales)
+    attainment = np.divide(sales, quotas, out=np.full(len(sales), np.nan), where=has)
+    generator = np.random.default_rng(seed)
+    tests = [_rank_test(name, attainment, amounts, generator) for name, amounts in facts.items()]
+    tests.append(_region_test(attainment, region, generator))
+    if growth is not None:
+        tests.append(_growth_test(attainment, growth, generator))
+    tests.append(_near_test(attainment[has]))
+    return Fairness(what, tuple(tests))
+
+
+_HIGH = {"size": "larger books", "potential": "books with more potential", "tenure": "reps who have been there longer"}
+
+
+def _rank_test(name: str, attainment: FloatArray, amounts: FloatArray, generator: np.random.Generator) -> FairnessTest:
+    effect, p, n = _rank_effect(attainment, amounts, generator)
+    if np.isnan(effect):
+        return _unknown(name, n)
+    verdict = _verdict(abs(effect) >= UNFAIR_RANK, p)
+    easier = "easier" if effect > 0 else "harder"
+    words = {"fair": "no bias", "unfair": f"quotas are {easier} for {_HIGH[name]}",
+             "doubtful": f"quotas seem {easier} for {_HIGH[name]}, which may be chance"}[verdict]  # fmt: skip
+    return FairnessTest(name, effect, p, n, verdict, f"{name}: {words} (rank correlation {effect:+.2f}, {_chance(p)})")
+
+
+def _growth_test(attainment: FloatArray, growth: FloatArray, generator: np.random.Generator) -> FairnessTest:
+    effect, p, n = _rank_effect(attainment, growth, generator)
+    if np.isnan(effect):
+        return _unknown("growth", n)
+    verdict = "fair" if effect > 0 else _verdict(effect <= -UNFAIR_RANK, p)
+    words = {
+        "fair": "growth pays" if effect > 0 else "growth neither pays nor costs",
+        "unfair": "who grew more attained less",
+        "doubtful": "who grew more seems to have attained less",
+    }[verdict]
+    return FairnessTest(
+        "growth", effect, p, n, verdict, f"growth: {words} (rank correlation {effect:+.2f}, {_chance(p)})"
+    )
+
+
+def _rank_effect(
+    attainment: FloatArray, amounts: FloatArray, generator: np.random.Generator
+) -> tuple[float, float, int]:
+    """Spearman's correlation, its p-value by permutation (two-sided) and the number of reps; NaN: cannot tell."""
+    known = np.isfinite(attainment) & np.isfinite(amounts)
+    n = int(known.sum())
+    x, y = rankdata(np.round(attainment[known], 9)), rankdata(amounts[known])
+    if n < FEWEST_REPS or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return np.nan, np.nan, n
+    x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
+    effect = float(x @ y) / n
+    shuffled = generator.permuted(np.tile(x, (PERMUTATIONS, 1)), axis=1) @ y / n
+    return effect, _p_value(np.abs(shuffled), abs(effect)), n
+
+
+def _region_test(attainment: FloatArray, region: npt.NDArray[np.int64], generator: np.random.Generator) -> FairnessTest:
+    known = np.isfinite(attainment)
+    n = int(known.sum())
+    x, (group, _) = rankdata(np.round(attainment[known], 9)), pd.factorize(region[known])
+    if n < FEWEST_REPS or np.ptp(x) == 0 or group.max() == 0 or np.bincount(group).max() < 2:
+        return _unknown("region", n)
+    x = (x - x.mean()) / x.std()
+    size = np.bincount(group)
+    sums = np.zeros((len(size), n))
+    sums[group, np.arange(n)] = 1.0
+
+    def between(ranks: FloatArray) -> FloatArray:
+        return np.asarray(((ranks @ sums.T) ** 2 / size).sum(axis=-1) / n)
+
+    effect = float(between(x))
+    shuffled = between(generator.permuted(np.tile(x, (PERMUTATIONS, 1)), axis=1))
+    # So much of the variance lies between regions by chance: what counts is what is beyond.
+    beyond = effect - float(shuffled.mean())
+    p = _p_value(shuffled, effect)
+    verdict = _verdict(beyond >= UNFAIR_REGION, p)
+    words = {"fair": "no bias", "unfair": "quotas are easier in some regions than in others",
+             "doubtful": "quotas seem easier in some regions, which may be chance"}[verdict]  # fmt: skip
+    sentence = f"region: {words} ({effect:.0%} of the variance lies between regions, {_chance(p)})"
+    return FairnessTest("region", effect, p, n, verdict, sentence)
+
+
+def _near_test(attainment: FloatArray) -> FairnessTest:
+    if len(attainment) == 0:
+        return _unknown("spread", 0)
+    middle = float(np.median(attainment))
+    share = float((np.abs(attainment - middle) <= NEAR * abs(middle)).mean())
+    verdict = "fair" if share >= NEAR_SHARE else "unfair"
+    sentence = f"spread: {share:.0%} of reps lie within {NEAR:.0%} of the median attainment of {middle:.0%}"
+    return FairnessTest("spread", share, np.nan, len(attainment), verdict, sentence)
+
+
+def _unknown(name: str, n: int) -> FairnessTest:
+    why = f"{n} reps are too few to tell" if n < FEWEST_REPS else "all alike, nothing to tell"
+    return FairnessTest(name, np.nan, np.nan, n, "unknown", f"{name}: {why}")
+
+
+def _verdict(large: bool, p: float) -> str:
+    if not large:
+        return "fair"
+    return "unfair" if p <= CERTAIN else "doubtful"
+
+
+def _p_value(shuffled: FloatArray, effect: float) -> float:
+    return float((1 + (shuffled >= effect - 1e-12).sum()) / (len(shuffled) + 1))
+
+
+def _chance(p: float) -> str:
+    return "by chance in less than 1 of 1,000 cases" if p < 0.001 else f"by chance in {p:.1%} of cases"

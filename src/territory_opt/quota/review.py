@@ -1,0 +1,89 @@
+"""One look at a plan's quotas: their odds by simulation, whether they are fair, whether each is SMART."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from territory_opt.model.model import Model
+from territory_opt.plan.plan import Plan
+from territory_opt.quota.fairness import Fairness, past_fairness, plan_fairness
+from territory_opt.quota.simulate import DRAWS, Simulation, simulate
+from territory_opt.quota.smart import Finding, lint
+
+SHOWN = 10
+"""Reps and reasons that are shown in words; tables hold all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What was found; ``past`` is None where last year's quotas or sales are not known.
+
+    ``short`` (Series rep_id -> probability): reps whose simulated odds are below the policy's ``hit_share`` by more
+    than chance in the simulation, worst first.
+    """
+
+    odds: Simulation
+    plan: Fairness
+    past: Fairness | None
+    findings: tuple[Finding, ...]
+    short: pd.Series[float]
+    hit_share: float
+
+    def __str__(self) -> str:
+        lines = [f"odds      {self.odds} ({self.odds.draws:,} simulated years)"]
+        for _, node in self.odds.nodes.iterrows():
+            where = "company" if node["node_id"] == "company" else f"{node['level']} {node['name']}"
+            lines.append(
+                f"  {where}: {node['p_target']:.0%} to sell its {node['target']:,.0f} "
+                f"(8 years in 10: {node['p10']:,.0f} to {node['p90']:,.0f})"
+            )
+        if len(self.short):
+            worst = ", ".join(f"{rep} {chance:.0%}" for rep, chance in self.short.head(SHOWN).items())
+            lines.append(f"  {len(self.short)} reps are below the {self.hit_share:.0%} asked for: {worst}")
+        flagged = self.odds.reps[self.odds.reps["flag"] != ""]
+        for flag, reps in flagged.groupby("flag"):
+            names = ", ".join(f"{row.rep_id} {row.pay:.0%}" for row in reps.head(SHOWN).itertuples())
+            lines.append(f"  expected variable pay, {flag}: {names}")
+        lines.append("fairness")
+        lines += [f"  {line}" for found in (self.past, self.plan) if found for line in str(found).splitlines()]
+        lines.append(f"smart     {self._smart()}")
+        lines += [f"  {finding}" for finding in self.findings[:SHOWN]]
+        if len(self.findings) > SHOWN:
+            lines.append(f"  and {len(self.findings) - SHOWN:,} more")
+        return "\n".join(lines)
+
+    def _smart(self) -> str:
+        failing = len({finding.rep_id for finding in self.findings})
+        total = len(self.odds.reps)
+        if not failing:
+            return f"all {total} quotas are specific, measurable, attainable, relevant and time-bound"
+        return f"{total - failing} of {total} quotas hold; what is wrong with the others:"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "odds": self.odds.to_dict(),
+            "fairness": {"plan": self.plan.to_dict(), "last_year": None if self.past is None else self.past.to_dict()},
+            "smart": [asdict(finding) for finding in self.findings],
+            "below_hit_share": {str(rep): float(chance) for rep, chance in self.short.items()},
+        }
+
+
+def review(model: Model, plan: Plan, *, draws: int = DRAWS, seed: int = 0) -> Review:
+    """Simulate, test and lint the quotas of ``plan``. Raise ValueError if it sets none."""
+    odds = simulate(model, plan, draws=draws, seed=seed)
+    hit_share = model.problem.policy.quotas.hit_share
+    chance = pd.Series(odds.reps["p_hit"].to_numpy(float), index=odds.reps["rep_id"], name="probability")
+    low = chance[(chance < hit_share - 3.0 * np.sqrt(hit_share * (1.0 - hit_share) / draws)).to_numpy()].sort_values()
+    return Review(
+        odds,
+        plan_fairness(model, plan, seed=seed),
+        past_fairness(model, seed=seed),
+        tuple(lint(model, plan, odds)),
+        low,
+        hit_share,
+    )

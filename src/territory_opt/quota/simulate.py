@@ -1,0 +1,240 @@
+"""Attainment of a plan year by Monte Carlo: what each rep, each manager and the company may sell, and what it pays.
+
+A rep's sales are drawn as
+
+    S = sum_g M_g (1 + c Z + r Z_region + s Z_g)  +  e
+
+M_g the expected sales of the rep's accounts in segment g, Z, Z_region and Z_g standard normal shocks that the company,
+a region and a segment share (c, r, s from ``policy.quotas.odds``), e the rep's own noise with variance V: gamma-shaped
+(never below -M, a few large orders make it lopsided) or normal. Shared shocks are what makes independence overstate
+safety: a factor model (Vasicek, The distribution of loan portfolio value, Risk, 2002).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from territory_opt.model.model import Model
+from territory_opt.plan.evaluate import annual_quotas, chosen_pairs
+from territory_opt.plan.plan import Plan
+from territory_opt.problem.policy import Pay
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Shape = Literal["gamma", "normal"]
+
+DRAWS = 10_000
+CHUNK = 1_000
+"""Draws made at a time: memory stays at CHUNK x reps."""
+PERCENTILES = (10, 50, 90)
+UNDER, OVER = 0.8, 1.2
+"""Expected variable pay below or above these shares of the target pay is flagged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """Outcome of ``draws`` plan years; money per year, probabilities and shares from 0 to 1.
+
+    ``reps``: one row per rep with rep_id, quota, expected_sales, p_hit, p10, p50, p90 (sales), attainment (mean of
+    sales / quota), pay (expected share of the target pay) and flag ("", "under-paid", "over-paid").
+    ``nodes``: one row per node of the hierarchy: node_id, name, level, target, p_target, p10, p50, p90.
+    ``hits``: mean and percentiles of the number of reps at or above quota. ``error``: largest standard error of any
+    probability.
+    """
+
+    reps: pd.DataFrame = field(repr=False)
+    nodes: pd.DataFrame = field(repr=False)
+    hits: dict[str, float]
+    draws: int
+    seed: int
+    shape: Shape
+
+    @property
+    def p_company_target(self) -> float:
+        """Probability that the company's sales reach its target."""
+        return float(self.nodes["p_target"].iloc[0])
+
+    @property
+    def error(self) -> float:
+        """Largest standard error of any probability."""
+        return 0.5 / float(np.sqrt(self.draws))
+
+    def __str__(self) -> str:
+        low, high = (round(self.hits[f"p{p}"]) for p in (10, 90))
+        return (
+            f"{self.hits['mean']:.0f} of {len(self.reps)} reps should make their quota (eight years in ten {low} to "
+            f"{high}); odds of the company target: {self.p_company_target:.2f}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "draws": self.draws,
+            "seed": self.seed,
+            "shape": self.shape,
+            "hits": self.hits,
+            "p_company_target": self.p_company_target,
+            "reps": self.reps.to_dict("records"),
+            "nodes": self.nodes.to_dict("records"),
+        }
+
+
+def simulate(
+    model: Model, plan: Plan, *, draws: int = DRAWS, seed: int = 0, shape: Shape = "gamma", pay: Pay | None = None
+) -> Simulation:
+    """Simulate ``draws`` plan years of ``plan``; ``pay`` by default the policy's. Cost: linear in draws x reps.
+
+    The same seed gives the same figures. Raise ValueError if the plan sets no quotas.
+    """
+    if not plan.has_quotas:
+        raise ValueError("the plan sets no quotas; set quotas.target and solve again")
+    if draws < 1:
+        raise ValueError(f"draws is {draws}; it must be 1 or more")
+    pay = pay or model.problem.policy.quotas.pay
+    books, quotas = Books.of(model, plan), annual_quotas(model, plan)
+    members = membership(model)
+    targets = node_targets(model, plan)
+    tally = _Tally(len(quotas), draws)
+    reached, company = np.zeros(len(targets)), np.empty((draws, len(targets)))
+    generator = np.random.default_rng(seed)
+    for first in range(0, draws, CHUNK):
+        sales = books.draw(generator, min(CHUNK, draws - first), shape)
+        tally.add(sales, quotas, pay)
+        company[first : first + len(sales)] = sales @ members.T
+    reached = (company >= targets - 0.005).mean(axis=0)
+    return Simulation(
+        _rep_table(model, books, quotas, tally),
+        _node_table(model, targets, reached, company),
+        tally.number_of_hits(),
+        draws,
+        seed,
+        shape,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What each rep's book may bring: ``mean`` (n_reps, n_segments), ``variance`` (n_reps,), ``region`` (n_reps,)."""
+
+    mean: FloatArray
+    variance: FloatArray
+    region: IntArray
+    company_shock: float
+    region_shock: float
+    segment_shock: float
+
+    @classmethod
+    def of(cls, model: Model, plan: Plan) -> Books:
+        """Sum the chosen pairs by rep and segment."""
+        pairs, n_reps = chosen_pairs(model, plan), model.problem.n_reps
+        segment, names = pd.factorize(model.problem.accounts["segment"])
+        rep = pairs["rep"].to_numpy(int)
+        key = rep * len(names) + segment[pairs["account"].to_numpy(int)]
+        mean = np.bincount(key, pairs["net"].to_numpy(float), minlength=n_reps * len(names)).astype(float)
+        variance = np.bincount(rep, pairs["variance"].to_numpy(float), minlength=n_reps).astype(float)
+        odds = model.problem.policy.quotas.odds
+        shocks = (0.0, 0.0, 0.0) if odds is None else (odds.common_shock, odds.region_shock, odds.segment_shock)
+        return cls(mean.reshape(n_reps, -1), variance, regions(model), *shocks)
+
+    def draw(self, generator: np.random.Generator, count: int, shape: Shape) -> FloatArray:
+        """Draw ``count`` years of sales, (count, n_reps)."""
+        n_segments = self.mean.shape[1]
+        shock = self.company_shock * generator.standard_normal((count, 1))
+        by_region = self.region_shock * generator.standard_normal((count, int(self.region.max()) + 1))
+        by_segment = self.segment_shock * generator.standard_normal((count, n_segments))
+        total = self.mean.sum(axis=1)
+        sales = total * (1.0 + shock + by_region[:, self.region]) + by_segment @ self.mean.T
+        return np.asarray(sales + self._noise(generator, count, shape, total))
+
+    def _noise(self, generator: np.random.Generator, count: int, shape: Shape, total: FloatArray) -> FloatArray:
+        spread = np.sqrt(self.variance)
+        if shape == "normal":
+            return np.asarray(generator.standard_normal((count, len(spread))) * spread)
+        lopsided = (total > 0) & (self.variance > 0)
+        kind = np.where(lopsided, total**2 / np.where(lopsided, self.variance, 1.0), 1.0)
+        scale = np.where(lopsided, self.variance / np.where(lopsided, total, 1.0), 0.0)
+        noise = generator.standard_gamma(np.broadcast_to(kind, (count, len(kind)))) * scale
+        return np.asarray(np.where(lopsided, noise - total, 0.0))
+
+
+def regions(model: Model) -> IntArray:
+    """The branch of the hierarchy right below the company that each rep belongs to, (n_reps,); 0 without one."""
+    tree = model.hierarchy
+    return np.array([tree.path(int(node))[-2] if node else 0 for node in tree.rep_node], dtype=np.int64)
+
+
+def membership(model: Model) -> FloatArray:
+    """1 where a rep reports to a node, directly or not, (n_nodes, n_reps)."""
+    tree = model.hierarchy
+    found = np.zeros((len(tree.ids), model.problem.n_reps))
+    for rep, node in enumerate(tree.rep_node):
+        found[tree.path(int(node)), rep] = 1.0
+    return found
+
+
+def node_targets(model: Model, plan: Plan) -> FloatArray:
+    """Target of each node without its own hedge, (n_nodes,): what has to be sold for it."""
+    from territory_opt.plan.rollup import roll_up
+
+    annual = plan.annual.reindex(model.problem.reps["rep_id"]).fillna(0.0)
+    return roll_up(model, annual)["target"].to_numpy(float)
+
+
+class _Tally:
+    """Running counts and, for percentiles, every draw in single precision."""
+
+    def __init__(self, n_reps: int, draws: int) -> None:
+        self.sales = np.empty((draws, n_reps), dtype=np.float32)
+        self.hit, self.attained, self.paid = np.zeros(n_reps), np.zeros(n_reps), np.zeros(n_reps)
+        self.hits = np.empty(draws, dtype=np.int64)
+        self.done = 0
+
+    def add(self, sales: FloatArray, quotas: FloatArray, pay: Pay) -> None:
+        owes = quotas > 0
+        attainment = np.divide(sales, quotas, out=np.ones_like(sales), where=owes)
+        hit = (sales >= quotas - 0.005) | ~owes
+        self.hit += hit.sum(axis=0)
+        self.attained += attainment.sum(axis=0)
+        self.paid += pay.share(attainment).sum(axis=0)
+        rows = slice(self.done, self.done + len(sales))
+        self.hits[rows], self.sales[rows] = hit.sum(axis=1), sales
+        self.done += len(sales)
+
+    def number_of_hits(self) -> dict[str, float]:
+        found = np.percentile(self.hits, PERCENTILES)
+        return {"mean": float(self.hits.mean()), **dict(zip(("p10", "p50", "p90"), found.tolist(), strict=True))}
+
+
+def _rep_table(model: Model, books: Books, quotas: FloatArray, tally: _Tally) -> pd.DataFrame:
+    low, middle, high = np.percentile(tally.sales, PERCENTILES, axis=0).astype(float)
+    paid = tally.paid / tally.done
+    return pd.DataFrame(
+        {
+            "rep_id": model.problem.reps["rep_id"].to_numpy(object),
+            "quota": quotas,
+            "expected_sales": books.mean.sum(axis=1),
+            "p_hit": tally.hit / tally.done,
+            "p10": low,
+            "p50": middle,
+            "p90": high,
+            "attainment": tally.attained / tally.done,
+            "pay": paid,
+            "flag": np.where(paid < UNDER, "under-paid", np.where(paid > OVER, "over-paid", "")),
+        }
+    )
+
+
+def _node_table(model: Model, targets: FloatArray, reached: FloatArray, sales: FloatArray) -> pd.DataFrame:
+    low, middle, high = np.percentile(sales, PERCENTILES, axis=0)
+    tree = model.hierarchy
+    return pd.DataFrame(
+        {
+            "node_id": tree.ids, "name": tree.names, "level": tree.levels, "target": targets, "p_target": reached,
+            "p10": low, "p50": middle, "p90": high,
+        }
+    )  # fmt: skip

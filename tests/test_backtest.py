@@ -1,0 +1,232 @@
+"""The back-test: nothing hidden is seen, planted leaks are caught, scores are those of a hand calculation."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import territory_opt as to
+from territory_opt.cli import run
+from territory_opt.errors import DataError
+from territory_opt.estimate.backtest import AS_SET, Backtest, backtest
+from territory_opt.estimate.history import History
+from territory_opt.estimate.methods import METHODS, Past
+from territory_opt.problem.market import generate_market, write_market
+
+ROOT = Path(__file__).parents[1]
+
+
+def company(seed: int = 1, accounts: int = 200, reps: int = 8, months: int = 36) -> to.Problem:
+    tables = generate_market(accounts, reps, seed, months=months)
+    return to.Problem.from_tables(**tables)
+
+
+def by_hand(sales: dict[str, list[float]], quotas: pd.DataFrame | None = None) -> to.Problem:
+    """One account per rep, who sells to it; months from January 2024."""
+    names = list(sales)
+    accounts = pd.DataFrame(
+        {"account_id": names, "lat": 48.0, "lon": 9.0 + np.arange(len(names)) / 10, "incumbent": names,
+         "potential": 1000.0}
+    )  # fmt: skip
+    reps = pd.DataFrame({"rep_id": names, "lat": 48.0, "lon": 9.0 + np.arange(len(names)) / 10})
+    rows = [
+        {"account_id": name, "month": str(pd.Period("2024-01", freq="M") + k), "sales": amount, "rep_id": name}
+        for name, amounts in sales.items()
+        for k, amount in enumerate(amounts)
+    ]
+    return to.Problem.from_tables(accounts, reps, sales=pd.DataFrame(rows), quota_history=quotas)
+
+
+# --- no leakage -----------------------------------------------------------------------------------------------
+
+
+def test_no_figure_depends_on_hidden_months() -> None:
+    """Other sales in the hidden months of the last look: every method's forecast for it stays the same to the bit."""
+    problem = company()
+    last = pd.Period("2025-12", freq="M")
+    hidden = pd.PeriodIndex(problem.sales["month"], freq="M") > last
+    other = problem.sales.copy()
+    rng = np.random.default_rng(0)
+    other.loc[hidden, "sales"] = rng.permutation(other.loc[hidden, "sales"]) * 3.0 + 17.0
+    other.loc[hidden, "rep_id"] = rng.permutation(other.loc[hidden, "rep_id"])
+    first, second = (backtest(p, months=12).looks for p in (problem, replace(problem, sales=other)))
+    chosen = first["first_month"] == "2026-01"
+    assert chosen.sum() == len(METHODS) * 8
+    pd.testing.assert_frame_equal(
+        first.loc[chosen, ["method", "rep_id", "forecast", "spread", "book"]],
+        second.loc[chosen, ["method", "rep_id", "forecast", "spread", "book"]],
+    )
+    assert (first.loc[chosen, "sales"] != second.loc[chosen, "sales"]).all()
+
+
+def test_a_planted_leak_in_the_past_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the cut forgets to cut, the methods see later months: the back-test refuses to score them."""
+    monkeypatch.setattr(History, "until", lambda self, n_months: self)
+    with pytest.raises(DataError, match="depend on months that were hidden"):
+        backtest(company(accounts=60, reps=4))
+
+
+def test_a_method_that_peeks_through_its_own_door_is_caught() -> None:
+    """A method that keeps hold of the whole history by a side way."""
+    kept: list[History] = []
+    until = History.until
+
+    class Door(History):
+        def until(self, n_months: int) -> History:
+            kept.append(self)
+            return until(self, n_months)
+
+    def peek(past: Past) -> np.ndarray:
+        at = past.history.n_months
+        return past.by_rep(kept[-1].sales[:, at : at + past.horizon].sum(axis=1))
+
+    import territory_opt.estimate.history as module
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module.History, "until", Door.until)
+        with pytest.raises(DataError, match="the figures of peek depend"):
+            backtest(company(accounts=60, reps=4), methods={**METHODS, "peek": peek})
+
+
+def test_potential_that_was_filled_in_afterwards_is_reported() -> None:
+    honest = company(accounts=400)
+    assert backtest(honest).warnings == ()
+    last_year = honest.sales[honest.sales["month"] >= "2026-01-01"].groupby("account_id")["sales"].sum()
+    accounts = honest.accounts.copy()
+    accounts["potential"] = last_year.reindex(accounts["account_id"]).fillna(0.0).to_numpy() * 1.3
+    (warning,) = backtest(replace(honest, accounts=accounts)).warnings
+    assert "filled in afterwards" in warning
+
+
+# --- scores ---------------------------------------------------------------------------------------------------
+
+
+def test_scores_by_hand() -> None:
+    """Steady sales: last year's figures are right to the cent; the same for everyone is not."""
+    found = backtest(by_hand({"A": [100.0] * 24, "B": [300.0] * 24}), months=12)
+    table = found.table().set_index("method")
+    assert table.loc["history-percent", "rep_error"] == pytest.approx(0.0, abs=1e-9)
+    assert table.loc["flat", "rep_error"] == pytest.approx((1200 + 1200) / 4800)
+    assert table.loc["flat", "share_error"] == pytest.approx(0.25)
+    assert table.loc["flat", "bias"] == pytest.approx(0.0, abs=1e-9)
+    assert found.n_looks == 1
+    assert found.horizon == 12
+    assert found.best in set(table.index[table["rep_error"] < 1e-6])
+    assert np.isnan(table.loc[found.best, "by_chance"])
+    assert table.loc["estimate", "coverage"] == 1.0
+
+
+def test_growth_by_hand() -> None:
+    """10 % growth a year: the percentage carries on; an equal amount is unfair to the small."""
+    sales = {
+        name: [level] * 12 + [level * 1.1] * 12 + [level * 1.21] * 12 for name, level in (("A", 100.0), ("B", 300.0))
+    }
+    looks = backtest(by_hand(sales), months=12, looks=1).looks.set_index(["method", "rep_id"])["forecast"]
+    assert looks["history-percent", "A"] == pytest.approx(1452)
+    assert looks["history-percent", "B"] == pytest.approx(4356)
+    assert looks["history-amount", "A"] == pytest.approx(1320 + 264)
+    assert looks["history-amount", "B"] == pytest.approx(3960 + 264)
+    assert looks["flat", "A"] == looks["flat", "B"] == pytest.approx(2904)
+    assert looks["weighted-index", "A"] == pytest.approx(5808 * (0.5 * 0.25 + 0.5 * 0.5))
+    assert looks["potential-share", "A"] == pytest.approx(2904)
+    assert looks["maintain-and-grow", "A"] == pytest.approx(1320 + 264)  # nobody has potential left to grow into
+
+
+def test_past_quotas_stand_in_the_table() -> None:
+    """Quarterly quotas: one look per quarter that has a past, the row named as they were."""
+    starts = ["2024-03-31", "2024-07-01", "2024-09-30", "2024-12-31", "2025-04-01"]
+    rows = [{"rep_id": rep, "period_start": start, "quota": quota} for start in starts
+            for rep, quota in (("A", 330.0), ("B", 870.0))]  # fmt: skip
+    found = backtest(by_hand({"A": [100.0] * 18, "B": [300.0] * 18}, pd.DataFrame(rows)))
+    assert found.horizon == 3
+    assert sorted(found.looks["first_month"].unique()) == ["2024-04", "2024-07", "2024-10", "2025-01", "2025-04"]
+    table = found.table().set_index("method")
+    assert table.loc[AS_SET, "rep_error"] == pytest.approx((30 + 30) / 1200)
+    assert found.best != AS_SET
+    assert (
+        AS_SET
+        not in backtest(by_hand({"A": [100.0] * 18, "B": [300.0] * 18}, pd.DataFrame(rows)), months=6)
+        .table()["method"]
+        .to_list()
+    )
+
+
+def test_only_reps_with_a_quota_count_where_quotas_are_known() -> None:
+    rows = [{"rep_id": "A", "period_start": "2024-07-01", "quota": 330.0}]
+    found = backtest(by_hand({"A": [100.0] * 18, "B": [300.0] * 18}, pd.DataFrame(rows)), months=12)
+    assert set(found.looks["rep_id"]) <= {"A", "B"}
+    quarter = backtest(by_hand({"A": [100.0] * 24, "B": [300.0] * 24}, pd.DataFrame(rows)))
+    assert set(quarter.looks["rep_id"]) == {"A"}
+
+
+def test_a_flat_quota_is_unfair_to_the_small() -> None:
+    table = backtest(company(accounts=400, reps=12)).table().set_index("method")
+    assert table.loc["flat", "unfairness"] > 0.7 > table.loc["estimate", "unfairness"]
+
+
+def test_the_estimate_is_closest_on_a_company_like_any_other() -> None:
+    found = [backtest(company(seed, accounts=500, reps=12)) for seed in range(3)]
+    errors = pd.concat([f.table().set_index("method")["rep_error"] for f in found], axis=1).mean(axis=1)
+    assert errors.idxmin() == "estimate"
+
+
+def test_same_seed_same_table() -> None:
+    one, two = (backtest(company(accounts=80, reps=5), seed=4) for _ in range(2))
+    assert str(one) == str(two)
+    assert one.to_dict() == two.to_dict()
+
+
+# --- bad input ------------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_looked_back_on() -> None:
+    short = by_hand({"A": [100.0] * 3, "B": [300.0] * 3})
+    with pytest.raises(DataError, match="3 months of sales are too few to hide 12"):
+        backtest(short, months=12)
+    assert isinstance(backtest(short), Backtest)
+    with pytest.raises(DataError, match="no sales table"):
+        backtest(to.load_scenario(ROOT / "scenarios" / "toy").problem())
+
+
+def test_an_account_that_changed_owner_counts_for_who_had_it_then() -> None:
+    """B sells to A's account from 2025 on: at the look before, the book is A's, and A's forecast holds it."""
+    problem = by_hand({"A": [100.0] * 24, "B": [300.0] * 24})
+    sales = problem.sales.copy()
+    moved = (sales["account_id"] == "A") & (sales["month"] >= "2025-01-01")
+    sales.loc[moved, "rep_id"] = "B"
+    looks = backtest(replace(problem, sales=sales), months=12).looks.set_index(["method", "rep_id"])
+    assert looks.loc[("history-percent", "A"), "forecast"] == pytest.approx(1200)
+    assert looks.loc[("history-percent", "A"), "sales"] == 0
+    assert looks.loc[("history-percent", "B"), "sales"] == pytest.approx(4800)
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_market(generate_market(60, 4, 3), tmp_path / "company")
+    assert run(["backtest", str(path), "--looks", "2"]) == 0
+    text = capsys.readouterr().out
+    assert "2 looks back, 12 months hidden" in text
+    assert "Closest to what reps sold:" in text
+    assert run(["backtest", str(path), "--months", "3", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["horizon_months"] == 3
+    assert facts["best"] == facts["scores"][0]["method"]
+    assert run(["backtest", str(ROOT / "scenarios" / "toy")]) == 2
+
+
+def test_adventureworks_against_its_own_quotas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real quotas: ours must be closer to what reps sold than theirs and than every standard method."""
+    data = Path(os.environ.get("TERRITORY_OPT_DATA", ROOT.parent / "shared" / "data"))
+    if not (data / "adventureworks" / "accounts.csv").exists():
+        pytest.skip(f"AdventureWorks is not in {data}: set TERRITORY_OPT_DATA to the folder that holds it")
+    monkeypatch.setenv("TERRITORY_OPT_DATA", str(data))
+    found = backtest(to.load_scenario(ROOT / "scenarios" / "adventureworks").problem())
+    table = found.table().set_index("method")
+    assert found.n_looks == 11
+    assert table["rep_error"].idxmin() == "estimate"
+    assert table.loc["estimate", "rep_error"] < 0.9 * table.loc[AS_SET, "rep_error"]

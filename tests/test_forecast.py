@@ -1,0 +1,251 @@
+"""Expected sales from history: planted seasons, growth, lapses, lumps are found; figures behave as money does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import territory_opt as to
+from territory_opt.estimate.expected import estimate_sales
+from territory_opt.estimate.forecast import forecast
+from territory_opt.estimate.history import History
+from territory_opt.estimate.levels import levels
+from territory_opt.estimate.seasonality import seasonality
+from territory_opt.problem.market import generate_market
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def history(
+    sales: FloatArray, *, start: str = "2023-01", potential: FloatArray | None = None, segment: list[int] | None = None
+) -> History:
+    """A history of (n_accounts, n_months) sales; by default everyone's potential is twice the last year's sales."""
+    n = len(sales)
+    could = np.full(n, 2.0 * max(sales[:, -12:].sum() / n, 1.0)) if potential is None else potential
+    group = np.zeros(n, dtype=np.int64) if segment is None else np.array(segment)
+    names = tuple(f"s{k}" for k in range(group.max() + 1))
+    return History(sales, pd.Period(start, freq="M"), could, group, names)
+
+
+def steady(n: int = 40, months: int = 36, *, growth: float = 1.0, seed: int = 0, noise: float = 0.1) -> FloatArray:
+    """Monthly sales of about 100 per account with yearly growth and noise."""
+    rng = np.random.default_rng(seed)
+    level = 100.0 * rng.lognormal(0.0, 0.5, (n, 1)) * growth ** (np.arange(months) / 12.0)
+    return np.asarray(level * rng.lognormal(-(noise**2) / 2, noise, (n, months)))
+
+
+# --- seasonality ----------------------------------------------------------------------------------------------
+
+
+def test_each_segment_has_its_own_season() -> None:
+    """One segment peaks in June, the other in December; both are found though the company as a whole is flat."""
+    month = np.arange(48) % 12
+    swing = 0.4 * np.cos(2 * np.pi * (month - 5) / 12)
+    sales = steady(40, 48, noise=0.05)
+    sales[:20] *= 1 + swing
+    sales[20:] *= 1 - swing
+    found = seasonality(history(sales, segment=[0] * 20 + [1] * 20))
+    assert found.mean(axis=1) == pytest.approx([1.0, 1.0])
+    assert found[0, 5] > 1.2
+    assert found[0, 11] < 0.8
+    assert found[1, 5] < 0.8
+    assert found[1, 11] > 1.2
+
+
+def test_growth_is_not_taken_for_a_season() -> None:
+    """Sales that double every year are not larger in December by nature."""
+    found = seasonality(history(steady(40, 48, growth=2.0, noise=0.01)))
+    assert np.abs(found - 1.0).max() < 0.05
+
+
+def test_below_a_year_nothing_is_seasonal() -> None:
+    assert (seasonality(history(steady(5, 11))) == 1.0).all()
+
+
+def test_a_season_starts_with_the_right_month() -> None:
+    """A peak every March is a peak in March, wherever the history begins."""
+    for start in ("2023-01", "2023-06", "2022-12"):
+        first = pd.Period(start, freq="M")
+        sales = steady(20, 40, noise=0.02)
+        sales[:, [(first + k).month == 3 for k in range(40)]] *= 3.0
+        assert seasonality(history(sales, start=start))[0].argmax() == 2
+
+
+# --- expected sales -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("growth", [0.8, 1.0, 1.3])
+def test_growth_goes_on(growth: float) -> None:
+    sales = steady(200, 60, growth=growth)
+    found = forecast(history(sales[:, :48]), horizon=12)
+    assert found.expected.sum() == pytest.approx(sales[:, 48:].sum(), rel=0.06)
+
+
+def test_the_months_asked_for_count() -> None:
+    """A quarter in season and a quarter out of season; and a lead skips months."""
+    month = np.arange(48) % 12
+    sales = steady(60, 48, noise=0.02) * np.where(month < 6, 1.5, 0.5)
+    past = history(sales)
+    first, third = forecast(past, horizon=3), forecast(past, horizon=3, lead=6)
+    assert first.expected.sum() > 2.0 * third.expected.sum()
+
+
+def test_a_lapsed_account_is_expected_to_sell_little() -> None:
+    """It bought for two years and not since a year; most of those who stopped in the past did not come back."""
+    rng = np.random.default_rng(3)
+    sales = steady(300, 48, seed=3)
+    for account in range(100):
+        sales[account, rng.integers(8, 36) :] = 0.0
+    found = forecast(history(sales), horizon=12)
+    assert found.expected[:100].mean() < 0.25 * found.expected[100:].mean()
+
+
+def test_an_account_without_history_is_expected_by_its_potential() -> None:
+    """A tenth of those who had not bought start every year: their potential counts, but far below its full yield."""
+    rng = np.random.default_rng(4)
+    sales, potential = steady(400, 48, seed=4), 2400.0 * rng.lognormal(0.0, 0.5, 400)
+    for account in range(200):
+        sales[account, : rng.integers(0, 48)] = 0.0
+    sales[:60] = 0.0
+    found = forecast(history(sales, potential=potential), horizon=12)
+    fresh = found.expected[:60]
+    assert (found.parts[:60, 0] == 0).all()
+    assert 0.02 < fresh.sum() / found.expected[200:].sum() * 200 / 60 < 0.6
+    assert np.corrcoef(fresh, potential[:60])[0, 1] > 0.99
+
+
+def test_few_large_orders_mean_more_spread() -> None:
+    """The same yearly sales: one account buys every month, another once a year."""
+    rng = np.random.default_rng(5)
+    sales = steady(200, 48, seed=5)
+    for account in range(100):
+        year = sales[account].reshape(4, 12).sum(axis=1)
+        sales[account] = 0.0
+        for k, total in enumerate(year):
+            sales[account, 12 * k + rng.integers(12)] = total * rng.lognormal(-0.125, 0.5)
+    found = forecast(history(sales), horizon=12)
+    spread = np.sqrt(found.variance) / found.expected
+    assert np.median(spread[:100]) > 1.5 * np.median(spread[100:])
+    assert np.median(found.outcome[:100] / found.expected[:100]) > 3.0 * np.median(
+        found.outcome[100:] / found.expected[100:]
+    )
+
+
+def test_a_segment_that_cannot_be_foretold_has_a_wide_range() -> None:
+    """Two segments of the same size and rhythm: in one, years go up and down by half."""
+    rng = np.random.default_rng(6)
+    sales = steady(200, 60, seed=6)
+    sales[:100] *= np.repeat(rng.lognormal(-0.125, 0.5, (100, 5)), 12, axis=1)
+    found = forecast(history(sales, segment=[0] * 100 + [1] * 100), horizon=12)
+    spread = np.sqrt(found.variance) / found.expected
+    assert np.median(spread[:100]) > 1.5 * np.median(spread[100:])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 40), st.floats(1e-2, 1e4), st.integers(1, 12), st.integers(0, 6))
+def test_figures_behave_as_money_does(seed: int, months: int, money: float, horizon: int, lead: int) -> None:
+    """Other currency: everything scales; the order of accounts does not matter; parts add up; nothing is negative."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 30))
+    sales = steady(n, months, seed=seed, noise=0.8) * (rng.random((n, months)) < rng.uniform(0.1, 1.0))
+    sales -= 20.0 * (rng.random((n, months)) < 0.05)
+    potential = 1000.0 * rng.lognormal(0.0, 1.0, n)
+    segment = rng.integers(0, 3, n)
+    past = History(sales, pd.Period("2024-03", freq="M"), potential, segment, ("a", "b", "c"))
+    found = forecast(past, horizon=horizon, lead=lead)
+    assert (found.expected >= 0).all()
+    assert (found.outcome >= 0).all()
+    assert (found.doubt >= 0).all()
+    assert np.isfinite(found.variance).all()
+    np.testing.assert_allclose(found.parts.sum(axis=1), found.expected, rtol=1e-12)
+    dear = forecast(replace(past, sales=sales * money, potential=potential * money), horizon=horizon, lead=lead)
+    np.testing.assert_allclose(dear.expected, found.expected * money, rtol=1e-5, atol=1e-6 * money)
+    order = rng.permutation(n)
+    mixed = replace(past, sales=sales[order], potential=potential[order], segment=segment[order])
+    np.testing.assert_allclose(forecast(mixed, horizon=horizon, lead=lead).expected, found.expected[order], rtol=1e-5,
+                               atol=1e-6)  # fmt: skip
+
+
+def test_what_is_hidden_is_out_of_reach() -> None:
+    """A past that was cut off is a copy: no view leads back to later months."""
+    past = history(steady(5, 24)).until(12)
+    assert past.n_months == 12
+    assert past.sales.base is None
+
+
+def test_levels_of_an_account_that_never_bought() -> None:
+    sales = steady(10, 24)
+    sales[0] = 0.0
+    found = levels(history(sales), lead=0, horizon=12)
+    assert not found.bought[0]
+    assert found.bought[1:].all()
+    assert (found.amounts[0, :4] == 0).all()
+    assert found.amounts[0, 4] > 0
+    assert (found.amounts[1:, 4] == 0).all()
+
+
+# --- in a problem ---------------------------------------------------------------------------------------------
+
+
+def problem(sales: pd.DataFrame, **policy: object) -> to.Problem:
+    accounts = pd.DataFrame(
+        {"account_id": ["A", "B", "C"], "lat": 48.0, "lon": [9.0, 9.5, 10.0], "potential": [900.0, 900.0, 900.0]}
+    )
+    reps = pd.DataFrame({"rep_id": ["R", "S"], "lat": 48.0, "lon": [9.0, 10.0]})
+    return to.Problem.from_tables(accounts, reps, sales=sales, policy=to.Policy.model_validate(policy))
+
+
+def monthly(account: str, months: int, amount: float = 100.0, start: str = "2025-01") -> pd.DataFrame:
+    dates = pd.period_range(start, periods=months, freq="M").astype(str)
+    return pd.DataFrame({"account_id": account, "month": dates, "sales": amount})
+
+
+def test_gaps_returns_and_duplicates_in_a_history() -> None:
+    """Missing months are no sales, credits are subtracted, and rows of one month are summed and reported."""
+    rows = pd.concat([monthly("A", 24), monthly("B", 24), monthly("B", 1, -40.0, "2026-12"), monthly("C", 3)])
+    found = problem(rows)
+    past = History.of(found)
+    assert past.n_months == 24
+    assert past.sales[1, 23] == 60.0
+    assert (past.sales[2, 3:] == 0).all()
+    assert any("repeats row" in issue.problem for issue in found.issues)
+    estimate = estimate_sales(found)
+    assert np.isfinite(estimate.expected).all()
+    assert (estimate.expected >= 0).all()
+    assert estimate.expected[0] == pytest.approx(1200, rel=0.25)
+    assert estimate.expected[2] < 0.5 * estimate.expected[0]
+    assert "24 months of sales" in estimate.source
+
+
+def test_a_single_month_is_enough_to_say_something() -> None:
+    estimate = estimate_sales(problem(monthly("A", 1)))
+    assert np.isfinite(estimate.expected).all()
+    assert estimate.expected[0] > 0
+    assert estimate.seasonality == pytest.approx(np.full(12, 1 / 12))
+
+
+def test_intervals_hold_what_they_promise_on_a_company_with_known_truth() -> None:
+    """80 % ranges of rep totals hold about 80 % of the outcomes, and what is expected is what comes on average."""
+    within, expected, came = [], 0.0, 0.0
+    for seed in range(6):
+        tables = generate_market(500, 12, seed, truth=True)
+        truth = tables.pop("truth")
+        company = to.Problem.from_tables(**tables)
+        estimate = estimate_sales(company)
+        rep = pd.Index(company.reps["rep_id"]).get_indexer(company.accounts["incumbent"])
+        kept = rep >= 0
+        mean, variance, sold = (
+            np.bincount(rep[kept], amounts[kept])
+            for amounts in (estimate.expected, estimate.variance, truth["plan_year_sales"].to_numpy(float))
+        )
+        within.append(np.abs(sold - mean) <= 1.2816 * np.sqrt(variance))
+        expected += float(mean.sum())
+        came += float(sold.sum())
+    assert 0.65 <= np.concatenate(within).mean() <= 0.95
+    assert came / expected == pytest.approx(1.0, abs=0.06)
