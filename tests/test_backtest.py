@@ -16,7 +16,7 @@ from territory_opt.cli import run
 from territory_opt.errors import DataError
 from territory_opt.estimate.backtest import AS_SET, Backtest, backtest
 from territory_opt.estimate.history import History
-from territory_opt.estimate.methods import METHODS, Past
+from territory_opt.estimate.methods import METHODS, Basis, Past
 from territory_opt.problem.market import generate_market, write_market
 
 ROOT = Path(__file__).parents[1]
@@ -82,9 +82,9 @@ def test_a_method_that_peeks_through_its_own_door_is_caught() -> None:
             kept.append(self)
             return until(self, n_months)
 
-    def peek(past: Past) -> np.ndarray:
+    def peek(past: Past) -> Basis:
         at = past.history.n_months
-        return past.by_rep(kept[-1].sales[:, at : at + past.horizon].sum(axis=1))
+        return Basis({"peeked": kept[-1].sales[:, at : at + past.horizon].sum(axis=1)})
 
     import territory_opt.estimate.history as module
 

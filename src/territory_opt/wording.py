@@ -86,7 +86,9 @@ def consistency_facts(found: Consistency) -> dict[str, Any]:
 def _expecting(found: Consistency, model: Model) -> str:
     currency = model.problem.policy.currency
     low, middle, high = (near_money(x, currency) for x in (found.expected_low, found.expected, found.expected_high))
-    return f"{middle} from {model.estimate.source} (80 % range {low} to {high})"
+    basis = model.estimate.basis
+    follows = "" if basis is None else f"; quotas follow {basis.method}"
+    return f"{middle} from {model.estimate.source} (80 % range {low} to {high}){follows}"
 
 
 # --- what would have been best ----------------------------------------------------------------------------------

@@ -133,7 +133,7 @@ def _look(stage: Stage, at: int, methods: Mapping[str, Method]) -> pd.DataFrame:
     """Rows of one look: every method, and the quotas as they were set, against what the reps sold."""
     past, sales = stage.past(at), stage.came(at)
     book = past.by_rep(past.base)
-    figures = {name: (method(past), np.full(len(sales), np.nan)) for name, method in methods.items()}
+    figures = {name: (past.totals(method(past)), np.full(len(sales), np.nan)) for name, method in methods.items()}
     if ESTIMATE in figures:
         total = figures[ESTIMATE][0]
         variance = past.by_rep(past.forecast.variance) + (stage.shock * total) ** 2
@@ -156,7 +156,8 @@ def _peeking(stage: Stage, methods: Mapping[str, Method], seed: int) -> list[str
     other = stage.with_hidden(at, generator)
     found = []
     for name, method in methods.items():
-        if not np.array_equal(method(stage.past(at)), method(other.past(at))):
+        told, changed = (past.totals(method(past)) for past in (stage.past(at), other.past(at)))
+        if not np.array_equal(told, changed):
             found.append(name)
     return found
 

@@ -7,14 +7,16 @@ JASA 70, 1975, with a normal-normal model per account). With neither: potential.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from territory_opt.estimate.basis import quota_basis
 from territory_opt.estimate.forecast import forecast
 from territory_opt.estimate.history import History
+from territory_opt.estimate.methods import Basis
 from territory_opt.estimate.seasonality import seasonality
 from territory_opt.problem.problem import Problem
 
@@ -39,7 +41,7 @@ class Estimate:
     ``expected`` (n_accounts,) money per year; ``variance`` (n_accounts,) money squared: outcome noise plus
     the uncertainty of the estimate; ``seasonality`` (12,) shares of the year by calendar month, sum 1;
     ``parts`` (n_accounts, 2): contribution of own history and of potential to ``expected``; ``source`` says
-    in words where the figures come from.
+    in words where the figures come from. ``basis``: what fair quotas follow where that is not expected sales.
     """
 
     expected: FloatArray
@@ -47,35 +49,38 @@ class Estimate:
     seasonality: FloatArray
     parts: FloatArray
     source: str
+    basis: Basis | None = None
 
 
 def estimate_sales(problem: Problem) -> Estimate:
     """Estimate expected sales and variance for every account. Cost: linear in sales rows."""
+    found, lead = _expected(problem)
+    return replace(found, basis=quota_basis(problem, found.parts, lead))
+
+
+def _expected(problem: Problem) -> tuple[Estimate, int]:
+    """The estimate without a basis, and the months between the end of the history and the plan year."""
     if len(problem.sales):
         return _from_history(problem)
     accounts = problem.accounts
     potential = accounts["potential"].to_numpy(float)
     current = accounts["current_sales"].to_numpy(float)
     if current.sum() > 0:
-        return _from_last_year(current, potential, pd.factorize(accounts["segment"])[0])
+        return _from_last_year(current, potential, pd.factorize(accounts["segment"])[0]), 0
     variance = (PRIOR_CV * potential) ** 2
     parts = np.column_stack([np.zeros_like(potential), potential])
-    return Estimate(potential.copy(), variance, _flat(), parts, "potential only: there is no sales history")
+    return Estimate(potential.copy(), variance, _flat(), parts, "potential only: there is no sales history"), 0
 
 
-def _from_history(problem: Problem) -> Estimate:
+def _from_history(problem: Problem) -> tuple[Estimate, int]:
     history = History.of(problem)
     ahead = pd.Period(problem.policy.period.start, freq="M").ordinal - history.start.ordinal - history.n_months
-    found = forecast(history, horizon=problem.policy.period.months, lead=min(max(ahead, 0), MOST_LEAD))
+    lead = min(max(ahead, 0), MOST_LEAD)
+    found = forecast(history, horizon=problem.policy.period.months, lead=lead)
     shares = seasonality(history)[history.segment].T @ found.expected
     total = float(shares.sum())
-    return Estimate(
-        found.expected,
-        found.variance,
-        shares / total if total > 0 else _flat(),
-        found.parts,
-        f"{history.n_months} months of sales, potential and segment",
-    )
+    source = f"{history.n_months} months of sales, potential and segment"
+    return Estimate(found.expected, found.variance, shares / total if total > 0 else _flat(), found.parts, source), lead
 
 
 def _from_last_year(yearly: FloatArray, potential: FloatArray, segment: npt.NDArray[np.int64]) -> Estimate:

@@ -1,6 +1,6 @@
 """The standard ways to spread a quota, as forecasts of what each rep will sell: what the estimate has to beat.
 
-Each takes what was known at some month and returns money per rep for the months asked for. Source: Zoltners, Sinha and
+Each takes what was known at some month and says what quotas are to be in proportion to. Source: Zoltners, Sinha and
 Lorimer, The Complete Guide to Sales Force Incentive Compensation, 2006, chapter 8, for all but the last two.
 """
 
@@ -38,6 +38,26 @@ class Past:
     lead: int
     horizon: int
 
+    def held(self, amounts: FloatArray) -> FloatArray:
+        """``amounts`` (n_accounts,) of accounts whose rep gets a quota, else 0."""
+        return np.where((self.rep >= 0) & self.active[self.rep], amounts, 0.0)
+
+    def share(self, amounts: FloatArray) -> FloatArray:
+        """Each account's share of all ``amounts`` held, (n_accounts,); equal shares where there is nothing."""
+        held = self.held(amounts)
+        total = float(held.sum())
+        even = self.held(np.ones_like(amounts))
+        return held / total if total > 0 else even / max(float(even.sum()), 1.0)
+
+    def totals(self, basis: Basis) -> FloatArray:
+        """Basis of each rep, (n_reps,)."""
+        return self.by_rep(basis.amounts) + np.where(self.active, basis.equal / max(self.active.sum(), 1), 0.0)
+
+    @property
+    def total(self) -> float:
+        """What the company would ask for in all: the same months of last year with the company's growth."""
+        return float(self.held(self.base).sum()) * self.growth
+
     def by_rep(self, amounts: FloatArray) -> FloatArray:
         """Sum (n_accounts,) amounts by rep, (n_reps,); 0 for reps who get no quota."""
         known = self.rep >= 0
@@ -69,45 +89,71 @@ class Past:
         return float(np.clip(sales[:, -12:].sum() / before, *GROWTH_LIMITS)) if before > 0 else 1.0
 
 
-Method = Callable[[Past], FloatArray]
+QUOTA_BASIS = "quota_basis"
+"""Name of the quantity that adds up a rep's basis."""
 
 
-def history_percent(past: Past) -> FloatArray:
+@dataclass(frozen=True)
+class Basis:
+    """What quotas are to be in proportion to: ``lines`` (label -> (n_accounts,) money) and ``equal`` money shared out.
+
+    A rep's basis is what the lines come to for its accounts, plus a part of ``equal``. ``method``: its name.
+    """
+
+    lines: Mapping[str, FloatArray]
+    equal: float = 0.0
+    method: str = ""
+
+    @cached_property
+    def amounts(self) -> FloatArray:
+        """Sum of the lines, (n_accounts,)."""
+        return np.asarray(sum(self.lines.values()), dtype=float)
+
+
+Method = Callable[[Past], Basis]
+
+LAST_YEAR = "same months of last year"
+
+
+def history_percent(past: Past) -> Basis:
     """The same months of last year, and the same percentage more for everyone."""
-    return past.by_rep(past.base) * past.growth
+    return Basis({LAST_YEAR: past.base, "growth, the same percentage for all": past.base * (past.growth - 1.0)})
 
 
-def history_amount(past: Past) -> FloatArray:
+def history_amount(past: Past) -> Basis:
     """The same months of last year, and the same amount more for everyone."""
-    base = past.by_rep(past.base)
-    return base + np.where(past.active, base.sum() * (past.growth - 1.0) / max(past.active.sum(), 1), 0.0)
+    return Basis({LAST_YEAR: past.base}, float(past.held(past.base).sum()) * (past.growth - 1.0))
 
 
-def flat(past: Past) -> FloatArray:
+def flat(past: Past) -> Basis:
     """The same for everyone."""
-    return np.asarray(np.where(past.active, history_percent(past).sum() / max(past.active.sum(), 1), 0.0))
+    return Basis({"accounts": np.zeros_like(past.base)}, past.total)
 
 
-def potential_share(past: Past) -> FloatArray:
+def potential_share(past: Past) -> Basis:
     """The company's total by each rep's share of potential."""
-    return _share(past.by_rep(past.history.potential)) * float(history_percent(past).sum())
+    return Basis({"share of potential": past.share(past.history.potential) * past.total})
 
 
-def weighted_index(past: Past) -> FloatArray:
+def weighted_index(past: Past) -> Basis:
     """The company's total by half the share of history and half the share of potential."""
-    share = INDEX_WEIGHT * _share(past.by_rep(past.base))
-    share = share + (1.0 - INDEX_WEIGHT) * _share(past.by_rep(past.history.potential))
-    return share * float(history_percent(past).sum())
+    history, potential = past.share(past.base), past.share(past.history.potential)
+    return Basis(
+        {
+            "by history": INDEX_WEIGHT * history * past.total,
+            "by potential": (1.0 - INDEX_WEIGHT) * potential * past.total,
+        }
+    )
 
 
-def maintain_and_grow(past: Past) -> FloatArray:
+def maintain_and_grow(past: Past) -> Basis:
     """Last year's sales, and the company's growth by each rep's share of the potential that is not sold to yet."""
-    base = past.by_rep(past.base)
-    untapped = past.by_rep(np.maximum(past.history.potential - past.base * 12.0 / past.horizon, 0.0))
-    return base + _share(untapped) * float(base.sum() * (past.growth - 1.0))
+    untapped = np.maximum(past.history.potential - past.base * 12.0 / past.horizon, 0.0)
+    growth = float(past.held(past.base).sum()) * (past.growth - 1.0)
+    return Basis({LAST_YEAR: past.base, "growth by potential not sold to yet": past.share(untapped) * growth})
 
 
-def regression(past: Past) -> FloatArray:
+def regression(past: Past) -> Basis:
     """Least squares of accounts' latest sales on those of the stretch before and on potential, applied once more."""
     sales, n = past.history.sales, past.history.n_months
     stretch = min(past.horizon, n // 2)
@@ -117,12 +163,13 @@ def regression(past: Past) -> FloatArray:
     ones = np.ones_like(latest)
     weights, *_ = np.linalg.lstsq(np.column_stack([ones, before, past.history.potential]), latest, rcond=None)
     found = np.column_stack([ones, latest, past.history.potential]) @ weights
-    return past.by_rep(np.maximum(found, 0.0) * past.horizon / stretch)
+    return Basis({"regression on sales and potential": np.maximum(found, 0.0) * past.horizon / stretch})
 
 
-def estimate(past: Past) -> FloatArray:
+def estimate(past: Past) -> Basis:
     """This library's own: see :mod:`territory_opt.estimate.forecast`."""
-    return past.by_rep(past.forecast.expected)
+    own, potential = past.forecast.parts.T
+    return Basis({"own history": own, "potential": potential})
 
 
 ESTIMATE = "estimate"
@@ -136,8 +183,3 @@ METHODS: Mapping[str, Method] = {
     "maintain-and-grow": maintain_and_grow,
     "regression": regression,
 }
-
-
-def _share(amounts: FloatArray) -> FloatArray:
-    total = float(amounts.sum())
-    return amounts / total if total > 0 else np.full(len(amounts), 1.0 / max(len(amounts), 1))

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.expected import Estimate, estimate_sales
+from territory_opt.estimate.methods import QUOTA_BASIS
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.pairs import BLOCK_CELLS, PairSource
 from territory_opt.model.rows import Rows, build_rows, quantity_names, rounding_slack, share_targets
@@ -47,7 +48,7 @@ class Pairs:
 class Model:
     """Everything that decides what a plan is worth: pairs on demand, rows, shares, hierarchy.
 
-    ``kappa`` is fair quota per unit of expected sales (0 without quotas); it is data, carried by the plan.
+    ``kappa`` is fair quota per unit of :meth:`fair_base` (0 without quotas); it is data, carried by the plan.
     """
 
     problem: Problem
@@ -62,7 +63,7 @@ class Model:
     def build(cls, problem: Problem, kappa: float | None = None) -> Model:
         """Build the model. Raise :class:`DataError` naming every account that no rep may serve."""
         estimate = estimate_sales(problem)
-        source = PairSource(problem, estimate, quantity_names(problem.policy))
+        source = PairSource(problem, estimate, quantity_names(problem.policy, estimate))
         hierarchy = Hierarchy.from_problem(problem)
         if kappa is None:
             kappa = first_kappa(problem, estimate, hierarchy)
@@ -80,6 +81,16 @@ class Model:
     def has_quotas(self) -> bool:
         """Whether the policy asks for quotas."""
         return self.problem.policy.quotas.target is not None
+
+    def fair_base(self, totals: FloatArray) -> FloatArray:
+        """What fair quotas are in proportion to, (n_reps,) money, for rep totals (n_reps, n_quantities).
+
+        Expected sales, or the basis of the policy's method with each rep's part of what is shared out equally.
+        """
+        basis = self.estimate.basis
+        if basis is None:
+            return np.asarray(totals[:, self.source.quantities.index("net_sales")])
+        return np.asarray(totals[:, self.source.quantities.index(QUOTA_BASIS)] + basis.equal * self.share)
 
     @property
     def quota_limit(self) -> FloatArray:
@@ -168,13 +179,15 @@ def first_kappa(problem: Problem, estimate: Estimate, hierarchy: Hierarchy) -> f
     """Fair quota per unit of expected sales before any plan is known: hedged target over all expected sales."""
     if problem.policy.quotas.target is None:
         return 0.0
-    return fair_kappa(problem, hierarchy, share_targets(problem) * float(estimate.expected.sum()))
+    basis = estimate.basis
+    total = float(estimate.expected.sum()) if basis is None else float(basis.amounts.sum()) + basis.equal
+    return fair_kappa(problem, hierarchy, share_targets(problem) * total)
 
 
-def fair_kappa(problem: Problem, hierarchy: Hierarchy, net_sales: FloatArray) -> float:
-    """Fair quota per unit of expected sales for rep totals ``net_sales`` (n_reps,): kappa M meets the target."""
+def fair_kappa(problem: Problem, hierarchy: Hierarchy, base: FloatArray) -> float:
+    """Fair quota per unit of ``base`` (n_reps,), see :meth:`Model.fair_base`: kappa x base meets the target."""
     compound = np.array([hierarchy.compound(j) for j in range(problem.n_reps)])
-    return float((problem.policy.quotas.target or 0.0) / max(float((net_sales / compound).sum()), 1e-9))
+    return float((problem.policy.quotas.target or 0.0) / max(float((base / compound).sum()), 1e-9))
 
 
 def _listed(items: list[str], most: int = NAMED_ACCOUNTS) -> str:

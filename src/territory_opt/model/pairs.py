@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.estimate.expected import Estimate
+from territory_opt.estimate.methods import QUOTA_BASIS
 from territory_opt.model.skills import SkillTables
 from territory_opt.problem.geography import DISTANCE_SLACK_KM, distance_km, unit_vectors
 from territory_opt.problem.problem import Problem
@@ -318,6 +319,8 @@ class PairSource:
             return np.asarray(_column(self._own("workload", accounts), reps) + facts.travel_hours)
         if name == "net_sales":
             return facts.net_sales
+        if name == QUOTA_BASIS and self.estimate.basis is not None:
+            return _column(self.estimate.basis.amounts[accounts], reps)
         if name == "variance":
             return _column(self.estimate.variance[accounts], reps)
         if name == "moved_accounts":

@@ -18,6 +18,7 @@ from scipy import sparse
 from scipy.stats import norm
 
 from territory_opt.estimate.expected import Estimate
+from territory_opt.estimate.methods import QUOTA_BASIS
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.problem import Problem
@@ -135,7 +136,7 @@ class Rows:
         return Rows.from_items((row for row in self.items if row.sets_quotas), self.quantities, self.n_reps)
 
 
-def quantity_names(policy: Policy) -> tuple[str, ...]:
+def quantity_names(policy: Policy, estimate: Estimate) -> tuple[str, ...]:
     """Name every quantity the policy's rows add up."""
     territories, keep = policy.territories, policy.territories.keep
     names = list(territories.balance)
@@ -148,6 +149,8 @@ def quantity_names(policy: Policy) -> tuple[str, ...]:
     names += [f"covered: {skill}" for skill in territories.skills.coverage]
     if policy.quotas.target is not None:
         names += ["net_sales", "variance"]
+        if estimate.basis is not None:
+            names.append(QUOTA_BASIS)
     return tuple(dict.fromkeys(names))
 
 
@@ -181,8 +184,8 @@ def build_rows(problem: Problem, estimate: Estimate, hierarchy: Hierarchy, kappa
         items += _roll_up(problem, hierarchy)
         items += _guards(problem)
         items += _odds(problem, estimate, share)
-        items += _fairness(problem, kappa)
-    return Rows.from_items(items, quantity_names(problem.policy), problem.n_reps)
+        items += _fairness(problem, estimate, share, kappa)
+    return Rows.from_items(items, quantity_names(problem.policy, estimate), problem.n_reps)
 
 
 def _names(problem: Problem) -> list[str]:
@@ -326,13 +329,17 @@ def _odds(problem: Problem, estimate: Estimate, share: FloatArray) -> Iterator[R
         )  # fmt: skip
 
 
-def _fairness(problem: Problem, kappa: float) -> Iterator[Row]:
+def _fairness(problem: Problem, estimate: Estimate, share: FloatArray, kappa: float) -> Iterator[Row]:
+    """q = kappa x fair base: expected sales, or the basis of the policy's method with its equal part."""
     fairness, quotas = problem.policy.quotas.fairness, problem.policy.quotas
+    basis = estimate.basis
+    quantity, equal = ("net_sales", 0.0) if basis is None else (QUOTA_BASIS, kappa * basis.equal)
+    what = "expected sales" if basis is None else "the basis that quotas follow"
     for j, name in enumerate(_names(problem)):
         yield Row(
-            "fairness", name, {(j, "net_sales"): -kappa}, {j: 1.0}, 0.0, 0.0, False, fairness.price,
-            max(float(quotas.target or 0.0) / problem.n_reps, 1.0), problem.policy.currency,
-            "quota is the same share of expected sales for everyone", sets_quotas=True,
+            "fairness", name, {(j, quantity): -kappa}, {j: 1.0}, equal * share[j], equal * share[j], False,
+            fairness.price, max(float(quotas.target or 0.0) / problem.n_reps, 1.0), problem.policy.currency,
+            f"quota is the same share of {what} for everyone", sets_quotas=True,
             worst_price=fairness.worst_price,
         )  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from territory_opt.estimate.methods import QUOTA_BASIS
 from territory_opt.model.model import Model
 
 FloatArray = npt.NDArray[np.float64]
@@ -152,9 +153,18 @@ def _quantities(model: Model) -> tuple[IntArray, IntArray, FloatArray]:
         else:
             kind.append(OWN)
             column.append(len(own))
-            own.append(model.estimate.variance if name == "variance" else model.problem.accounts[name].to_numpy(float))
+            own.append(_own(model, name))
     stacked = np.column_stack(own) if own else np.zeros((model.problem.n_accounts, 0))
     return np.array(kind, dtype=np.int64), np.array(column, dtype=np.int64), stacked
+
+
+def _own(model: Model, name: str) -> FloatArray:
+    """An account's own amount of quantity ``name``, (n_accounts,)."""
+    if name == "variance":
+        return model.estimate.variance
+    if name == QUOTA_BASIS and model.estimate.basis is not None:
+        return model.estimate.basis.amounts
+    return np.asarray(model.problem.accounts[name], dtype=float)
 
 
 def _forbids(forbidden: IntArray, order: IntArray) -> tuple[IntArray, SmallInts]:

@@ -318,8 +318,7 @@ class _Run:
 
     def _kappa_of(self, reps: IntArray) -> float:
         totals, _ = self.model.totals(reps)
-        sales = totals[:, self.model.source.quantities.index("net_sales")]
-        return fair_kappa(self.model.problem, self.model.hierarchy, sales)
+        return fair_kappa(self.model.problem, self.model.hierarchy, self.model.fair_base(totals))
 
     def _warnings(self, found: Incumbent) -> tuple[str, ...]:
         """Say what a planner should know about how the plan came about."""

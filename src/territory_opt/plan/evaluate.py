@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from territory_opt.estimate.methods import QUOTA_BASIS
 from territory_opt.model.model import Model, fair_kappa
 from territory_opt.model.pairs import BLOCK_CELLS
 from territory_opt.plan.plan import Plan
@@ -90,7 +91,7 @@ def kappa_drift(model: Model, evaluation: Evaluation) -> float:
     """Return by how much the plan's own fair share of expected sales differs from the kappa it was made with."""
     if not model.has_quotas or model.kappa <= 0:
         return 0.0
-    return fair_kappa(model.problem, model.hierarchy, evaluation.rep_sales) / model.kappa - 1.0
+    return fair_kappa(model.problem, model.hierarchy, model.fair_base(evaluation.totals)) / model.kappa - 1.0
 
 
 def _hard_rules(model: Model) -> set[str]:
@@ -159,6 +160,8 @@ def _weights(model: Model, name: str, chosen: pd.DataFrame, accounts: IntArray, 
     direct = {"hours": "hours", "net_sales": "net", "variance": "variance"}
     if name in direct:
         return np.asarray(chosen[direct[name]], dtype=float)
+    if name == QUOTA_BASIS and model.estimate.basis is not None:
+        return model.estimate.basis.amounts[accounts]
     if name == "moved_accounts":
         return np.asarray(chosen["moved"], dtype=float)
     if name == "moved_sales":

@@ -14,7 +14,7 @@ from territory_opt.problem.schema import ACCOUNTS
 
 RULE_WORDS = ("lock", "forbid")
 _METRICS = ("potential", "workload", "current_sales")
-RESERVED = ("hours", "net_sales", "variance", "moved_accounts", "moved_sales")
+RESERVED = ("hours", "net_sales", "variance", "quota_basis", "moved_accounts", "moved_sales")
 """Names the model gives to what it adds up itself."""
 Tables = Mapping[str, pd.DataFrame]
 

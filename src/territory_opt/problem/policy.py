@@ -219,10 +219,19 @@ class Pay(Settings):
         return paid if self.cap is None else np.minimum(paid, self.cap)
 
 
+Method = Literal[
+    "estimate", "auto", "flat", "history-percent", "history-amount", "potential-share", "weighted-index",
+    "maintain-and-grow", "regression",
+]  # fmt: skip
+"""What fair quotas follow: expected sales, the best in a back-test, or a standard way (see docs/quotas.md)."""
+
+
 class Quotas(Settings):
-    """What each rep owes and how it is set."""
+    """What each rep owes and how it is set; ``methods`` names segments whose accounts count by another method."""
 
     target: float | None = None
+    method: Method = "estimate"
+    methods: dict[str, Method] = {}
     mode: Literal["joint", "sequential"] = "joint"
     hedge: dict[Level, Share] = {}
     hit_share: Share = 0.65

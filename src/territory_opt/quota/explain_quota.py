@@ -1,6 +1,7 @@
 """A quota as lines that add up to it to the cent, the rules that hold it, and what would change it.
 
-    own history + potential + fit - transfer loss          = expected sales M of the rep's accounts
+    own history + potential + fit - transfer loss          = expected sales M of the rep's accounts (or the basis of
+                                                             the policy's method: quotas.method)
     + company goal against expected sales                  = kappa M / compound, the fair share of the target
     + one line per hedge on the way up to the company      = kappa M, the fair quota
     + rounding to a step + rules that hold the quota       = the quota
@@ -112,7 +113,7 @@ def explain_quotas(model: Model, plan: Plan, rep_ids: Sequence[str] | None = Non
         raise DataError([Issue("error", "plan", 0, "rep_id", rep_id, problem, fix) for rep_id in bare])
     found, pairs = evaluate(model, plan), chosen_pairs(model, plan)
     # A plan made elsewhere carries no kappa: it is held against its own fair share.
-    kappa = plan.kappa if plan.kappa > 0 else fair_kappa(model.problem, model.hierarchy, found.rep_sales)
+    kappa = plan.kappa if plan.kappa > 0 else fair_kappa(model.problem, model.hierarchy, model.fair_base(found.totals))
     book, quotas, model = _Book(pairs), annual_quotas(model, plan), at_kappa_of(model, plan)
     cases = [_Case.of(model, rep, book.of(rep), found, quotas, kappa) for rep in positions]
     return [_explanation(plan, rep_id, case) for rep_id, case in zip(ids, cases, strict=True)]
@@ -160,12 +161,13 @@ class _Limit:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One rep's figures, money per year; ``parts``: own history, potential, fit, transfer loss."""
+    """One rep's figures, money per year; ``parts``: what the fair quota is in proportion to, label and amount."""
 
     model: Model
     rep: int
     quota: float
-    parts: tuple[float, float, float, float]
+    parts: tuple[tuple[str, float], ...]
+    expected: float
     potential: float
     typical_potential: float
     kappa: float
@@ -178,19 +180,14 @@ class _Case:
     ) -> _Case:
         """Collect the figures of ``rep`` from its pairs ``own``, the evaluated plan and all quotas (n_reps,)."""
         accounts = own["account"].to_numpy(int)
-        estimate, potential = model.estimate, model.problem.accounts["potential"].to_numpy(float)[accounts]
-        history, from_potential = (float(part) for part in estimate.parts[accounts].sum(axis=0))
+        potential = model.problem.accounts["potential"].to_numpy(float)[accounts]
         goal, mean, variance = (x[rep : rep + 1] for x in (quotas, found.rep_sales, found.rep_variance))
         return cls(
             model,
             rep,
             float(quotas[rep]),
-            (
-                history,
-                from_potential,
-                float(own["gross"].sum()) - history - from_potential,
-                float((own["net"] - own["gross"]).sum()),
-            ),
+            _parts(model, rep, own),
+            float(found.rep_sales[rep]),
             float(potential.sum()),
             float(np.median(potential)) if len(potential) else 0.0,
             kappa,
@@ -199,14 +196,9 @@ class _Case:
         )
 
     @property
-    def expected(self) -> float:
-        """Expected sales of the rep's accounts."""
-        return sum(self.parts)
-
-    @property
     def fair(self) -> float:
-        """Fair quota: the same share of expected sales for everyone, hedges included."""
-        return self.kappa * self.expected
+        """Fair quota: the same share of expected sales (or of the method's basis) for everyone, hedges included."""
+        return self.kappa * sum(amount for _, amount in self.parts)
 
     @property
     def fair_steps(self) -> float:
@@ -216,11 +208,12 @@ class _Case:
 
     def lines(self) -> MoneyLines:
         """Return the lines; each label stands with the running subtotal after it."""
-        labels = ["own history of the accounts", "potential of the accounts", "fit of this rep", "transfer loss"]
-        subtotals = np.cumsum(self.parts).tolist()
+        labels = [label for label, _ in self.parts]
+        subtotals = np.cumsum([amount for _, amount in self.parts]).tolist()
         hierarchy = self.model.hierarchy
         subtotals.append(self.fair / hierarchy.compound(self.rep))
-        labels.append("company goal against expected sales")
+        against = "expected sales" if self.model.estimate.basis is None else "this basis"
+        labels.append(f"company goal against {against}")
         for node in hierarchy.path(int(hierarchy.rep_node[self.rep])):
             if hierarchy.hedge[node] != 0:
                 labels.append(f"hedge of {_node_name(self.model, node)}, {hierarchy.hedge[node] * 100:g} %")
@@ -261,6 +254,23 @@ class _Case:
             soft = f"the {cap.rule} is at its limit: other reps carry what it keeps away, unless its price is paid"
             found.append(hard if cap.hard else soft)
         return found
+
+
+def _parts(model: Model, rep: int, own: pd.DataFrame) -> tuple[tuple[str, float], ...]:
+    """What makes up the base of the fair quota of ``rep`` with pairs ``own``."""
+    accounts, basis = own["account"].to_numpy(int), model.estimate.basis
+    if basis is not None:
+        lines = [(f"{label} (accounts)", float(amounts[accounts].sum())) for label, amounts in basis.lines.items()]
+        shared = [("the same for everyone, by working time", basis.equal * float(model.share[rep]))]
+        return tuple(line for line in [*lines, *(shared if basis.equal else [])])
+    history, from_potential = (float(part) for part in model.estimate.parts[accounts].sum(axis=0))
+    gross, net = float(own["gross"].sum()), float(own["net"].sum())
+    return (
+        ("own history of the accounts", history),
+        ("potential of the accounts", from_potential),
+        ("fit of this rep", gross - history - from_potential),
+        ("transfer loss", net - gross),
+    )
 
 
 def _limits_reached(model: Model, rep: int, totals: FloatArray, quotas: FloatArray) -> list[_Limit]:

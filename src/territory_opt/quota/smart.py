@@ -14,7 +14,7 @@ import pandas as pd
 
 from territory_opt.model.model import Model
 from territory_opt.model.rows import active_share
-from territory_opt.plan.evaluate import annual_quotas, chosen_pairs
+from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate
 from territory_opt.plan.plan import Plan
 from territory_opt.plan.rollup import roll_up_problems
 from territory_opt.quota.simulate import Simulation, membership
@@ -60,7 +60,7 @@ class _Case:
         self.reps = model.problem.reps["rep_id"].to_numpy(object)
         self.quota = annual_quotas(model, plan)
         self.chance = odds.reps["p_hit"].to_numpy(float)
-        self.expected = odds.reps["expected_sales"].to_numpy(float)
+        self.fair = plan.kappa * model.fair_base(evaluate(model, plan).totals)
         pairs = chosen_pairs(model, plan)
         rep, account = pairs["rep"].to_numpy(int), pairs["account"].to_numpy(int)
         n = len(self.reps)
@@ -120,7 +120,7 @@ def _relevant(case: _Case) -> Iterator[tuple[str, str]]:
     nodes = [k for k, name in enumerate(model.hierarchy.ids) if name in broken or model.hierarchy.names[k] in broken]
     for _, rep in case.where(np.asarray(under[nodes].any(axis=0), dtype=bool)):
         yield rep, "the quotas do not add up to the target of a node above"
-    fair = case.plan.kappa * case.expected
+    fair = case.fair
     off = np.divide(case.quota - fair, fair, out=np.zeros_like(fair), where=fair > 0)
     for j, rep in case.where((np.abs(off) > FAR) & (case.quota > 0) & (case.plan.kappa > 0)):
         side = "above" if off[j] > 0 else "below"

@@ -1,0 +1,120 @@
+"""Quotas that follow another method than the estimate: what they are in proportion to, in both modes, for the judge."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import territory_opt as to
+from territory_opt.cli import run
+from territory_opt.errors import DataError
+from territory_opt.estimate.backtest import backtest
+from territory_opt.estimate.methods import METHODS
+from territory_opt.model.model import Model
+from territory_opt.problem.market import generate_market
+from territory_opt.quota.explain_quota import explain_quotas
+
+ROOT = Path(__file__).parents[1]
+STANDARD = [name for name in METHODS if name != "estimate"]
+
+
+@cache
+def tables() -> dict[str, pd.DataFrame]:
+    return generate_market(120, 5, seed=11)
+
+
+def company(**quotas: object) -> to.Problem:
+    """120 accounts, five reps; fairness is the only rule on quotas, and nobody changes hands."""
+    policy = {
+        "territories": {"keep": {"max_moved_accounts": 30}, "balance": {}},
+        "quotas": {"target": 8_000_000, "odds": None, **quotas},
+    }
+    return to.Problem.from_tables(**tables(), policy=to.Policy.model_validate(policy))
+
+
+@pytest.mark.parametrize("method", STANDARD)
+def test_quotas_are_in_proportion_to_the_methods_basis(method: str) -> None:
+    """Every standard method: quotas per unit of basis are the same for all reps, and the judge agrees with the rest."""
+    problem = company(method=method)
+    result = to.solve(problem, time_limit=60.0)
+    assert to.audit(problem, result.plan) == []
+    certificate = to.certify(problem, result.plan, result.certificate)
+    assert certificate.objective == pytest.approx(result.objective)
+    assert certificate.bound == pytest.approx(result.bound)
+    assert certificate.gap >= 0
+    model = result.model
+    assert model.estimate.basis is not None
+    reps = model.source.rep_index.get_indexer(result.plan.assignment)
+    base = np.bincount(reps, model.estimate.basis.amounts, minlength=5) + model.estimate.basis.equal * model.share
+    ratio = result.plan.annual.to_numpy() / base
+    np.testing.assert_allclose(ratio, ratio.mean(), rtol=0.01)
+    for explained in explain_quotas(model, result.plan):
+        assert round(explained.lines["amount"].sum(), 2) == explained.quota
+
+
+def test_flat_is_the_same_for_everyone_by_working_time() -> None:
+    problem = company(method="flat")
+    result = to.solve(problem, time_limit=60.0)
+    per_share = result.plan.annual.to_numpy() / Model.build(problem).share
+    np.testing.assert_allclose(per_share, 8_000_000, rtol=1e-3)
+    assert "the same for everyone" in str(explain_quotas(result.model, result.plan)[0])
+
+
+def test_segments_can_have_their_own_method() -> None:
+    problem = company(methods={"enterprise": "history-percent", "small": "potential-share"})
+    model = Model.build(problem)
+    basis = model.estimate.basis
+    assert basis is not None
+    segment = problem.accounts["segment"].to_numpy(object)
+    assert basis.method == "history-percent for enterprise, potential-share for small, estimate for mid" or all(
+        part in basis.method
+        for part in ("history-percent for enterprise", "potential-share for small", "estimate for mid")
+    )
+    np.testing.assert_allclose(basis.amounts[segment == "mid"], model.estimate.expected[segment == "mid"])
+    small = segment == "small"
+    potential = problem.accounts["potential"].to_numpy(float)[small]
+    np.testing.assert_allclose(basis.amounts[small] / basis.amounts[small].sum(), potential / potential.sum())
+
+
+def test_auto_takes_the_best_of_the_back_test() -> None:
+    problem = company(method="auto")
+    best = backtest(problem).best
+    basis = Model.build(problem).estimate.basis
+    if best == "estimate":
+        assert basis is None
+    else:
+        assert basis is not None
+        assert basis.method.startswith(best)
+
+
+def test_auto_with_a_planted_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the back-test names is used, by the solver and by the judge alike."""
+    monkeypatch.setattr("territory_opt.estimate.backtest.Backtest.best", property(lambda _: "weighted-index"))
+    problem = company(method="auto")
+    result = to.solve(problem, time_limit=60.0)
+    assert result.model.estimate.basis is not None
+    assert result.model.estimate.basis.method == "weighted-index; best in a back-test"
+    assert to.audit(problem, result.plan) == []
+
+
+def test_methods_that_cannot_be_followed() -> None:
+    with pytest.raises(DataError, match="no account is of this segment"):
+        Model.build(company(methods={"huge": "flat"}))
+    bare = {name: table for name, table in tables().items() if name != "sales"}
+    policy = to.Policy.model_validate({"quotas": {"target": 8_000_000, "method": "history-percent"}})
+    with pytest.raises(DataError, match="neither a sales table nor current_sales"):
+        Model.build(to.Problem.from_tables(**bare, policy=policy))
+    bare["accounts"] = bare["accounts"].assign(current_sales=1000.0)
+    assert Model.build(to.Problem.from_tables(**bare, policy=policy)).estimate.basis is not None
+
+
+def test_the_command_says_what_quotas_follow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    toy = ROOT / "scenarios" / "toy"
+    assert run(["solve", str(toy), "--set", "quotas.method=history-percent", "--out", str(tmp_path / "out")]) == 0
+    assert "history-percent" in capsys.readouterr().out
+    assert run(["check", str(tmp_path / "out")]) == 0
+    assert run(["validate", str(toy), "--set", "quotas.method=guesswork"]) == 2
