@@ -184,6 +184,7 @@ class BruteForce:
         weight = []
         for rep in self.reps:
             there = [d for d in year if not (d < rep["start_date"]) and not (d > rep["end_date"])]
+            there = [d for d in there if not (rep["leave_start"] <= d <= rep["leave_end"])]
             weight.append(rep["fte"] * rep["ramp"] * len(there) / len(year))
         return np.array(weight) / sum(weight)
 

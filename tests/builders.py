@@ -100,6 +100,8 @@ def _reps(rng: np.random.Generator, n: int) -> pd.DataFrame:
             for _ in range(n)
         ]
 
+    # A generator of its own: the problem of a seed stays what it was.
+    leave = rng.spawn(1)[0].random(n) < 0.25
     return pd.DataFrame(
         {
             "rep_id": [f"R{k}" for k in range(n)],
@@ -110,6 +112,8 @@ def _reps(rng: np.random.Generator, n: int) -> pd.DataFrame:
             "capacity_hours": np.round(rng.uniform(300, 2000, n)),
             "start_date": rng.choice(["", "", "2027-03-01"], n),
             "end_date": rng.choice(["", "", "2027-10-31"], n),
+            "leave_start": np.where(leave, "2027-02-15", ""),
+            "leave_end": np.where(leave, "2027-05-31", ""),
             "last_quota": np.where(rng.random(n) < 0.85, _money(rng, n) * 2, np.nan),
             "last_sales": np.where(rng.random(n) < 0.85, _money(rng, n) * 2, np.nan),
             "ote": np.where(rng.random(n) < 0.85, np.round(rng.uniform(2e4, 6e4, n)), np.nan),

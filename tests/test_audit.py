@@ -283,7 +283,9 @@ def test_a_broken_roll_up_is_listed_once() -> None:
     result = toy_result(step=1.0, target=120e6)
     annual = result.plan.annual.copy()
     annual.iloc[0] += 50.0
-    plan = to.Plan(result.plan.assignment, annual, split_periods(result.model, annual), result.plan.kappa)
+    plan = to.Plan(
+        result.plan.assignment, annual, split_periods(result.model, result.plan.assignment, annual), result.plan.kappa
+    )
     assert [v.rule for v in to.audit(result.model.problem, plan)].count("roll-up") == 1
 
 

@@ -120,6 +120,7 @@ def test_scores_by_hand() -> None:
     assert found.best in set(table.index[table["rep_error"] < 1e-6])
     assert np.isnan(table.loc[found.best, "by_chance"])
     assert table.loc["estimate", "coverage"] == 1.0
+    assert table.loc["flat", "hits"] == 0.5  # B sells more than half of the company, A less
 
 
 def test_growth_by_hand() -> None:

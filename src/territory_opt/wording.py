@@ -50,7 +50,7 @@ def opening(screen: Screen, name: str, problem: Problem, model: Model, *, writte
     if found.gives:
         screen.say("  for that, one of these has to give:")
         screen.several(found.gives)
-    screen.several(found.contradictions)
+    screen.several([*found.contradictions, *found.flags])
     return found
 
 
@@ -80,7 +80,7 @@ def issue_rows(issues: Iterable[Issue]) -> list[dict[str, Any]]:
 def consistency_facts(found: Consistency) -> dict[str, Any]:
     """Return what is known before a solve as a plain mapping."""
     names = ("holds", "sentence", "expected", "expected_low", "expected_high", "largest_target")
-    return {name: getattr(found, name) for name in (*names, "gives", "contradictions")}
+    return {name: getattr(found, name) for name in (*names, "gives", "contradictions", "flags")}
 
 
 def _expecting(found: Consistency, model: Model) -> str:

@@ -37,7 +37,8 @@ class Score:
     """How a method did over all looks.
 
     ``rep_error``: summed distance of rep totals over summed sales; ``share_error``: half the summed distance of the
-    reps' shares of the company; ``bias``: summed forecast over summed sales, less 1; ``unfairness``: mean size of the
+    reps' shares of the company; ``bias``: summed forecast over summed sales, less 1; ``hits``: share of
+    reps who sold at least the figure; ``unfairness``: mean size of the
     rank correlation between attainment (sales over forecast) and the size of the rep's book; ``coverage``: share of
     rep totals inside their 80 % interval (NaN where the method gives none); ``by_chance``: probability that the best
     method's smaller error came by chance (sign-flip test over reps, NaN for the best itself).
@@ -47,6 +48,7 @@ class Score:
     rep_error: float
     share_error: float
     bias: float
+    hits: float
     unfairness: float
     coverage: float
     by_chance: float
@@ -77,7 +79,16 @@ class Backtest:
         return pd.DataFrame([asdict(score) for score in self.scores])
 
     def __str__(self) -> str:
-        heads = ("method", "error of rep totals", "of shares", "bias", "unfair", "in 80 % range", "by chance")
+        heads = (
+            "method",
+            "error of rep totals",
+            "of shares",
+            "bias",
+            "reps hit",
+            "unfair",
+            "in 80 % range",
+            "by chance",
+        )
         rows = [heads, *(_cells(score) for score in self.scores)]
         widths = [max(len(row[k]) for row in rows) for k in range(len(heads))]
         lines = []
@@ -194,6 +205,7 @@ def _score(name: str, rows: pd.DataFrame, by_chance: float) -> Score:
         rep_error=float(np.abs(forecast - sales).sum()) / total,
         share_error=float(np.mean(off)) if off else np.nan,
         bias=float(forecast.sum() / total - 1.0),
+        hits=float((sales >= forecast).mean()),
         unfairness=float(np.nanmean(np.abs(unfair))) if np.isfinite(unfair).any() else np.nan,
         coverage=float(inside[np.isfinite(spread)].mean()) if np.isfinite(spread).any() else np.nan,
         by_chance=by_chance,
@@ -249,6 +261,8 @@ def _refused(problem: Problem, what: str, fix: str) -> DataError:
 
 
 def _cells(score: Score) -> tuple[str, ...]:
-    shares = (score.rep_error, score.share_error, score.bias, score.unfairness, score.coverage, score.by_chance)
-    forms = ("{:.1%}", "{:.1%}", "{:+.1%}", "{:.2f}", "{:.0%}", "{:.3f}")
+    shares = (
+        score.rep_error, score.share_error, score.bias, score.hits, score.unfairness, score.coverage, score.by_chance
+    )  # fmt: skip
+    forms = ("{:.1%}", "{:.1%}", "{:+.1%}", "{:.0%}", "{:.2f}", "{:.0%}", "{:.3f}")
     return (score.method, *("" if np.isnan(x) else form.format(x) for form, x in zip(forms, shares, strict=True)))

@@ -21,6 +21,7 @@ from territory_opt.estimate.seasonality import seasonality
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 MOST_LEAD = 12
 """A history that ends longer before the plan year is taken to end so many months before it."""
@@ -39,7 +40,8 @@ class Estimate:
     """What to expect of each account in the plan year, before fit and transfer loss.
 
     ``expected`` (n_accounts,) money per year; ``variance`` (n_accounts,) money squared: outcome noise plus
-    the uncertainty of the estimate; ``seasonality`` (12,) shares of the year by calendar month, sum 1;
+    the uncertainty of the estimate; ``seasonality`` (n_segments, 12) factors by calendar month with mean 1 and
+    ``segment`` (n_accounts,) the row of each account;
     ``parts`` (n_accounts, 2): contribution of own history and of potential to ``expected``; ``source`` says
     in words where the figures come from. ``basis``: what fair quotas follow where that is not expected sales.
     """
@@ -47,9 +49,26 @@ class Estimate:
     expected: FloatArray
     variance: FloatArray
     seasonality: FloatArray
+    segment: IntArray
     parts: FloatArray
     source: str
     basis: Basis | None = None
+
+    def seasons(self, group: IntArray, n_groups: int) -> FloatArray:
+        """Share of the year by calendar month of groups of accounts, (n_groups, 12), rows sum to 1.
+
+        ``group`` (n_accounts,) is the group of each account, -1 for none; a group that expects nothing follows the
+        company.
+        """
+        size = len(self.seasonality)
+        company = np.bincount(self.segment, self.expected, minlength=size) @ self.seasonality
+        company = company / company.sum() if company.sum() > 0 else np.full(12, 1.0 / 12.0)
+        inside = group >= 0
+        key = group[inside] * size + self.segment[inside]
+        mixed = np.bincount(key, self.expected[inside], minlength=n_groups * size).reshape(n_groups, size)
+        by_group = mixed @ self.seasonality
+        total = by_group.sum(axis=1, keepdims=True)
+        return np.where(total > 0, np.divide(by_group, total, out=np.zeros_like(by_group), where=total > 0), company)
 
 
 def estimate_sales(problem: Problem) -> Estimate:
@@ -69,7 +88,8 @@ def _expected(problem: Problem) -> tuple[Estimate, int]:
         return _from_last_year(current, potential, pd.factorize(accounts["segment"])[0]), 0
     variance = (PRIOR_CV * potential) ** 2
     parts = np.column_stack([np.zeros_like(potential), potential])
-    return Estimate(potential.copy(), variance, _flat(), parts, "potential only: there is no sales history"), 0
+    flat, segment = np.ones((1, 12)), np.zeros(len(potential), dtype=np.int64)
+    return Estimate(potential.copy(), variance, flat, segment, parts, "potential only: there is no sales history"), 0
 
 
 def _from_history(problem: Problem) -> tuple[Estimate, int]:
@@ -77,10 +97,9 @@ def _from_history(problem: Problem) -> tuple[Estimate, int]:
     ahead = pd.Period(problem.policy.period.start, freq="M").ordinal - history.start.ordinal - history.n_months
     lead = min(max(ahead, 0), MOST_LEAD)
     found = forecast(history, horizon=problem.policy.period.months, lead=lead)
-    shares = seasonality(history)[history.segment].T @ found.expected
-    total = float(shares.sum())
     source = f"{history.n_months} months of sales, potential and segment"
-    return Estimate(found.expected, found.variance, shares / total if total > 0 else _flat(), found.parts, source), lead
+    factors = seasonality(history)
+    return Estimate(found.expected, found.variance, factors, history.segment, found.parts, source), lead
 
 
 def _from_last_year(yearly: FloatArray, potential: FloatArray, segment: npt.NDArray[np.int64]) -> Estimate:
@@ -103,8 +122,5 @@ def _from_last_year(yearly: FloatArray, potential: FloatArray, segment: npt.NDAr
     expected = history_part + potential_part
     variance = np.maximum(mixed, (LEAST_CV * expected) ** 2) + (1.0 - own) * between
     parts = np.column_stack([history_part, potential_part])
-    return Estimate(expected, variance, _flat(), parts, "last year's sales and potential")
-
-
-def _flat() -> FloatArray:
-    return np.full(12, 1.0 / 12.0)
+    everyone = np.zeros(len(yearly), dtype=np.int64)
+    return Estimate(expected, variance, np.ones((1, 12)), everyone, parts, "last year's sales and potential")

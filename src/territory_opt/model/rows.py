@@ -162,14 +162,23 @@ def share_targets(problem: Problem) -> FloatArray:
 
 
 def active_share(problem: Problem, months: int, *, after: int = 0) -> FloatArray:
-    """Part of ``months`` of the plan year, ``after`` so many, that each rep is employed, (n_reps,), by days."""
+    """Part of ``months`` of the plan year, ``after`` so many, that each rep is employed and not on leave, (n_reps,).
+
+    By days.
+    """
     first = pd.Timestamp(problem.policy.period.start) + pd.DateOffset(months=after)
     last = first + pd.DateOffset(months=months)
     year = (last - first).days
     start = (pd.to_datetime(problem.reps["start_date"]).fillna(first) - first).dt.days.to_numpy(float)
     end = (pd.to_datetime(problem.reps["end_date"]).fillna(last) - first).dt.days.to_numpy(float) + 1.0
-    days = np.clip(end, 0.0, year) - np.clip(start, 0.0, year)
-    return np.asarray(np.maximum(days, 0.0) / year)
+    days = np.maximum(np.clip(end, 0.0, year) - np.clip(start, 0.0, year), 0.0)
+    if "leave_start" in problem.reps:
+        away_from = (pd.to_datetime(problem.reps["leave_start"]) - first).dt.days.to_numpy(float)
+        away_until = (pd.to_datetime(problem.reps["leave_end"]) - first).dt.days.to_numpy(float) + 1.0
+        begin = np.maximum(np.clip(away_from, 0.0, year), np.clip(start, 0.0, year))
+        away = np.minimum(np.clip(away_until, 0.0, year), np.clip(end, 0.0, year)) - begin
+        days = days - np.maximum(np.nan_to_num(away), 0.0)
+    return np.asarray(days / year)
 
 
 def build_rows(problem: Problem, estimate: Estimate, hierarchy: Hierarchy, kappa: float) -> Rows:

@@ -150,11 +150,11 @@ def _quota_problems(model: Model, plan: Plan) -> list[Violation]:
         if abs(parts - year) > 0.004:
             text = f"periods add up to {parts:,.2f}, the year is {year:,.2f}"
             found.append(Violation("period quotas", str(rep), abs(parts - year), sentence=text))
-    expected = split_periods(model, plan.annual).set_index(["rep_id", "period"])["quota"]
+    expected = split_periods(model, plan.assignment, plan.annual).set_index(["rep_id", "period"])["quota"]
     given = plan.quotas.set_index(["rep_id", "period"])["quota"]
     same_rows = not given.index.has_duplicates and given.index.sort_values().equals(expected.index.sort_values())
     if not same_rows or (np.abs(given.reindex(expected.index) - expected) > 0.004).any():
-        text = "a period quota is not year x seasonality in whole steps"
+        text = "a period quota is not year x seasonality x days x ramp in whole steps"
         found.append(Violation("period quotas", "Company", 1.0, sentence=text))
     return found + [
         Violation("roll-up", node, abs(cents) / 100.0, sentence=text)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from territory_opt.model.model import Model
 from territory_opt.model.rows import active_share
+from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -45,7 +46,7 @@ class Plan:
             name="quota",
             dtype=float,
         )
-        return cls(assignment, annual, split_periods(model, annual), model.kappa)
+        return cls(assignment, annual, split_periods(model, assignment, annual), model.kappa)
 
     @property
     def has_quotas(self) -> bool:
@@ -69,16 +70,17 @@ def period_labels(model: Model) -> list[str]:
     return [f"{months[0]} to {months[-1]}"]
 
 
-def split_periods(model: Model, annual: pd.Series[float]) -> pd.DataFrame:
-    """Split yearly quotas over the periods by seasonality x active days: whole steps that add up to the year."""
-    policy = model.problem.policy
-    labels = period_labels(model)
-    months = policy.period.months // len(labels)
-    season = np.roll(model.estimate.seasonality, 1 - policy.period.start.month).reshape(len(labels), -1).sum(axis=1)
-    active = np.column_stack([active_share(model.problem, months, after=k * months) for k in range(len(labels))])
-    weight = pd.DataFrame(season * active, index=model.problem.reps["rep_id"]).reindex(annual.index).fillna(0.0)
-    share = weight.to_numpy(float)
-    share = np.where(share.sum(axis=1, keepdims=True) > 0, share, season[None, :])
+def split_periods(model: Model, assignment: pd.Series[str], annual: pd.Series[float]) -> pd.DataFrame:
+    """Split yearly quotas over the periods in whole steps that add up to the year.
+
+    In proportion to the seasonality of the rep's accounts x the days the rep is there x the ramp of a joiner.
+    """
+    policy, labels = model.problem.policy, period_labels(model)
+    weight = _month_weights(model, assignment).reshape(model.problem.n_reps, len(labels), -1).sum(axis=2)
+    known = model.source.rep_index.get_indexer(annual.index)
+    even = np.full((1, len(labels)), 1.0 / len(labels))
+    share = np.where(known[:, None] >= 0, weight[known], even)
+    share = np.where(share.sum(axis=1, keepdims=True) > 0, share, even)
     until = np.cumsum(share, axis=1) / share.sum(axis=1, keepdims=True)
     step = policy.quotas.step
     steps = np.round(annual.to_numpy(float)[:, None] / step * np.column_stack([np.zeros(len(annual)), until]))
@@ -90,3 +92,23 @@ def split_periods(model: Model, annual: pd.Series[float]) -> pd.DataFrame:
             "quota": amounts.ravel(),
         }
     )
+
+
+def _month_weights(model: Model, assignment: pd.Series[str]) -> FloatArray:
+    """Weight of each month of the plan year for each rep, (n_reps, months)."""
+    problem = model.problem
+    wanted = assignment[~assignment.index.duplicated()].reindex(problem.accounts["account_id"])
+    rep = np.asarray(model.source.rep_index.get_indexer(wanted.to_numpy(object)), dtype=np.int64)
+    season = np.roll(model.estimate.seasons(rep, problem.n_reps), 1 - problem.policy.period.start.month, axis=1)
+    there = np.column_stack([active_share(problem, 1, after=k) for k in range(problem.policy.period.months)])
+    return season * there * ramp_by_month(problem)
+
+
+def ramp_by_month(problem: Problem) -> FloatArray:
+    """What each rep can do in each month of the plan year, (n_reps, months): below 1 in a joiner's first months."""
+    steps = np.array([*problem.policy.quotas.ramp, 1.0])
+    first = pd.Period(problem.policy.period.start, freq="M")
+    started = pd.PeriodIndex(pd.to_datetime(problem.reps["start_date"]), freq="M")
+    # NaT has the smallest ordinal: a rep whose start is not known is past any ramp.
+    since = first.ordinal + np.arange(problem.policy.period.months)[None, :] - started.asi8[:, None].astype(float)
+    return np.asarray(steps[np.clip(since, 0, len(steps) - 1).astype(int)])

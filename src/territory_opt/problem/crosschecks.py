@@ -55,6 +55,14 @@ def check_rep_dates(reps: pd.DataFrame, policy: Policy, findings: Findings) -> N
         problem = f"{_rep(reps, position)} starts after the plan year ends ({last:%Y-%m-%d})"
         fix = "remove the rep or change the date"
         findings.error("reps", row_of(position), "start_date", _iso(start[position]), problem, fix)
+    for position in np.flatnonzero((reps["leave_end"] < reps["leave_start"]).to_numpy()):
+        value = _iso(reps["leave_end"][position])
+        problem = f"lies before the leave starts ({_iso(reps['leave_start'][position])})"
+        findings.error("reps", row_of(position), "leave_end", value, problem, "correct one of the dates")
+    for position in np.flatnonzero((reps["leave_end"].isna() != reps["leave_start"].isna()).to_numpy()):
+        missing = "leave_end" if reps["leave_end"].isna()[position] else "leave_start"
+        problem = f"the leave of {_rep(reps, position)} has only one of its two days"
+        findings.error("reps", row_of(position), missing, "", problem, "give first and last day, or neither")
     time = (reps["fte"] * reps["ramp"]).to_numpy()
     if not np.isnan(time).any() and time.sum() <= 0:
         findings.error("reps", 0, "fte", "", "all reps together have no working time", "give reps an fte above 0")

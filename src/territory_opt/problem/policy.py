@@ -227,7 +227,12 @@ Method = Literal[
 
 
 class Quotas(Settings):
-    """What each rep owes and how it is set; ``methods`` names segments whose accounts count by another method."""
+    """What each rep owes and how it is set.
+
+    ``methods`` names segments whose accounts count by another method. ``ramp`` is what a joiner can do in the first
+    months after ``start_date``: it shifts quotas of the joining year to later periods. Hedges that compound to more
+    than ``most_hedge`` are flagged.
+    """
 
     target: float | None = None
     method: Method = "estimate"
@@ -243,6 +248,8 @@ class Quotas(Settings):
     limits: Range | None = None
     ote_ratio: Range | None = None
     step: float = Field(default=1.0, gt=0)
+    ramp: tuple[Part, ...] = ()
+    most_hedge: Share = 0.10
     periods: Literal["year", "quarter", "month"] = "quarter"
 
     @model_validator(mode="after")

@@ -72,6 +72,8 @@ REPS = (
     ),
     Column("start_date", "date", optional_cells=True, meaning="first working day"),
     Column("end_date", "date", optional_cells=True, meaning="last working day"),
+    Column("leave_start", "date", optional_cells=True, meaning="first day of a long leave"),
+    Column("leave_end", "date", optional_cells=True, meaning="last day of the leave"),
     Column("manager", "text", default="", meaning="manager_id, or the rep_id of a playing manager"),
     Column("region", "text", default="", meaning="a level above the managers where there is no managers table"),
     Column(

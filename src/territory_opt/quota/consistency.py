@@ -13,6 +13,7 @@ A rep with a wider spread than the median rep (a smaller book) needs more; the o
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,8 +39,8 @@ class Consistency:
     ``target`` is None where the policy sets none; ``hedge``, ``hit_share`` and ``spread`` are shares; ``expected`` is
     the sales of all accounts, ``expected_low`` to ``expected_high`` their 80 % range, ``largest_target`` the largest
     target that hedge, share and spread leave room for: money per year. ``gives`` says for each of the four what it
-    would have to become alone; ``contradictions`` lists quota rules that no quotas can meet together. Both are empty
-    where nothing is wrong.
+    would have to become alone; ``contradictions`` lists quota rules that no quotas can meet together; ``flags`` what
+    can hold but should not be. All are empty where nothing is wrong.
     """
 
     target: float | None
@@ -54,9 +55,10 @@ class Consistency:
     sentence: str
     gives: tuple[str, ...] = ()
     contradictions: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join([self.sentence, *self.gives, *self.contradictions])
+        return "\n".join([self.sentence, *self.gives, *self.contradictions, *self.flags])
 
 
 def check_consistency(model: Model) -> Consistency:
@@ -80,6 +82,7 @@ def check_consistency(model: Model) -> Consistency:
         sentence=four.sentence(contradictions),
         gives=() if four.hold else four.gives(),
         contradictions=contradictions,
+        flags=() if quotas.target is None else tuple(_piled_hedges(model)),
     )
 
 
@@ -162,6 +165,22 @@ def _hedge(model: Model) -> float:
     """Compound hedge at fair shares: quotas together come to target x (1 + hedge)."""
     compound = np.array([model.hierarchy.compound(j) for j in range(model.problem.n_reps)])
     return float(1.0 / (model.share / compound).sum() - 1.0)
+
+
+def _piled_hedges(model: Model) -> Iterator[str]:
+    """Say where hedges compound to more than the policy allows, once for every way up to the company."""
+    tree, most = model.hierarchy, model.problem.policy.quotas.most_hedge
+    for node in np.unique(tree.rep_node):
+        path = tree.path(int(node))
+        compound = float(np.prod(1.0 + tree.hedge[path])) - 1.0
+        if compound <= most + RELATIVE_TOLERANCE:
+            continue
+        layers = ", ".join(f"{tree.names[k]} {percent(float(tree.hedge[k]))}" for k in path if tree.hedge[k] > 0)
+        reps = len(tree.reps_of(int(node)))
+        yield (
+            f"hedges compound to {percent(round(compound, 4))} for {reps} {'rep' if reps == 1 else 'reps'} ({layers}), "
+            f"above quotas.most_hedge of {percent(most)}: lower one of them, or few reps will make it"
+        )
 
 
 def _spread(model: Model) -> float:
