@@ -167,7 +167,8 @@ def _peeking(stage: Stage, methods: Mapping[str, Method], seed: int) -> list[str
     other = stage.with_hidden(at, generator)
     found = []
     for name, method in methods.items():
-        told, changed = (past.totals(method(past)) for past in (stage.past(at), other.past(at)))
+        pasts = (looked.past(at) for looked in (stage, other))
+        told, changed = (past.totals(method(past)) for past in pasts)
         if not np.array_equal(told, changed):
             found.append(name)
     return found
