@@ -11,6 +11,7 @@ import pytest
 import territory_opt as to
 from brute_force import Best, BruteForce
 from builders import random_problem
+from territory_opt.optimize import mathopt
 
 SEEDS = range(200)
 RELATIVE = 1e-6
@@ -136,3 +137,39 @@ def test_kappa_is_the_fair_share_of_the_plan_or_the_result_warns(seed: int) -> N
     compound = np.array([hierarchy.compound(j) for j in range(len(result.evaluation.rep_sales))])
     own = result.model.problem.policy.quotas.target / (result.evaluation.rep_sales / compound).sum()
     assert own == pytest.approx(result.plan.kappa, rel=1e-3) or result.warnings
+
+
+def test_a_solver_that_is_stopped_before_it_begins_costs_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MathOpt turns SCIP's "unknown" into an AttributeError: the plan so far is kept, nothing falls over."""
+    problem = random_problem(1, quotas=True)
+    ordinary = mathopt.mathopt.solve
+    calls = []
+
+    def stopped(*arguments: object, **options: object) -> object:
+        calls.append(1)
+        if len(calls) != 4:  # bound and plan of the territories, bound of both, then the plan of both
+            return ordinary(*arguments, **options)
+        try:
+            raise ValueError("Unexpected GScipOutput.status: UNKNOWN [INTERNAL]")
+        except ValueError as error:
+            error.canonical_code  # type: ignore[attr-defined]  # noqa: B018
+
+    monkeypatch.setattr(mathopt.mathopt, "solve", stopped)
+    result = to.solve(problem)
+    assert len(calls) >= 4
+    assert result.has_plan
+    assert to.audit(problem, result.plan) == list(result.violations)
+    certificate = to.certify(problem, result.plan, result.certificate)
+    assert certificate.bound >= certificate.objective - 1e-6 * abs(certificate.objective)
+
+
+def test_a_model_the_solver_refuses_is_a_defect_with_its_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> object:
+        try:
+            raise ValueError("threads = 3 is not supported")
+        except ValueError as error:
+            error.canonical_code  # type: ignore[attr-defined]  # noqa: B018
+
+    monkeypatch.setattr(mathopt.mathopt, "solve", refused)
+    with pytest.raises(RuntimeError, match="threads = 3 is not supported"):
+        to.solve(random_problem(1))

@@ -6,7 +6,6 @@ Exit codes: 0 done, 2 bad input, 3 no plan can satisfy the hard rules (the least
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
@@ -18,13 +17,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from territory_opt import __version__
+from territory_opt.cli_inputs import (
+    changed_since,
+    default_out,
+    open_plan,
+    overrides_of,
+    positive,
+    read_scenario,
+    share_of,
+)
 from territory_opt.errors import PlanFolderError, TerritoryError
 
 if TYPE_CHECKING:
     from territory_opt.console import Screen
-    from territory_opt.model.model import Model
     from territory_opt.optimize.result import Result
-    from territory_opt.plan.folder import PlanFolder
     from territory_opt.problem.problem import Problem
     from territory_opt.quota.consistency import Consistency
     from territory_opt.whatif.scenario import Scenario
@@ -83,7 +89,7 @@ def validate(
     from territory_opt.console import Screen
 
     screen = Screen(as_json=as_json)
-    chosen, problem, model = _read(scenario, variant, settings, strict)
+    chosen, problem, model = read_scenario(scenario, variant, settings, strict)
     found = wording.opening(screen, chosen.label, problem, model, written=False)
     screen.several([str(issue) for issue in problem.issues if issue.severity == "warning"])
     clash = " Its rules cannot all hold: solve would write the least bad plan." if found.contradictions else ""
@@ -126,19 +132,19 @@ def solve(
     from territory_opt.wording import opening
 
     screen = Screen(as_json=as_json, quiet=quiet)
-    chosen, problem, model = _read(scenario, variant, settings, strict)
-    folder = out or _default_out(chosen)
+    chosen, problem, model = read_scenario(scenario, variant, settings, strict)
+    folder = out or default_out(chosen)
     require_plan_folder(folder)
     given = chosen.file.solve
     options = {
         "seed": given.seed if seed is None else seed,
-        "time_limit": given.time_limit if time_limit is None else _positive(time_limit),
-        "gap": given.gap if gap is None else _share(gap),
+        "time_limit": given.time_limit if time_limit is None else positive(time_limit),
+        "gap": given.gap if gap is None else share_of(gap),
         "threads": threads,
         "previous": None if previous is None else read_folder(previous),
     }
     found = opening(screen, chosen.label, problem, model, written=True)
-    raise typer.Exit(_plan(screen, chosen, problem, folder, options, _overrides(settings), found))
+    raise typer.Exit(_plan(screen, chosen, problem, folder, options, overrides_of(settings), found))
 
 
 @app.command()
@@ -149,9 +155,9 @@ def check(folder: FolderPath, scenario: OtherScenario = None, as_json: AsJson = 
     from territory_opt.wording import check_facts, confirmed
 
     screen = Screen(as_json=as_json)
-    plan, chosen = _open_plan(folder, scenario)
+    plan, chosen = open_plan(folder, scenario)
     problem = chosen.problem()
-    inputs = _changed(plan, chosen)
+    inputs = changed_since(plan, chosen)
     found = check_folder(plan, problem)
     faults = [*inputs, *found.faults]
     code = BAD_INPUT if faults else DONE
@@ -186,9 +192,9 @@ def explain(
     if (account is None) == (rep is None):
         raise typer.BadParameter("give either --account ID or --rep ID")
     screen = Screen(as_json=as_json)
-    plan, chosen = _open_plan(folder, scenario)
+    plan, chosen = open_plan(folder, scenario)
     model = Model.build(chosen.problem(), kappa=plan.plan.kappa)
-    changed = _changed(plan, chosen)
+    changed = changed_since(plan, chosen)
     if changed:
         print("The inputs have changed since this plan was made; this explains it by today's.", file=sys.stderr)
     explained: AccountExplanation | QuotaExplanation
@@ -215,12 +221,48 @@ def review(
     from territory_opt.quota.review import review as look_at
 
     screen = Screen(as_json=as_json)
-    plan, chosen = _open_plan(folder, scenario)
+    plan, chosen = open_plan(folder, scenario)
     if not plan.plan.has_quotas:
         raise PlanFolderError(f"{folder}: this plan sets no quotas; set quotas.target and solve again")
     found = look_at(Model.build(chosen.problem(), kappa=plan.plan.kappa), plan.plan, draws=draws, seed=seed)
     screen.say(str(found))
     screen.result({"folder": str(folder), **found.to_dict(), "exit_code": DONE})
+
+
+@app.command()
+def track(
+    folder: FolderPath,
+    sales: Annotated[Path, typer.Option("--sales", help="Sales of the plan year so far, like the sales table.")],
+    as_of: Annotated[str | None, typer.Option("--as-of", help='Last whole month ("2027-05"), else the latest.')] = None,
+    metrics: Annotated[
+        Path | None, typer.Option("--metrics", help="A table by rep_id (win rate, cycle, deal size): shown beside.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Also write the table of reps to this CSV file.")] = None,
+    scenario: OtherScenario = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold sales so far against a plan's quotas: pace, odds of finishing, and a leaderboard that is fair."""
+    from territory_opt.console import Screen
+    from territory_opt.model.model import Model
+    from territory_opt.plan.folder import write_csv
+    from territory_opt.problem.actuals import read_actuals, read_metrics
+    from territory_opt.quota.track import track as hold_against
+    from territory_opt.wording import issue_rows
+
+    screen = Screen(as_json=as_json)
+    plan, chosen = open_plan(folder, scenario)
+    problem = chosen.problem()
+    figures = read_actuals(sales, problem, chosen.file.tables.sales)
+    beside = None if metrics is None else read_metrics(metrics, problem)
+    model = Model.build(problem, kappa=plan.plan.kappa)
+    found = hold_against(model, plan.plan, figures, as_of=as_of, metrics=beside)
+    issues = figures.attrs["issues"]
+    screen.several([str(issue) for issue in issues])
+    screen.say(str(found))
+    if out is not None:
+        write_csv(found.reps, out)
+        screen.say(f"table of reps: {out}")
+    screen.result({"folder": str(folder), **found.to_dict(), "issues": issue_rows(issues), "exit_code": DONE})
 
 
 @app.command()
@@ -238,7 +280,7 @@ def backtest(
     from territory_opt.wording import looked_back
 
     screen = Screen(as_json=as_json)
-    chosen, problem, _ = _read(scenario, variant, settings, strict=False)
+    chosen, problem, _ = read_scenario(scenario, variant, settings, strict=False)
     found = look_back(problem, months=months, looks=looks)
     looked_back(screen, chosen.label, found)
     screen.result({"scenario": chosen.label, **found.to_dict(), "exit_code": DONE})
@@ -277,88 +319,6 @@ def schema() -> None:
     from territory_opt.whatif.scenario import scenario_json_schema
 
     print(json.dumps(scenario_json_schema(), indent=2, ensure_ascii=False))
-
-
-# --- reading ----------------------------------------------------------------------------------------------------
-
-
-def _overrides(settings: Sequence[str] | None) -> dict[str, Any]:
-    from territory_opt.whatif.scenario import parse_overrides
-
-    return parse_overrides(settings or ())
-
-
-def _read(
-    path: Path, variant: str | None, settings: Sequence[str] | None, strict: bool
-) -> tuple[Scenario, Problem, Model]:
-    """Read a scenario and check all of it, accounts that nobody may serve included."""
-    from territory_opt.model.model import Model
-    from territory_opt.whatif.scenario import load_scenario
-
-    chosen = load_scenario(path, variant, _overrides(settings))
-    problem = chosen.problem(strict=strict)
-    return chosen, problem, Model.build(problem)
-
-
-def _open_plan(folder: Path, scenario: Path | None) -> tuple[PlanFolder, Scenario]:
-    """Read a plan folder and the scenario it was made from."""
-    from territory_opt.plan.folder import read_folder
-    from territory_opt.whatif.scenario import load_scenario
-
-    if not folder.is_dir():
-        raise PlanFolderError(
-            f"{folder}: there is no such plan folder; territory-opt solve SCENARIO --out DIR writes one"
-        )
-    plan = read_folder(folder)
-    named, variant, overrides = (plan.manifest.get(key) for key in ("scenario", "variant", "overrides"))
-    if not (isinstance(named, str) and isinstance(variant, str | None) and isinstance(overrides, dict | None)):
-        raise PlanFolderError(
-            f"{folder / 'manifest.json'}: scenario, variant or overrides are not as solve writes them"
-        )
-    path = scenario or _shortest(folder.resolve() / named)
-    if not named and scenario is None:
-        raise PlanFolderError(f"{folder}: it does not say what scenario it was made from; give it with --scenario PATH")
-    if not path.exists():
-        raise PlanFolderError(f"{folder}: the scenario it was made from is not at {path}; give it with --scenario PATH")
-    return plan, load_scenario(path, variant, overrides)
-
-
-def _shortest(path: Path) -> Path:
-    """Return ``path`` without detours, from here if it lies below."""
-    plain = Path(os.path.normpath(path))
-    here = Path.cwd()
-    return plain.relative_to(here) if plain.is_relative_to(here) else plain
-
-
-def _changed(plan: PlanFolder, chosen: Scenario) -> list[str]:
-    """List input files that are not those the plan was made from."""
-    from territory_opt.plan.folder import changed_inputs
-
-    return changed_inputs(plan.manifest, {name: path for name, path in chosen.inputs().items() if path.exists()})
-
-
-def _default_out(chosen: Scenario) -> Path:
-    path = chosen.path.resolve()
-    name = path.parent.name if path.name == "scenario.yaml" else path.stem
-    return Path("out") / (f"{name}-{chosen.variant}" if chosen.variant else name)
-
-
-def _positive(seconds: float) -> float:
-    if not (seconds > 0 and math.isfinite(seconds)):
-        raise typer.BadParameter(f"--time-limit is {seconds:g}; it must be positive seconds")
-    return seconds
-
-
-def _share(text: str) -> float:
-    from territory_opt.problem.policy import parse_share
-
-    try:
-        share = float(parse_share(text))
-    except ValueError as error:
-        raise typer.BadParameter(f"--gap: {error}") from None
-    if share < 0:
-        raise typer.BadParameter(f"--gap is {text}; it cannot be negative")
-    return share
 
 
 # --- solving ----------------------------------------------------------------------------------------------------

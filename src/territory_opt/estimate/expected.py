@@ -33,21 +33,23 @@ MOST_CV = 3.0
 """Pooled spread is never larger than this coefficient of variation."""
 PRIOR_CV = 0.60
 """Spread of an account around its segment where the data cannot tell."""
+POTENTIAL_ONLY = "potential only: there is no sales history"
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """What to expect of each account in the plan year, before fit and transfer loss.
 
-    ``expected`` (n_accounts,) money per year; ``variance`` (n_accounts,) money squared: outcome noise plus
-    the uncertainty of the estimate; ``seasonality`` (n_segments, 12) factors by calendar month with mean 1 and
-    ``segment`` (n_accounts,) the row of each account;
-    ``parts`` (n_accounts, 2): contribution of own history and of potential to ``expected``; ``source`` says
-    in words where the figures come from. ``basis``: what fair quotas follow where that is not expected sales.
+    ``expected`` (n_accounts,) money per year; ``variance`` (n_accounts,) money squared: outcome noise plus ``doubt``,
+    the uncertainty of the estimate; ``seasonality`` (n_segments, 12) factors by calendar month with mean 1, ``segment``
+    (n_accounts,) the row of each account; ``parts`` (n_accounts, 2): contribution of own history and of potential to
+    ``expected``; ``source`` says in words where the figures come from. ``basis``: what fair quotas follow where that is
+    not expected sales.
     """
 
     expected: FloatArray
     variance: FloatArray
+    doubt: FloatArray
     seasonality: FloatArray
     segment: IntArray
     parts: FloatArray
@@ -89,7 +91,7 @@ def _expected(problem: Problem) -> tuple[Estimate, int]:
     variance = (PRIOR_CV * potential) ** 2
     parts = np.column_stack([np.zeros_like(potential), potential])
     flat, segment = np.ones((1, 12)), np.zeros(len(potential), dtype=np.int64)
-    return Estimate(potential.copy(), variance, flat, segment, parts, "potential only: there is no sales history"), 0
+    return Estimate(potential.copy(), variance, variance, flat, segment, parts, POTENTIAL_ONLY), 0
 
 
 def _from_history(problem: Problem) -> tuple[Estimate, int]:
@@ -99,7 +101,7 @@ def _from_history(problem: Problem) -> tuple[Estimate, int]:
     found = forecast(history, horizon=problem.policy.period.months, lead=lead)
     source = f"{history.n_months} months of sales, potential and segment"
     factors = seasonality(history)
-    return Estimate(found.expected, found.variance, factors, history.segment, found.parts, source), lead
+    return Estimate(found.expected, found.variance, found.doubt, factors, history.segment, found.parts, source), lead
 
 
 def _from_last_year(yearly: FloatArray, potential: FloatArray, segment: npt.NDArray[np.int64]) -> Estimate:
@@ -120,7 +122,8 @@ def _from_last_year(yearly: FloatArray, potential: FloatArray, segment: npt.NDAr
     own = between / np.maximum(between + mixed, 1e-12)
     history_part, potential_part = own * yearly, (1.0 - own) * prior
     expected = history_part + potential_part
-    variance = np.maximum(mixed, (LEAST_CV * expected) ** 2) + (1.0 - own) * between
+    doubt = (1.0 - own) * between
+    variance = np.maximum(mixed, (LEAST_CV * expected) ** 2) + doubt
     parts = np.column_stack([history_part, potential_part])
     everyone = np.zeros(len(yearly), dtype=np.int64)
-    return Estimate(expected, variance, np.ones((1, 12)), everyone, parts, "last year's sales and potential")
+    return Estimate(expected, variance, doubt, np.ones((1, 12)), everyone, parts, "last year's sales and potential")

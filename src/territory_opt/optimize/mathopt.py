@@ -15,6 +15,9 @@ from territory_opt.optimize.linear import LinearModel
 
 FloatArray = npt.NDArray[np.float64]
 
+STOPPED_EARLY = "GScipOutput.status: UNKNOWN"
+"""SCIP says so when its time is up before it has begun: no plan and no proof, but no defect either."""
+
 Outcome = Literal["optimal", "feasible", "infeasible", "none"]
 
 
@@ -75,7 +78,14 @@ def _solve(
     if start is not None:
         values = {model.get_variable(k): float(v) for k, v in enumerate(start)}
         hints.solution_hints.append(mathopt.SolutionHint(variable_values=values))
-    result = mathopt.solve(model, solver, params=params, model_params=hints)
+    try:
+        result = mathopt.solve(model, solver, params=params, model_params=hints)
+    except AttributeError as error:
+        # MathOpt's own error is lost on the way (its code has no canonical_code): the message stands in the context.
+        message = str(error.__context__ or error)
+        if STOPPED_EARLY in message:
+            return Solution("none", message, -np.inf, np.inf, np.zeros(0), np.zeros(0))
+        raise RuntimeError(f"the solver refused the model: {message}") from error
     return _read(result, model, relax=relax)
 
 

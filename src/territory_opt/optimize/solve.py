@@ -246,6 +246,8 @@ class _Run:
             self.complete = whole and solution.outcome == "optimal"
             self.solver_bound = solution.bound * linear.money if whole else float("nan")
             best = Incumbent.of(self.model, rows, linear.reps(solution.values))
+        elif solution.outcome == "none" and start is not None:
+            return start
         else:
             reps = self.clock.run(
                 "least bad",

@@ -172,6 +172,17 @@ def table_csv(table: pd.DataFrame) -> str:
     return out.getvalue()
 
 
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table by :func:`table_csv`, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(table_csv(table), encoding="utf-8", newline="\n")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _shield(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
 

@@ -76,7 +76,7 @@ def split_periods(model: Model, assignment: pd.Series[str], annual: pd.Series[fl
     In proportion to the seasonality of the rep's accounts x the days the rep is there x the ramp of a joiner.
     """
     policy, labels = model.problem.policy, period_labels(model)
-    weight = _month_weights(model, assignment).reshape(model.problem.n_reps, len(labels), -1).sum(axis=2)
+    weight = month_weights(model, assignment).reshape(model.problem.n_reps, len(labels), -1).sum(axis=2)
     known = model.source.rep_index.get_indexer(annual.index)
     even = np.full((1, len(labels)), 1.0 / len(labels))
     share = np.where(known[:, None] >= 0, weight[known], even)
@@ -94,8 +94,8 @@ def split_periods(model: Model, assignment: pd.Series[str], annual: pd.Series[fl
     )
 
 
-def _month_weights(model: Model, assignment: pd.Series[str]) -> FloatArray:
-    """Weight of each month of the plan year for each rep, (n_reps, months)."""
+def month_weights(model: Model, assignment: pd.Series[str]) -> FloatArray:
+    """Weight of each month of the plan year for each rep, (n_reps, months): season x days there x ramp."""
     problem = model.problem
     wanted = assignment[~assignment.index.duplicated()].reindex(problem.accounts["account_id"])
     rep = np.asarray(model.source.rep_index.get_indexer(wanted.to_numpy(object)), dtype=np.int64)

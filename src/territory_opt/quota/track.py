@@ -1,0 +1,209 @@
+"""The plan year so far: who is on pace, how likely each rep is to finish, and a leaderboard that is fair.
+
+What is due by a month is the quota's part by the season of the rep's accounts, days and ramp. What a rep will sell in
+the rest of the year is what the plan expected of it, corrected by how the year has gone: with prior sales M of the
+year, of which a part f should have come by now, and sales S so far,
+
+    S / (f M) = theta + noise,   theta ~ N(1, tau^2),   tau^2 = doubt / M^2 + shock^2,   Var(noise) = outcome / (f M^2)
+
+so theta has the usual normal posterior (precision-weighted mean; Gelman et al., Bayesian Data Analysis, 2.5), and the
+rest of the year is N((1 - f) M theta, (1 - f) outcome). The leaderboard ranks by the posterior of theta: sales against
+what these accounts were expected to bring, a lucky month of a small book shrunk more than a good half year of a large.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import norm
+
+from territory_opt.errors import ScenarioError
+from territory_opt.model.model import Model
+from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, rep_positions
+from territory_opt.plan.plan import Plan, month_weights
+from territory_opt.quota.odds import common_shock
+
+FloatArray = npt.NDArray[np.float64]
+
+BEHIND, AHEAD = 0.5, 0.85
+"""Below the first probability of finishing a rep is behind, from the second on ahead."""
+LEFT = (1, 8)
+"""Columns of words, which are aligned to the left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """Where everyone stands after ``months`` months of the plan year; money, shares and probabilities.
+
+    ``reps``, best first on the leaderboard: rank, rep_id, name, quota, due (of the quota by now), sold, pace
+    (sold / due), p_finish, outlook (sales of the year as now expected), needed (what the rest of the year has to bring,
+    as a share of what was expected of it), adjusted (difficulty-adjusted attainment: sales against what was expected of
+    these accounts, shrunk), status (ahead, on pace, behind), and the columns of the metrics table. ``company`` holds
+    the same figures once, with its target as quota.
+    """
+
+    as_of: str
+    months: int
+    reps: pd.DataFrame = field(repr=False)
+    company: dict[str, float]
+    currency: str
+
+    def __str__(self) -> str:
+        count = self.reps["status"].value_counts()
+        standing = ", ".join(f"{count.get(name, 0)} {name}" for name in ("ahead", "on pace", "behind"))
+        whole = self.company
+        lines = [
+            f"after {self.as_of} ({self.months} of 12 months): {standing}",
+            f"company: {whole['sold']:,.0f} sold of {whole['due']:,.0f} due; outlook {whole['outlook']:,.0f} against a "
+            f"target of {whole['quota']:,.0f}; odds of reaching it {whole['p_finish']:.0%}",
+        ]
+        rows: list[tuple[str, ...]] = [("", "rep", "quota", "due", "sold", "pace", "odds", "adjusted", "")]
+        for row in self.reps.to_dict("records"):
+            who = str(row["rep_id"]) if row["name"] == row["rep_id"] else f"{row['name']} ({row['rep_id']})"
+            money = [f"{row[name]:,.0f}" for name in ("quota", "due", "sold")]
+            shares = [f"{row[name]:.0%}" for name in ("pace", "p_finish", "adjusted")]
+            rows.append((f"{row['rank']}.", who, *money, *shares, str(row["status"])))
+        widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+        for line in rows:
+            cells = [cell.ljust(width) if k in LEFT else cell.rjust(width)
+                     for k, (cell, width) in enumerate(zip(line, widths, strict=True))]  # fmt: skip
+            lines.append("  " + "  ".join(cells).rstrip())
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        table = self.reps.astype(object)
+        return {
+            "as_of": self.as_of,
+            "months": self.months,
+            "company": self.company,
+            "reps": table.where(table.notna(), None).to_dict("records"),
+        }
+
+
+def track(
+    model: Model, plan: Plan, sales: pd.DataFrame, *, as_of: str | None = None, metrics: pd.DataFrame | None = None
+) -> Tracking:
+    """Hold ``sales`` of the plan year (see :func:`check_actuals`) against the quotas of ``plan``.
+
+    ``as_of`` is the last whole month, "2027-05", by default the latest in ``sales``; later rows are left out. Sales
+    count for the rep they name, else for the rep of the account. ``metrics`` has a column rep_id; its other columns
+    (win rate, cycle, deal size ...) are shown beside. Raise :class:`ScenarioError` for a month outside the plan year or
+    if the plan sets no quotas.
+    """
+    if not plan.has_quotas:
+        raise ScenarioError("the plan sets no quotas; set quotas.target and solve again")
+    first = pd.Period(model.problem.policy.period.start, freq="M")
+    last = _month(as_of) if as_of is not None else pd.Period(sales["month"].max(), freq="M")
+    months = last.ordinal - first.ordinal + 1
+    if not 1 <= months <= model.problem.policy.period.months:
+        raise ScenarioError(f"{last} lies outside the plan year, which starts with {first}")
+    sales = sales[pd.PeriodIndex(sales["month"], freq="M") <= last]
+    book = _Book.of(model, plan, months)
+    sold, quotas = _sold(model, plan, sales), annual_quotas(model, plan)
+    found = book.outlook(sold, quotas, common_shock(model))
+    reps = pd.DataFrame(
+        {
+            "rep_id": model.problem.reps["rep_id"].to_numpy(object),
+            "name": model.problem.reps["name"].to_numpy(object),
+            "quota": quotas,
+            **found,
+        }
+    )
+    reps.insert(0, "rank", reps["adjusted"].rank(ascending=False, method="min").astype(int))
+    if metrics is not None:
+        reps = reps.merge(metrics, on="rep_id", how="left", validate="one_to_one")
+    target = float(model.problem.policy.quotas.target or 0.0)
+    whole = book.together().outlook(sold.sum(keepdims=True), np.array([target]), common_shock(model))
+    company = {name: float(values[0]) for name, values in whole.items() if name != "status"}
+    return Tracking(
+        str(last),
+        months,
+        reps.sort_values(["rank", "rep_id"], kind="stable").reset_index(drop=True),
+        {"quota": target, **company},
+        model.problem.policy.currency,
+    )
+
+
+def _month(text: str) -> pd.Period:
+    try:
+        return pd.Period(dt.datetime.strptime(text.strip(), "%Y-%m"), freq="M")
+    except ValueError:
+        raise ScenarioError(f'"{text}" is not a month; write it like 2027-05') from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Book:
+    """What was expected of each rep (or of all), (n,) each: money of the year, variances, and parts that are past."""
+
+    mean: FloatArray
+    outcome: FloatArray
+    doubt: FloatArray
+    past: FloatArray
+
+    @classmethod
+    def of(cls, model: Model, plan: Plan, months: int) -> _Book:
+        """Sum the chosen pairs by rep; ``past`` is the part of the year by season, days and ramp."""
+        pairs, n = chosen_pairs(model, plan), model.problem.n_reps
+        rep, account = pairs["rep"].to_numpy(int), pairs["account"].to_numpy(int)
+        mean, variance, doubt = (
+            np.bincount(rep, amounts, minlength=n).astype(float)
+            for amounts in (pairs["net"], pairs["variance"], model.estimate.doubt[account])
+        )
+        weight = month_weights(model, plan.assignment)
+        year = weight.sum(axis=1)
+        part = np.divide(weight[:, :months].sum(axis=1), year, out=np.full(n, months / weight.shape[1]), where=year > 0)
+        return cls(mean, np.maximum(variance - doubt, 0.0), doubt, part)
+
+    def together(self) -> _Book:
+        """The company as one book."""
+        total = float(self.mean.sum())
+        past = float(self.mean @ self.past) / total if total > 0 else float(self.past.mean())
+        return _Book(
+            np.array([total]), self.outcome.sum(keepdims=True), self.doubt.sum(keepdims=True), np.array([past])
+        )
+
+    def outlook(self, sold: FloatArray, quotas: FloatArray, shock: float) -> dict[str, Any]:
+        """What the year may still bring after ``sold`` (n,), against ``quotas`` (n,)."""
+        mean = np.maximum(self.mean, 1e-9)
+        due_sales, rest = self.past * mean, 1.0 - self.past
+        prior = self.doubt / mean**2 + shock**2
+        noise = np.divide(self.outcome, self.past * mean**2, out=np.zeros_like(mean), where=self.past > 0)
+        seen = np.divide(sold, due_sales, out=np.ones_like(mean), where=due_sales > 0)
+        total = prior + noise
+        trust = np.divide(prior, total, out=np.zeros_like(mean), where=(total > 0) & (self.past > 0))
+        theta = 1.0 + trust * (seen - 1.0)
+        left = rest * mean * theta
+        variance = (rest * mean) ** 2 * prior * (1.0 - trust) + rest * self.outcome
+        missing = quotas - sold
+        spread = np.sqrt(variance)
+        certain = np.where(left >= missing, np.inf, -np.inf)
+        finish = norm.cdf(np.divide(left - missing, spread, out=certain, where=spread > 0))
+        due = quotas * self.past
+        return {
+            "due": due,
+            "sold": sold,
+            "pace": np.divide(sold, due, out=np.ones_like(sold), where=due > 0),
+            "p_finish": finish,
+            "outlook": sold + left,
+            "needed": np.divide(
+                np.maximum(missing, 0.0), rest * mean, out=np.zeros_like(sold), where=rest * mean > 1e-6
+            ),
+            "adjusted": theta,
+            "status": np.where(finish < BEHIND, "behind", np.where(finish >= AHEAD, "ahead", "on pace")),
+        }
+
+
+def _sold(model: Model, plan: Plan, sales: pd.DataFrame) -> FloatArray:
+    """Sales so far by rep, (n_reps,): by seller where the row names one of the reps, else by the account's rep."""
+    account = pd.Index(model.problem.accounts["account_id"]).get_indexer(pd.Index(sales["account_id"]))
+    seller = model.source.rep_index.get_indexer(pd.Index(sales["rep_id"]))
+    rep = np.where(seller >= 0, seller, rep_positions(model, plan)[account])
+    amount = sales["sales"].to_numpy(float)
+    known = rep >= 0
+    return np.bincount(rep[known], amount[known], minlength=model.problem.n_reps).astype(float)

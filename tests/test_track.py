@@ -1,0 +1,183 @@
+"""Tracking: what is due, odds of finishing against brute force, a leaderboard that knows difficulty, bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import territory_opt as to
+from territory_opt.cli import run
+from territory_opt.errors import DataError, ScenarioError
+from territory_opt.model.model import Model
+from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.plan import Plan, month_weights
+from territory_opt.problem.actuals import check_actuals
+from territory_opt.problem.market import generate_market, write_market
+from territory_opt.quota.track import Tracking, _Book, track
+
+MONTHS = pd.period_range("2027-01", periods=12, freq="M").astype(str)
+
+
+def company(**quotas: object) -> to.Problem:
+    tables = generate_market(200, 6, seed=2)
+    return to.Problem.from_tables(
+        **tables, policy=to.Policy.model_validate({"quotas": {"target": 11_000_000, **quotas}})
+    )
+
+
+def planned(problem: to.Problem, factor: np.ndarray | float = 1.0) -> tuple[Model, Plan]:
+    """Everyone keeps the accounts of today (vacant ones go to the first rep); quotas are expected sales x factor."""
+    model = Model.build(problem)
+    kept = np.maximum(model.source.incumbent[model.source.order[model.source.node_start[:-1]]], 0).astype(np.int64)
+    sales = evaluate(model, Plan.from_positions(model, kept, np.zeros(problem.n_reps))).rep_sales
+    return model, Plan.from_positions(model, kept, np.round(sales * factor))
+
+
+def as_expected(model: Model, plan: Plan, months: int, factor: np.ndarray | float = 1.0) -> pd.DataFrame:
+    """One row per rep and month: exactly what was expected, times ``factor``, booked on the rep's largest account."""
+    weight = month_weights(model, plan.assignment)
+    share = weight / weight.sum(axis=1, keepdims=True)
+    sales = evaluate(model, plan).rep_sales * factor
+    rows = [
+        {"account_id": plan.assignment.index[(plan.assignment == rep).to_numpy()][0], "month": MONTHS[k],
+         "sales": sales[j] * share[j, k], "rep_id": rep}
+        for j, rep in enumerate(model.problem.reps["rep_id"]) for k in range(months)
+    ]  # fmt: skip
+    return check_actuals(pd.DataFrame(rows), model.problem)
+
+
+def test_who_sells_what_was_expected_is_on_pace() -> None:
+    model, plan = planned(company())
+    found = track(model, plan, as_expected(model, plan, 5))
+    assert found.as_of == "2027-05"
+    assert found.months == 5
+    for name in ("pace", "adjusted", "needed"):
+        np.testing.assert_allclose(found.reps[name], 1.0, atol=1e-4)
+    np.testing.assert_allclose(found.reps["p_finish"], 0.5, atol=1e-3)
+    np.testing.assert_allclose(found.reps["outlook"], found.reps["quota"], rtol=1e-5)
+    assert found.company["pace"] == pytest.approx(found.company["sold"] / found.company["due"])
+
+
+def test_due_follows_the_season_not_the_calendar() -> None:
+    """Five months of a year that peaks late are less than five twelfths of the quota."""
+    model, plan = planned(company())
+    due = track(model, plan, as_expected(model, plan, 5)).reps.set_index("rep_id")["due"]
+    weight = month_weights(model, plan.assignment)
+    part = weight[:, :5].sum(axis=1) / weight.sum(axis=1)
+    assert np.ptp(part) > 1e-4
+    np.testing.assert_allclose(due[model.problem.reps["rep_id"]], plan.annual * part, rtol=1e-9)
+
+
+def test_odds_of_finishing_against_brute_force() -> None:
+    """Draw level and noise a million times, keep the years that began like this one: the share that finishes."""
+    rng = np.random.default_rng(0)
+    mean, outcome, doubt, past, shock = 1000.0, 90.0**2, 60.0**2, 0.4, 0.05
+    quota, sold = 1020.0, 440.0
+    book = _Book(*(np.array([x]) for x in (mean, outcome, doubt, past)))
+    found = book.outlook(np.array([sold]), np.array([quota]), shock)
+    theta = rng.normal(1.0, np.sqrt(doubt / mean**2 + shock**2), 4_000_000)
+    first = past * mean * theta + rng.normal(0.0, np.sqrt(past * outcome), len(theta))
+    alike = np.abs(first - sold) < 3.0
+    rest = (1 - past) * mean * theta[alike] + rng.normal(0.0, np.sqrt((1 - past) * outcome), alike.sum())
+    assert alike.sum() > 50_000
+    assert found["p_finish"][0] == pytest.approx((sold + rest >= quota).mean(), abs=0.01)
+    assert found["outlook"][0] == pytest.approx(sold + rest.mean(), rel=0.002)
+    assert found["adjusted"][0] == pytest.approx(theta[alike].mean(), abs=0.002)
+
+
+def test_when_the_year_is_over_there_is_nothing_left_to_chance() -> None:
+    model, plan = planned(company())
+    factor = np.array([1.01, 0.99, 1.2, 0.5, 1.01, 0.99])
+    found = track(model, plan, as_expected(model, plan, 12, factor)).reps.set_index("rep_id")
+    chance = found.loc[model.problem.reps["rep_id"], "p_finish"].to_numpy()
+    assert chance.tolist() == [1.0, 0.0, 1.0, 0.0, 1.0, 0.0]
+    assert found.loc[model.problem.reps["rep_id"], "status"].tolist() == ["ahead", "behind"] * 3
+
+
+def test_the_leaderboard_knows_difficulty_and_luck() -> None:
+    """The same pace on an easy and a hard quota ranks by the accounts, not by the quota; small books shrink more."""
+    problem = company()
+    ease = np.array([0.7, 1.3, 1.0, 1.0, 1.0, 1.0])
+    model, plan = planned(problem, ease)
+    found = track(model, plan, as_expected(model, plan, 4, np.array([0.95, 1.05, 1, 1, 1, 1]))).reps.set_index("rep_id")
+    easy, hard = problem.reps["rep_id"].iloc[0], problem.reps["rep_id"].iloc[1]
+    assert found.loc[easy, "pace"] > found.loc[hard, "pace"]
+    assert found.loc[easy, "adjusted"] < found.loc[hard, "adjusted"]
+    assert found.loc[easy, "rank"] > found.loc[hard, "rank"]
+    large, small = (_Book(np.array([m]), np.array([v]), np.array([0.0]), np.array([0.25])) for m, v in
+                    ((1000.0, 50.0**2), (100.0, 50.0**2)))  # fmt: skip
+    lucky = [book.outlook(np.array([1.2 * 0.25 * m]), np.array([m]), 0.1)["adjusted"][0] for book, m in
+             ((large, 1000.0), (small, 100.0))]  # fmt: skip
+    assert 1.0 < lucky[1] < lucky[0] < 1.2
+
+
+def test_sales_without_a_seller_count_for_the_accounts_rep() -> None:
+    model, plan = planned(company())
+    named = as_expected(model, plan, 3)
+    bare = check_actuals(named.drop(columns="rep_id"), model.problem)
+    pd.testing.assert_series_equal(track(model, plan, named).reps["sold"], track(model, plan, bare).reps["sold"])
+
+
+def test_metrics_stand_beside(tmp_path: Path) -> None:
+    model, plan = planned(company())
+    metrics = pd.DataFrame({"rep_id": model.problem.reps["rep_id"].iloc[:3], "win_rate": [0.2, 0.3, 0.4]})
+    found = track(model, plan, as_expected(model, plan, 2), metrics=metrics).reps
+    assert found["win_rate"].notna().sum() == 3
+    assert len(found) == 6
+
+
+def test_months_and_figures_that_cannot_be() -> None:
+    model, plan = planned(company())
+    sales = as_expected(model, plan, 3)
+    assert track(model, plan, sales, as_of="2027-02").months == 2
+    for month, words in (("2026-12", "lies outside the plan year"), ("May", "is not a month")):
+        with pytest.raises(ScenarioError, match=words):
+            track(model, plan, sales, as_of=month)
+    late = pd.DataFrame({"account_id": ["A-0001"] * 2, "month": ["2026-11", "2028-01"], "sales": [1.0, 2.0]})
+    late["account_id"] = model.problem.accounts["account_id"].iloc[0]
+    with pytest.raises(DataError, match="no row lies in the plan year"):
+        check_actuals(late, model.problem)
+    odd = pd.concat([late, late.assign(month="2027-01", sales="12,5")])
+    with pytest.raises(DataError, match="12,5"):
+        check_actuals(odd, model.problem)
+    mixed = check_actuals(pd.concat([late, late.iloc[:1].assign(month="2027-01", account_id="nobody"),
+                                     late.iloc[:1].assign(month="2027-02", sales=-5.0)]), model.problem)  # fmt: skip
+    assert len(mixed) == 1
+    assert mixed["sales"].tolist() == [-5.0]
+    words = " ".join(issue.problem for issue in mixed.attrs["issues"])
+    assert "outside the plan year" in words
+    assert "is not in" in words or "no such account" in words
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = write_market(generate_market(80, 4, 5), tmp_path / "company")
+    assert run(["solve", str(scenario), "--out", str(tmp_path / "plan"), "--time-limit", "5", "--quiet"]) in (0, 3)
+    problem = to.load_scenario(scenario).problem()
+    rows = pd.DataFrame({"account_id": problem.accounts["account_id"], "month": "2027-01", "sales": 4000.0})
+    rows.to_csv(tmp_path / "so_far.csv", index=False)
+    pd.DataFrame({"rep_id": problem.reps["rep_id"], "win_rate": 0.25}).to_csv(tmp_path / "metrics.csv", index=False)
+    capsys.readouterr()
+    options = ["--sales", str(tmp_path / "so_far.csv"), "--metrics", str(tmp_path / "metrics.csv")]
+    assert run(["track", str(tmp_path / "plan"), *options, "--out", str(tmp_path / "new" / "standing.csv")]) == 0
+    assert "after 2027-01 (1 of 12 months)" in capsys.readouterr().out
+    written = pd.read_csv(tmp_path / "new" / "standing.csv")
+    assert (written["win_rate"] == 0.25).all()
+    assert run(["track", str(tmp_path / "plan"), *options, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert len(facts["reps"]) == 4
+    assert run(["track", str(tmp_path / "plan"), "--sales", str(tmp_path / "nothing.csv")]) == 2
+    (tmp_path / "bad.csv").write_text("who,win\nR,1\n")
+    assert run(["track", str(tmp_path / "plan"), *options[:2], "--metrics", str(tmp_path / "bad.csv")]) == 2
+    assert "rep_id" in capsys.readouterr().err
+
+
+def test_a_tracking_reads_as_text() -> None:
+    model, plan = planned(company())
+    found = track(model, plan, as_expected(model, plan, 6))
+    assert isinstance(found, Tracking)
+    assert "on pace" in str(found)
+    assert found.to_dict()["months"] == 6
