@@ -44,7 +44,7 @@ class Estimate:
     the uncertainty of the estimate; ``seasonality`` (n_segments, 12) factors by calendar month with mean 1, ``segment``
     (n_accounts,) the row of each account; ``parts`` (n_accounts, 2): contribution of own history and of potential to
     ``expected``; ``source`` says in words where the figures come from. ``basis``: what fair quotas follow where that is
-    not expected sales.
+    not expected sales; ``growth``: expected sales of the company against those of its last 12 months.
     """
 
     expected: FloatArray
@@ -55,6 +55,7 @@ class Estimate:
     parts: FloatArray
     source: str
     basis: Basis | None = None
+    growth: float = 1.0
 
     def seasons(self, group: IntArray, n_groups: int) -> FloatArray:
         """Share of the year by calendar month of groups of accounts, (n_groups, 12), rows sum to 1.
@@ -76,7 +77,9 @@ class Estimate:
 def estimate_sales(problem: Problem) -> Estimate:
     """Estimate expected sales and variance for every account. Cost: linear in sales rows."""
     found, lead = _expected(problem)
-    return replace(found, basis=quota_basis(problem, found.parts, lead))
+    sold = float(problem.accounts["current_sales"].sum())
+    growth = float(found.expected.sum()) / sold if sold > 0 and found.expected.sum() > 0 else 1.0
+    return replace(found, basis=quota_basis(problem, found.parts, lead), growth=growth)
 
 
 def _expected(problem: Problem) -> tuple[Estimate, int]:

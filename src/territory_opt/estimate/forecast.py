@@ -41,6 +41,8 @@ LEAST_LEVEL = 0.1
 """Errors are relative to the level plus this share of the mean level."""
 LEAST_CV, MOST_CV = 0.10, 3.0
 """Limits of an account's coefficient of variation."""
+LEAST_DOUBT_CV = 0.05
+"""No estimate is surer than this coefficient of variation."""
 PRIOR_SPREAD = (1.0, 0.10)
 """Coefficients a and b where nothing can be learnt."""
 SPREAD_LOOKS = 50.0
@@ -141,7 +143,7 @@ class _Looks:
         stacked, square, count = np.vstack(rows), np.concatenate(squares), np.sqrt(np.concatenate(counts))
         square = np.minimum(square, np.quantile(square, OUTLIER))
         (a, b), _ = nnls(stacked * count[:, None], square * count)
-        return float(a), float(b)
+        return float(a), max(float(b), LEAST_DOUBT_CV**2)
 
     def _by_segment(self, weights: FloatArray) -> FloatArray:
         """Squared errors of each segment against those of the company's formula, (n_segments,), shrunk to 1."""

@@ -1,10 +1,11 @@
 """A quota as lines that add up to it to the cent, the rules that hold it, and what would change it.
 
-    own history + potential + fit - transfer loss          = expected sales M of the rep's accounts (or the basis of
+    own history + potential + growth + fit - transfer loss = expected sales M of the rep's accounts (or the basis of
                                                              the policy's method: quotas.method)
     + company goal against expected sales                  = kappa M / compound, the fair share of the target
     + one line per hedge on the way up to the company      = kappa M, the fair quota
-    + rounding to a step + rules that hold the quota       = the quota
+    + rounding to a step + one line per rule that moves it
+    + what others carry or leave (roll-up)                 = the quota
 
 kappa is fair quota per unit of expected sales (see model/model.py), compound the product of (1 + hedge) above the rep.
 Every running subtotal is rounded to cents and each line is the difference of two, so nothing is left to absorb.
@@ -31,8 +32,16 @@ from territory_opt.quota.odds import chance_to_reach, common_shock
 
 FloatArray = npt.NDArray[np.float64]
 
-RULES_LINE = "rules that hold the quota"
-"""Label of the line between the fair quota in whole steps and the quota."""
+RULES_LINE = "what others carry or leave"
+"""Label of the last line: the roll-up, and the whole steps of others."""
+MOST_DOUBTS = 5
+"""Data cells named at most."""
+MATTERS = ("potential", "current_sales", "segment", "sales")
+"""Columns of accounts that a quota depends on."""
+LEAST_DOUBT = 0.001
+"""Accounts whose doubt moves the quota by less than this share are not named."""
+LEAST_GROWTH = 0.0005
+"""Growth of the company below this is no line of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,7 @@ class QuotaExplanation:
 
     ``money`` holds the lines in whole cents; ``expected_sales`` is M, ``fair_quota`` kappa M, ``odds`` the chance to
     make the quota (normal approximation). ``binding`` names the rules at their limit, ``what_would_change`` what moves
-    the quota and by how much, ``periods`` has columns period and quota.
+    the quota and by how much, ``doubts`` the data that could move it most, ``periods`` has columns period and quota.
     """
 
     rep_id: str
@@ -53,6 +62,7 @@ class QuotaExplanation:
     money: MoneyLines
     binding: list[str]
     what_would_change: list[str]
+    doubts: list[str]
     periods: pd.DataFrame = field(repr=False)
     currency: str
 
@@ -67,6 +77,7 @@ class QuotaExplanation:
         for heading, texts in (
             ("rules at their limit", self.binding),
             ("what would change it", self.what_would_change),
+            ("data it depends on most", self.doubts),
         ):
             parts += [f"{heading}:", *(f"  {text}" for text in texts)] if texts else []
         if len(self.periods) > 1:
@@ -86,6 +97,7 @@ class QuotaExplanation:
             "lines": self.lines.to_dict("records"),
             "binding": list(self.binding),
             "what_would_change": list(self.what_would_change),
+            "doubts": list(self.doubts),
             "periods": self.periods.to_dict("records"),
             "currency": self.currency,
         }
@@ -131,6 +143,7 @@ def _explanation(plan: Plan, rep_id: str, case: _Case) -> QuotaExplanation:
         money=case.lines(),
         binding=case.binding(),
         what_would_change=case.changes(),
+        doubts=case.doubts,
         periods=periods,
         currency=case.model.problem.policy.currency,
     )
@@ -157,6 +170,7 @@ class _Limit:
     hard: bool
     beyond: bool
     rule: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +187,7 @@ class _Case:
     kappa: float
     odds: float
     limits: tuple[_Limit, ...]
+    doubts: list[str]
 
     @classmethod
     def of(
@@ -182,17 +197,19 @@ class _Case:
         accounts = own["account"].to_numpy(int)
         potential = model.problem.accounts["potential"].to_numpy(float)[accounts]
         goal, mean, variance = (x[rep : rep + 1] for x in (quotas, found.rep_sales, found.rep_variance))
+        parts = _parts(model, rep, own)
         return cls(
             model,
             rep,
             float(quotas[rep]),
-            _parts(model, rep, own),
+            parts,
             float(found.rep_sales[rep]),
             float(potential.sum()),
             float(np.median(potential)) if len(potential) else 0.0,
             kappa,
             float(chance_to_reach(goal, mean, variance, common_shock(model))[0]),
             tuple(_limits_reached(model, rep, found.totals, quotas)),
+            _doubts(model, own, kappa, kappa * sum(amount for _, amount in parts)),
         )
 
     @property
@@ -218,9 +235,22 @@ class _Case:
             if hierarchy.hedge[node] != 0:
                 labels.append(f"hedge of {_node_name(self.model, node)}, {hierarchy.hedge[node] * 100:g} %")
                 subtotals.append(subtotals[-1] * (1.0 + float(hierarchy.hedge[node])))
-        subtotals += [self.fair_steps, self.quota]
-        labels += [f"rounding to a step of {self.model.problem.policy.quotas.step:,g}", RULES_LINE]
-        return MoneyLines.from_subtotals(labels, subtotals)
+        subtotals.append(self.fair_steps)
+        labels.append(f"rounding to a step of {self.model.problem.policy.quotas.step:,g}")
+        for limit in self.moved_by:
+            labels.append(limit.rule)
+            subtotals.append(min(subtotals[-1], limit.at) if limit.upper else max(subtotals[-1], limit.at))
+        return MoneyLines.from_subtotals([*labels, RULES_LINE], [*subtotals, self.quota])
+
+    @property
+    def moved_by(self) -> list[_Limit]:
+        """Limits that keep the quota from its fair whole steps, those that move it least first."""
+        away = [
+            limit
+            for limit in self.limits
+            if not limit.beyond and (limit.at < self.fair_steps if limit.upper else limit.at > self.fair_steps)
+        ]
+        return sorted(away, key=lambda limit: abs(limit.at - self.fair_steps))
 
     def binding(self) -> list[str]:
         """Return the rules at their limit in words, and the roll-up where no rule of this rep explains the move."""
@@ -265,12 +295,37 @@ def _parts(model: Model, rep: int, own: pd.DataFrame) -> tuple[tuple[str, float]
         return tuple(line for line in [*lines, *(shared if basis.equal else [])])
     history, from_potential = (float(part) for part in model.estimate.parts[accounts].sum(axis=0))
     gross, net = float(own["gross"].sum()), float(own["net"].sum())
+    growth = model.estimate.growth
+    moves = [(f"growth of the company, {growth - 1.0:+.1%}", (history + from_potential) * (1.0 - 1.0 / growth))]
     return (
-        ("own history of the accounts", history),
-        ("potential of the accounts", from_potential),
+        ("own history of the accounts", history / growth),
+        ("potential of the accounts", from_potential / growth),
+        *(moves if abs(growth - 1.0) >= LEAST_GROWTH else []),
         ("fit of this rep", gross - history - from_potential),
         ("transfer loss", net - gross),
     )
+
+
+def _doubts(model: Model, own: pd.DataFrame, kappa: float, fair: float) -> list[str]:
+    """The data that could move this quota most: filled or doubtful cells of its accounts, and uncertain estimates."""
+    accounts = own["account"].to_numpy(int)
+    if not len(accounts) or fair <= 0:
+        return []
+    net, table = own["net"].to_numpy(float) * kappa, model.problem.accounts
+    spread = kappa * np.sqrt(model.estimate.doubt[accounts])
+    place, names = {int(account): k for k, account in enumerate(accounts)}, table["name"].to_numpy(object)
+    file = str(table.attrs.get("file", "accounts"))
+    found: list[tuple[float, str]] = []
+    for issue in model.problem.issues:
+        k = place.get(issue.row - 2) if issue.table in (file, "accounts") and issue.row >= 2 else None
+        if k is not None and issue.column in MATTERS:
+            counts = f"the account counts {_money(net[k])} of the quota"
+            found.append((float(net[k]), f"{issue.column} of {names[accounts[k]]}: {issue.problem}; {counts}"))
+    for k in np.argsort(-spread)[:MOST_DOUBTS]:
+        if spread[k] > LEAST_DOUBT * fair:
+            off = f"expected sales could be off by a typical {_money(spread[k] / kappa)}"
+            found.append((float(spread[k]), f"{names[accounts[k]]}: {off}, this quota by {_money(spread[k])}"))
+    return [text for _, text in sorted(found, key=lambda item: -item[0])[:MOST_DOUBTS]]
 
 
 def _limits_reached(model: Model, rep: int, totals: FloatArray, quotas: FloatArray) -> list[_Limit]:
@@ -292,7 +347,7 @@ def _limits_reached(model: Model, rep: int, totals: FloatArray, quotas: FloatArr
                 beyond = outside > max(0.005, 1e-6 * row.scale)
                 text = f"{row.rule}: quota {'at most' if upper else 'at least'} {_money(at)} ({row.sentence})"
                 text += f"; the quota is {_money(outside)} {'above' if upper else 'below'}" if beyond else ""
-                found.append(_Limit(text, upper, row.hard, beyond, row.rule))
+                found.append(_Limit(text, upper, row.hard, beyond, row.rule, at))
     return found
 
 
