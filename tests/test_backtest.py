@@ -231,3 +231,42 @@ def test_adventureworks_against_its_own_quotas(monkeypatch: pytest.MonkeyPatch) 
     assert found.n_looks == 11
     assert table["rep_error"].idxmin() == "estimate"
     assert table.loc["estimate", "rep_error"] < 0.9 * table.loc[AS_SET, "rep_error"]
+
+
+# --- shared shocks --------------------------------------------------------------------------------------------
+
+
+def shaken(what: str, spread: float, seed: int) -> to.Problem:
+    """60 months in which every year hits the company, one region or one segment by a shock of this spread."""
+    tables = generate_market(300, 12, seed, managers=4, regions=3, months=60)
+    rng = np.random.default_rng(100 + seed)
+    sales, accounts = tables["sales"], tables["accounts"].set_index("account_id")
+    year = sales["month"].str[:4]
+    by_manager = (
+        tables["reps"].set_index("rep_id")["manager"].map(tables["managers"].set_index("manager_id")["reports_to"])
+    )
+    group = {
+        "company": pd.Series("all", index=sales.index),
+        "segment": sales["account_id"].map(accounts["segment"]),
+        "region": sales["rep_id"].map(by_manager).fillna("none"),
+    }[what]
+    key = group + " " + year
+    factor = {k: float(np.exp(rng.normal(0.0, spread))) for k in sorted(key.unique())}
+    tables["sales"] = sales.assign(sales=sales["sales"] * key.map(factor))
+    return to.Problem.from_tables(**tables)
+
+
+@pytest.mark.parametrize("what", ["company", "region", "segment"])
+def test_planted_shocks_are_found_where_they_are(what: str) -> None:
+    """A spread of 25 % against none, averaged over a few companies: the planted one stands out."""
+    planted = [getattr(backtest(shaken(what, 0.25, seed), months=12).shocks, what) for seed in range(4)]
+    calm = [getattr(backtest(shaken(what, 0.0, seed), months=12).shocks, what) for seed in range(4)]
+    assert np.mean(planted) > 0.10
+    assert np.mean(planted) > 1.8 * np.mean(calm)
+
+
+def test_shocks_of_a_calm_company_stay_near_what_is_assumed() -> None:
+    shocks = backtest(company(accounts=400), months=12).shocks
+    assert 0.02 < shocks.company < 0.08
+    assert shocks.region < 0.06
+    assert 1.0 <= shocks.n_looks <= 8.0

@@ -103,6 +103,7 @@ def looked_back(screen: Screen, name: str, found: Backtest) -> None:
     close = [score.method for score in found.scores if score.by_chance > DOUBTFUL and score.method != best.method]
     if close:
         screen.say(f"It may be by chance that it is closer than {', '.join(close)}.")
+    screen.say(f"Errors {found.shocks}.")
     screen.several(found.warnings)
 
 

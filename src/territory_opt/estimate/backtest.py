@@ -18,6 +18,7 @@ from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.history import History
 from territory_opt.estimate.looks import FEWEST_MONTHS, Stage
 from territory_opt.estimate.methods import ESTIMATE, METHODS, Method
+from territory_opt.estimate.shocks import Shocks, estimate_shocks
 from territory_opt.problem.problem import Problem
 
 AS_SET = "quotas as they were"
@@ -60,13 +61,14 @@ class Backtest:
 
     Columns of ``looks``: first_month (text), method, rep_id; forecast, spread (NaN: the method gives none), sales and
     book (sales of the rep's accounts a year earlier) in money. ``horizon`` months were hidden at each of ``n_looks``
-    looks. ``warnings`` says what makes the scores doubtful.
+    looks. ``shocks``: what many reps shared of the errors. ``warnings`` says what makes the scores doubtful.
     """
 
     scores: tuple[Score, ...]
     looks: pd.DataFrame = field(repr=False)
     horizon: int
     n_looks: int
+    shocks: Shocks
     warnings: tuple[str, ...] = ()
 
     @property
@@ -104,6 +106,7 @@ class Backtest:
             "best": self.best,
             "horizon_months": self.horizon,
             "looks": self.n_looks,
+            "shocks": asdict(self.shocks),
             "scores": table.where(table.notna(), None).to_dict("records"),
             "warnings": list(self.warnings),
         }
@@ -137,7 +140,8 @@ def backtest(
         fix = "let it use nothing but the past it is handed"
         raise _refused(problem, f"the figures of {', '.join(peeking)} depend on months that were hidden", fix)
     warnings = tuple(foresight(history, stage.cutoffs[-1], stage.horizon))
-    return Backtest(tuple(_scores(frame, seed)), frame, stage.horizon, len(stage.cutoffs), warnings)
+    shocks = estimate_shocks(problem, stage)
+    return Backtest(tuple(_scores(frame, seed)), frame, stage.horizon, len(stage.cutoffs), shocks, warnings)
 
 
 def _look(stage: Stage, at: int, methods: Mapping[str, Method]) -> pd.DataFrame:

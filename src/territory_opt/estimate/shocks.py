@@ -1,0 +1,107 @@
+"""How much of a year hits many at once: spreads of shocks that the company, a region or a segment share.
+
+Errors of the forecast at each look back are summed over the company, over each region and over each segment. What their
+squares exceed the sum of the accounts' own variances by is shared; a region's and a segment's is what is left once the
+company's error is taken out. Few looks that overlap say little: the estimates are shrunk to what is commonly assumed
+(a method of moments for variance components: Searle, Casella and McCulloch, Variance Components, 1992).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from territory_opt.estimate.looks import SHOCK, Stage
+from territory_opt.problem.problem import Problem
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+PRIOR_LOOKS = 3.0
+"""The assumed spread counts as much as so many independent looks."""
+LEAST_PART = 0.02
+"""Groups that expect less than this share of the company are too small to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shocks:
+    """Spreads as shares of sales, over a stretch as long as the hidden one; ``n_looks`` independent looks."""
+
+    company: float
+    region: float
+    segment: float
+    n_looks: float
+
+    def __str__(self) -> str:
+        return (
+            f"shared by the company {self.company:.1%}, by a region {self.region:.1%}, by a segment {self.segment:.1%} "
+            f"(common_shock, region_shock and segment_shock under quotas.odds)"
+        )
+
+
+def estimate_shocks(problem: Problem, stage: Stage) -> Shocks:
+    """Estimate the shocks from the looks of ``stage``. Cost: one forecast per look."""
+    branch = branches(problem)
+    company, region, segment = _Moments(), _Moments(), _Moments()
+    for at in stage.cutoffs:
+        past = stage.past(at)
+        mean, variance = past.held(past.forecast.expected), past.held(past.forecast.variance)
+        came = past.held(stage.history.sales[:, at : at + stage.horizon].sum(axis=1))
+        total = float(mean.sum())
+        if total <= 0:
+            continue
+        off = float(came.sum()) / total - 1.0
+        company.add(np.array([off]), np.array([float(variance.sum()) / total**2]))
+        rest = came - mean * (1.0 + off)
+        where = np.where(past.rep >= 0, branch[past.rep], 0)
+        for moments, group in ((region, where), (segment, past.history.segment)):
+            moments.add(*_by_group(rest, mean, variance, group))
+    span = stage.cutoffs[-1] - stage.cutoffs[0] + stage.horizon
+    looks = min(span / stage.horizon, float(len(stage.cutoffs)))
+    return Shocks(company.spread(looks, SHOCK), region.spread(looks, 0.0), segment.spread(looks, 0.0), looks)
+
+
+def branches(problem: Problem) -> IntArray:
+    """The manager right below the company above each rep, as a number, (n_reps,); 0 for reps without one."""
+    above = dict(zip(problem.managers["manager_id"], problem.managers["reports_to"], strict=True))
+    tops: dict[str, int] = {"": 0}
+    found = []
+    for manager in problem.reps["manager"]:
+        node = str(manager) if manager in above else ""
+        while node and above[node] in above:
+            node = str(above[node])
+        found.append(tops.setdefault(node, len(tops)))
+    return np.array(found, dtype=np.int64)
+
+
+class _Moments:
+    """Squared relative errors, what the accounts' own noise explains of them, and how much each group weighs."""
+
+    def __init__(self) -> None:
+        self.excess, self.weight = 0.0, 0.0
+
+    def add(self, off: FloatArray, own: FloatArray, weight: FloatArray | None = None) -> None:
+        counts = np.ones_like(off) if weight is None else weight
+        self.excess += float(counts @ (off**2 - own))
+        self.weight += float(counts.sum())
+
+    def spread(self, looks: float, prior: float) -> float:
+        """Root of the shared variance, shrunk to ``prior``."""
+        found = max(self.excess / self.weight, 0.0) if self.weight > 0 else 0.0
+        return float(np.sqrt((looks * found + PRIOR_LOOKS * prior**2) / (looks + PRIOR_LOOKS)))
+
+
+def _by_group(
+    rest: FloatArray, mean: FloatArray, variance: FloatArray, group: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Relative error, own variance and weight of each group that is large enough; none if there is only one."""
+    expected, missed, own = (np.bincount(group, amounts) for amounts in (mean, rest, variance))
+    share = expected / expected.sum()
+    large = share > LEAST_PART
+    if large.sum() < 2:
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    # The company's error is taken out: a group of share s keeps 1 - s of its own variance.
+    kept = 1.0 - share[large]
+    return missed[large] / expected[large], own[large] / expected[large] ** 2 * kept, share[large] * kept
