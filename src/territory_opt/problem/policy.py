@@ -229,7 +229,8 @@ Method = Literal[
 class Quotas(Settings):
     """What each rep owes and how it is set.
 
-    ``methods`` names segments whose accounts count by another method. ``ramp`` is what a joiner can do in the first
+    ``methods`` names segments whose accounts count by another method. Each quota is also shown ``by`` a column of
+    accounts, where ``part_targets`` gives some parts sums of their own. ``ramp`` is what a joiner can do in the first
     months after ``start_date``: it shifts quotas of the joining year to later periods. Hedges that compound to more
     than ``most_hedge`` are flagged.
     """
@@ -237,6 +238,8 @@ class Quotas(Settings):
     target: float | None = None
     method: Method = "estimate"
     methods: dict[str, Method] = {}
+    by: str = ""
+    part_targets: dict[str, Money] = {}
     mode: Literal["joint", "sequential"] = "joint"
     hedge: dict[Level, Share] = {}
     hit_share: Share = 0.65

@@ -54,6 +54,11 @@ def save_plan(
         "plan.xlsx": lambda path: write_workbook(views, path),
         "report.html": lambda path: write_page(views, path),
     }
+    if result.plan.has_quotas and result.model.problem.policy.quotas.by:
+        from territory_opt.quota.by_part import by_part
+
+        parts = by_part(result.model, result.plan)
+        extras["quotas_by_part.csv"] = lambda path: _write_text(path, table_csv(parts))
     write_folder(
         folder, plan=result.plan, certificate=result.certificate, claims=claims(result, name), manifest=manifest,
         extras=extras,
