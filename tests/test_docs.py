@@ -120,7 +120,7 @@ def test_exit_codes_are_those_of_the_command_line() -> None:
     from territory_opt import cli
 
     codes = {cli.DONE: "a plan was found", cli.DEFECT: "a defect", cli.BAD_INPUT: "bad input",
-             cli.CONFLICT: "no plan was found that keeps", cli.NO_PLAN: "the time limit came before"}  # fmt: skip
+             cli.CONFLICT: "no plan was found that keeps", cli.NO_PLAN: "the time limit or Ctrl-C came before"}  # fmt: skip
     for code, words in codes.items():
         assert re.search(rf"^\| {code} \| {words}", text_of(README), flags=re.MULTILINE)
 

@@ -1,7 +1,7 @@
 """The command line: a thin door to the library. Heavy parts are imported by the command that needs them.
 
 Exit codes: 0 done, 2 bad input, 3 no plan can satisfy the hard rules (the least bad one is written),
-4 no plan yet when the time was up, 1 a defect of territory-opt, 130 stopped by a second Ctrl-C.
+4 no plan that keeps them yet when the time was up or Ctrl-C came, 1 a defect of territory-opt, 130 stopped by a second Ctrl-C.
 """
 
 from __future__ import annotations
@@ -116,7 +116,10 @@ def solve(
         Path | None, typer.Option("--out", help="Plan folder to write; out/<scenario> if not given.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Same inputs and seed, same plan.")] = None,
-    time_limit: Annotated[float | None, typer.Option("--time-limit", help="Seconds to search at most.")] = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option("--time-limit", help="Seconds to search; reading, bound and proof end as soon as they can."),
+    ] = None,
     gap: Annotated[str | None, typer.Option("--gap", help='Stop this close to the best possible: "0.1 %".')] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads to use at most.")] = None,
     previous: Annotated[

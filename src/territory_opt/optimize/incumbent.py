@@ -49,6 +49,11 @@ class Incumbent:
         return -self.score[1]
 
     @property
+    def shown(self) -> float:
+        """The value if all hard rules hold, else NaN: the bound says nothing about a plan that breaks them."""
+        return float("nan") if self.score[0] > 0 else self.value
+
+    @property
     def broken(self) -> str:
         """By how much hard rules are broken, in words; empty if all hold."""
         return f"hard rules broken by {self.score[0]:.2%} in all" if self.score[0] > 0 else ""

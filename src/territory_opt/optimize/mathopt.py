@@ -16,7 +16,7 @@ from territory_opt.optimize.linear import LinearModel
 FloatArray = npt.NDArray[np.float64]
 
 STOPPED_EARLY = "GScipOutput.status: UNKNOWN"
-"""SCIP says so when its time is up before it has begun: no plan and no proof, but no defect either."""
+"""SCIP says so when it ends before it has begun: no plan and no proof."""
 
 Outcome = Literal["optimal", "feasible", "infeasible", "none"]
 
@@ -44,13 +44,16 @@ def solve_mip(
     time_limit: float,
     gap: float,
     seed: int,
-    threads: int | None = None,
     start: FloatArray | None = None,
     node_limit: int | None = None,
 ) -> Solution:
-    """Solve the mixed-integer model by SCIP, from ``start`` if there is one."""
+    """Solve the mixed-integer model by SCIP, from ``start`` if there is one.
+
+    In one thread: with two and a start SCIP now and then ends at once with the status "unknown", and its answer may
+    depend on which thread was first.
+    """
     return _solve(
-        linear, mathopt.SolverType.GSCIP, relax=False, time_limit=time_limit, gap=gap, seed=seed, threads=threads,
+        linear, mathopt.SolverType.GSCIP, relax=False, time_limit=time_limit, gap=gap, seed=seed,
         start=start, node_limit=node_limit,
     )  # fmt: skip
 
@@ -63,7 +66,6 @@ def _solve(
     time_limit: float,
     gap: float = 0.0,
     seed: int = 0,
-    threads: int | None = None,
     start: FloatArray | None = None,
     node_limit: int | None = None,
 ) -> Solution:
@@ -72,8 +74,7 @@ def _solve(
     if not relax:
         params.relative_gap_tolerance = gap
         params.node_limit = node_limit
-        if threads is not None:
-            params.threads = threads
+        params.threads = 1
     hints = mathopt.ModelSolveParameters()
     if start is not None:
         values = {model.get_variable(k): float(v) for k, v in enumerate(start)}

@@ -79,7 +79,7 @@ def polish_stage(
             for kept, values in pool.map(partial(polisher.improve, solution, nodes=NODE_LIMIT), masks):
                 solution = polisher.accept(solution, kept, values)
             incumbent = _judged(model, rows, linear, solution)
-            clock.incumbent = incumbent.value
+            clock.incumbent = incumbent.shown
             clock.tell("polish", f"{done} of {len(plan)} pairs of neighbourhoods")
     return Incumbent.of(model, rows, linear.reps(solution))
 
@@ -134,7 +134,7 @@ class _Polisher:
         small, kept = restrict(linear, solution, np.concatenate([free_pairs, group, free_rows, free_rows, tail]))
         before = float(small.cost @ solution[kept])
         found = solve_mip(
-            small, time_limit=min(SECONDS, max(self.clock.left, 0.1)), gap=1e-5, seed=self.seed, threads=1,
+            small, time_limit=min(SECONDS, max(self.clock.left, 0.1)), gap=1e-5, seed=self.seed,
             start=solution[kept], node_limit=nodes,
         )  # fmt: skip
         better = len(found.values) > 0 and found.objective > before + 1e-9 * abs(before)

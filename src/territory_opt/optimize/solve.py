@@ -42,6 +42,7 @@ SEQUENTIAL_SHARE = 0.45
 LEAST_BOUND_SECONDS = 5.0
 """The linear program of a small problem gets at least this long: a plan without a bound is worth little."""
 DEFAULT_THREADS = 2
+CUT_OFF = "branch and bound ended without an answer: quotas were set after the territories, not together with them"
 AGAIN = Schedule(rounds=3, threes=0, hot=1.0, warm=0.1, steps=50, thorough=False, still_good=0.05)
 """The search after an edit: short, from the previous plan where that is still good."""
 AGAIN_WARM = 1 / 128
@@ -100,7 +101,7 @@ class _Run:
         self.previous = None if previous is None else Previous.of(previous, model)
         self.known: dict[tuple[str, str], float] = {} if self.previous is None else dict(self.previous.multipliers)
         self.solver_bound = float("nan")
-        self.complete = False
+        self.complete = self.cut_off = False
 
     @cached_property
     def nearest(self) -> Lists:
@@ -236,7 +237,6 @@ class _Run:
                 time_limit=max(self.clock.left, 0.1),
                 gap=0.0,
                 seed=self.seed,
-                threads=self.threads,
                 start=point,
             ),
         )
@@ -247,6 +247,7 @@ class _Run:
             self.solver_bound = solution.bound * linear.money if whole else float("nan")
             best = Incumbent.of(self.model, rows, linear.reps(solution.values))
         elif solution.outcome == "none" and start is not None:
+            self.cut_off = not self.clock.over
             return start
         else:
             reps = self.clock.run(
@@ -275,7 +276,7 @@ class _Run:
             )
             ways = relaxations(model, None if self.clock.over else self.pairs, violations, seed=self.seed)
         bound = bounded.bound if bounded.rows is model.rows else dual_bound(model, bounded.multipliers)
-        self.clock.incumbent, self.clock.bound = evaluation.objective, float("nan") if violations else bound
+        self.clock.incumbent, self.clock.bound = float("nan") if violations else evaluation.objective, bound
         self.clock.tell("done", "hard rules broken" if violations else "")
         optimal = self.complete or bound - evaluation.objective <= self.gap * abs(evaluation.objective)
         status = Status.INFEASIBLE if violations else Status.OPTIMAL if optimal else Status.FEASIBLE
@@ -324,18 +325,19 @@ class _Run:
 
     def _warnings(self, found: Incumbent) -> tuple[str, ...]:
         """Say what a planner should know about how the plan came about."""
+        cut = (CUT_OFF,) if self.cut_off else ()
         if not self.model.has_quotas:
-            return ()
+            return cut
         drift = self._kappa_of(found.reps) / self.model.kappa - 1.0
         if abs(drift) < KAPPA_TOLERANCE:
-            return ()
+            return cut
         text = "fair quotas were measured with a share of expected sales that differs from this plan's own by"
-        return (f"{text} {drift:+.1%}: small territories make it jump",)
+        return (*cut, f"{text} {drift:+.1%}: small territories make it jump")
 
     def _say(self, phase: str) -> None:
         self.clock.bound = self.clock.incumbent = float("nan")
         self.clock.tell(phase)
 
     def _show(self, incumbent: Incumbent, phase: str) -> None:
-        self.clock.incumbent = incumbent.value
+        self.clock.incumbent = incumbent.shown
         self.clock.tell(phase, incumbent.broken)

@@ -117,7 +117,7 @@ def search_stage(
 
     def done(number: int) -> bool:
         best = rounds.best
-        clock.incumbent = best.value
+        clock.incumbent = best.shown
         text = f"round {number} of {count}, {len(rounds.open_pairs.pairs.rep):,} pairs open"
         if number:
             clock.tell("search", f"{best.broken}, {text}" if best.broken else text)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from territory_opt.model.model import Model
 from territory_opt.model.pairs import Block
 from territory_opt.model.rows import Rows
-from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.evaluate import evaluate, kappa_drift
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.problem import Problem
 
@@ -55,6 +55,9 @@ class Multipliers:
 class Certificate:
     """What the judge finds: money values and the gap, all recomputed.
 
+    It says what a plan is worth and what no plan can exceed, not whether the plan keeps the rules: ask :func:`audit`.
+    Both hold at the plan's kappa; ``kappa_drift`` is by how much the plan's own fair share of expected sales differs
+    from it (0 without quotas), which is small for a plan that was solved and large for one with a forged kappa.
     ``problems`` lists why the multipliers do not prove anything (then ``bound`` is infinite).
     """
 
@@ -62,6 +65,7 @@ class Certificate:
     bound: float
     problems: tuple[str, ...] = ()
     least_violation: float = 0.0
+    kappa_drift: float = 0.0
 
     @property
     def gap(self) -> float:
@@ -94,12 +98,13 @@ def certify_model(model: Model, plan: Plan, certificate: Multipliers) -> Certifi
     twice = [what for what, index in named.items() if index.has_duplicates]
     if twice:
         return Certificate(np.nan, np.inf, (*(f"{what} twice" for what in twice), *problems))
-    objective = evaluate(model, plan).objective
+    found = evaluate(model, plan)
+    objective, drift = found.objective, kappa_drift(model, found)
     if problems:
-        return Certificate(objective, np.inf, tuple(problems))
+        return Certificate(objective, np.inf, tuple(problems), kappa_drift=drift)
     bound = dual_bound(model, certificate.values)
     least = least_violation_bound(model, certificate.least_violation) if len(certificate.least_violation) else 0.0
-    return Certificate(objective, bound, (), max(least, 0.0))
+    return Certificate(objective, bound, (), max(least, 0.0), drift)
 
 
 def multiplier_problems(model: Model, certificate: Multipliers) -> list[str]:
