@@ -119,8 +119,10 @@ def test_plan_folder_is_described(workplace: Path) -> None:
 def test_exit_codes_are_those_of_the_command_line() -> None:
     from territory_opt import cli
 
-    codes = {cli.DONE: "a plan was found", cli.DEFECT: "a defect", cli.BAD_INPUT: "bad input",
-             cli.CONFLICT: "no plan was found that keeps", cli.NO_PLAN: "the time limit or Ctrl-C came before"}  # fmt: skip
+    codes = {
+        cli.DONE: "a plan was found", cli.DEFECT: "a defect", cli.BAD_INPUT: "bad input",
+        cli.CONFLICT: "no plan was found that keeps", cli.NO_PLAN: "the time limit or Ctrl-C came before",
+    }  # fmt: skip
     for code, words in codes.items():
         assert re.search(rf"^\| {code} \| {words}", text_of(README), flags=re.MULTILINE)
 

@@ -1,7 +1,7 @@
 """The command line: a thin door to the library. Heavy parts are imported by the command that needs them.
 
 Exit codes: 0 done, 2 bad input, 3 no plan can satisfy the hard rules (the least bad one is written),
-4 no plan that keeps them yet when the time was up or Ctrl-C came, 1 a defect of territory-opt, 130 stopped by a second Ctrl-C.
+4 no plan that keeps them yet when the time was up or Ctrl-C came, 1 a defect of territory-opt, 130 a second Ctrl-C.
 """
 
 from __future__ import annotations
