@@ -17,8 +17,8 @@ from scipy.stats import norm, rankdata
 from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.history import History
 from territory_opt.estimate.looks import FEWEST_MONTHS, Stage
-from territory_opt.estimate.methods import ESTIMATE, METHODS, Method
-from territory_opt.estimate.shocks import Shocks, estimate_shocks
+from territory_opt.estimate.methods import ESTIMATE, METHODS, Method, Past
+from territory_opt.estimate.shocks import SharedErrors, Shocks
 from territory_opt.problem.problem import Problem
 
 AS_SET = "quotas as they were"
@@ -134,19 +134,25 @@ def backtest(
         fix = f"give {stage.horizon + FEWEST_MONTHS} months or more, or hide fewer with --months"
         problem_is = f"{history.n_months} months of sales are too few to hide {stage.horizon} of them"
         raise _refused(problem, problem_is, fix)
-    frame = pd.concat([_look(stage, at, methods) for at in stage.cutoffs], ignore_index=True)
+    looked, shared = [], SharedErrors(problem)
+    for at in stage.cutoffs:
+        past = stage.past(at)
+        looked.append(_look(stage, at, past, methods))
+        shared.add(past, history.sales[:, at : at + stage.horizon].sum(axis=1))
+    frame = pd.concat(looked, ignore_index=True)
     peeking = _peeking(stage, methods, seed)
     if peeking:
         fix = "let it use nothing but the past it is handed"
         raise _refused(problem, f"the figures of {', '.join(peeking)} depend on months that were hidden", fix)
     warnings = tuple(foresight(history, stage.cutoffs[-1], stage.horizon))
-    shocks = estimate_shocks(problem, stage)
+    span = stage.cutoffs[-1] - stage.cutoffs[0] + stage.horizon
+    shocks = shared.shocks(min(span / stage.horizon, float(len(stage.cutoffs))))
     return Backtest(tuple(_scores(frame, seed)), frame, stage.horizon, len(stage.cutoffs), shocks, warnings)
 
 
-def _look(stage: Stage, at: int, methods: Mapping[str, Method]) -> pd.DataFrame:
+def _look(stage: Stage, at: int, past: Past, methods: Mapping[str, Method]) -> pd.DataFrame:
     """Rows of one look: every method, and the quotas as they were set, against what the reps sold."""
-    past, sales = stage.past(at), stage.came(at)
+    sales = stage.came(at, past)
     book = past.by_rep(past.base)
     figures = {name: (past.totals(method(past)), np.full(len(sales), np.nan)) for name, method in methods.items()}
     if ESTIMATE in figures:

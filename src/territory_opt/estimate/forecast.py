@@ -25,6 +25,8 @@ from territory_opt.estimate.history import History
 from territory_opt.estimate.levels import OWN, Levels, levels
 
 FloatArray = npt.NDArray[np.float64]
+Fitted = dict[bool, tuple[float, float]]
+"""Coefficients a and b of accounts that ever bought (True) and that never did (False)."""
 
 PRIOR = np.array([0.25, 0.25, 0.30, 0.20, 0.10])
 """Weights where nothing can be learnt: own levels and the segment's yield for what an account buys, a tenth of the
@@ -115,12 +117,9 @@ class _Looks:
 
     def spread(self, weights: FloatArray, now: Levels, expected: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Variance of outcome and of estimate for accounts at levels ``now``, (n_accounts,) money squared each."""
-        outcome, doubt = np.zeros(len(expected)), np.zeros(len(expected))
-        for group in (True, False):
-            a, b = self._coefficients(weights, group)
-            outcome = np.where(now.bought == group, a * now.lump * expected, outcome)
-            doubt = np.where(now.bought == group, b * expected**2, doubt)
-        ratio = self._by_segment(weights)[self.history.segment]
+        fitted = {group: self._coefficients(weights, group) for group in (True, False)}
+        outcome, doubt = _variances(fitted, now, expected)
+        ratio = self._by_segment(weights, fitted)[self.history.segment]
         total = (outcome + doubt) * ratio
         least, most = (LEAST_CV * expected) ** 2, (MOST_CV * expected) ** 2
         bounded = np.clip(total, least, np.maximum(most, least))
@@ -145,22 +144,25 @@ class _Looks:
         (a, b), _ = nnls(stacked * count[:, None], square * count)
         return float(a), max(float(b), LEAST_DOUBT_CV**2)
 
-    def _by_segment(self, weights: FloatArray) -> FloatArray:
+    def _by_segment(self, weights: FloatArray, fitted: Fitted) -> FloatArray:
         """Squared errors of each segment against those of the company's formula, (n_segments,), shrunk to 1."""
         history = self.history
         found, formula, number = (np.zeros(len(history.segments)) for _ in range(3))
-        both = {group: self._coefficients(weights, group) for group in (True, False)}
         for seen, came, count in self.looks:
             level = seen.amounts @ weights
-            a = np.where(seen.bought, both[True][0], both[False][0])
-            b = np.where(seen.bought, both[True][1], both[False][1])
-            expected = a * seen.lump * level + b * level**2
+            outcome, doubt = _variances(fitted, seen, level)
             found += history.by_segment(count * (came - level) ** 2)
-            formula += history.by_segment(count * expected)
+            formula += history.by_segment(count * (outcome + doubt))
             number += history.by_segment(np.full(len(level), count))
         typical = np.divide(formula, number, out=np.zeros_like(formula), where=number > 0)
         extra = SPREAD_LOOKS * typical
         return np.divide(found + extra, formula + extra, out=np.ones_like(found), where=formula + extra > 0)
+
+
+def _variances(fitted: Fitted, seen: Levels, level: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Variance of outcome and of estimate at ``level`` (n_accounts,) by the formula."""
+    a, b = (np.where(seen.bought, fitted[True][k], fitted[False][k]) for k in range(2))
+    return a * seen.lump * level, b * level**2
 
 
 def _scale(amounts: FloatArray) -> FloatArray:

@@ -85,12 +85,12 @@ class Stage:
         active = ~np.isnan(self.quotas[at]) if at in self.quotas else np.isin(np.arange(len(self.rep_ids)), rep)
         return Past(self.history.until(at), rep.astype(np.int64), active, lead=0, horizon=self.horizon)
 
-    def came(self, at: int) -> FloatArray:
+    def came(self, at: int, past: Past) -> FloatArray:
         """What each rep sold in the hidden months, (n_reps,): by seller if the table names any, else by account."""
         hidden = self.rows[(self.rows["month"] >= at) & (self.rows["month"] < at + self.horizon)]
         rep = hidden["rep"].to_numpy()
         if not (self.rows["rep"] >= 0).any():
-            rep = self.past(at).rep[hidden["account"].to_numpy()]
+            rep = past.rep[hidden["account"].to_numpy()]
         known = rep >= 0
         return np.bincount(rep[known], hidden["sales"].to_numpy()[known], minlength=len(self.rep_ids)).astype(float)
 

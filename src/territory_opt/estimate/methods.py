@@ -69,7 +69,7 @@ class Past:
         """This library's own forecast."""
         return forecast(self.history, horizon=self.horizon, lead=self.lead)
 
-    @property
+    @cached_property
     def base(self) -> FloatArray:
         """Sales of the same months a year earlier, (n_accounts,); with less than a year, the mean of all months."""
         sales, n = self.history.sales, self.history.n_months

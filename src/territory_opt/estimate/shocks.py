@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from territory_opt.estimate.looks import SHOCK, Stage
+from territory_opt.estimate.looks import SHOCK
+from territory_opt.estimate.methods import Past
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -41,26 +42,30 @@ class Shocks:
         )
 
 
-def estimate_shocks(problem: Problem, stage: Stage) -> Shocks:
-    """Estimate the shocks from the looks of ``stage``. Cost: one forecast per look."""
-    branch = branches(problem)
-    company, region, segment = _Moments(), _Moments(), _Moments()
-    for at in stage.cutoffs:
-        past = stage.past(at)
-        mean, variance = past.held(past.forecast.expected), past.held(past.forecast.variance)
-        came = past.held(stage.history.sales[:, at : at + stage.horizon].sum(axis=1))
+class SharedErrors:
+    """Errors of the forecast at the looks so far, summed over the company, each region and each segment."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._branch = branches(problem)
+        self._company, self._region, self._segment = _Moments(), _Moments(), _Moments()
+
+    def add(self, past: Past, came: FloatArray) -> None:
+        """Take in one look: what was known, and what every account went on to sell, (n_accounts,)."""
+        mean, variance, came = (past.held(x) for x in (past.forecast.expected, past.forecast.variance, came))
         total = float(mean.sum())
         if total <= 0:
-            continue
+            return
         off = float(came.sum()) / total - 1.0
-        company.add(np.array([off]), np.array([float(variance.sum()) / total**2]))
+        self._company.add(np.array([off]), np.array([float(variance.sum()) / total**2]))
         rest = came - mean * (1.0 + off)
-        where = np.where(past.rep >= 0, branch[past.rep], 0)
-        for moments, group in ((region, where), (segment, past.history.segment)):
+        where = np.where(past.rep >= 0, self._branch[past.rep], 0)
+        for moments, group in ((self._region, where), (self._segment, past.history.segment)):
             moments.add(*_by_group(rest, mean, variance, group))
-    span = stage.cutoffs[-1] - stage.cutoffs[0] + stage.horizon
-    looks = min(span / stage.horizon, float(len(stage.cutoffs)))
-    return Shocks(company.spread(looks, SHOCK), region.spread(looks, 0.0), segment.spread(looks, 0.0), looks)
+
+    def shocks(self, looks: float) -> Shocks:
+        """Return the shocks from so many independent ``looks``."""
+        company = self._company.spread(looks, SHOCK)
+        return Shocks(company, self._region.spread(looks, 0.0), self._segment.spread(looks, 0.0), looks)
 
 
 def branches(problem: Problem) -> IntArray:

@@ -55,7 +55,7 @@ def generate_market(
     account_table = _accounts(rng, accounts)
     rep_table, manager_table = make_people(rng, account_table, reps, managers, regions)
     owner = legacy_alignment(rng, account_table, rep_table)
-    sold_to = sell(rng, account_table, months)
+    sold_to = sell(rng, account_table, months, truth=truth)
     current, monthly = sold_to.current, sold_to.monthly
     account_table["incumbent"] = np.append(rep_table["rep_id"].to_numpy(object), "")[owner]
     if monthly is None:
@@ -68,8 +68,8 @@ def generate_market(
         tables["sales"] = sales_table(monthly, account_table)
     tables["rules"] = _rules(rng, account_table, rep_table)
     account_table["potential"] = account_table["potential"].round().astype(np.int64)
-    if truth:
-        outcome = {"expected_sales": sold_to.expected.round(2), "plan_year_sales": sold_to.coming.sum(axis=1)}
+    if sold_to.expected is not None:
+        outcome = {"expected_sales": sold_to.expected.round(2), "plan_year_sales": sold_to.coming}
         tables[TRUTH] = pd.DataFrame({"account_id": account_table["account_id"], **outcome})
     return tables
 

@@ -47,38 +47,38 @@ def of_segment(attribute: str, segment: Ints) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Sold:
-    """Per account: sales of the last 12 months; by month (None without history); the plan year to come, by month.
+    """Per account: sales of the last 12 months; by month (None without history); the plan year to come if asked for.
 
-    ``coming`` are the plan year's sales as they will turn out, ``expected`` (n,) what they are on average.
+    ``coming`` (n,) are the plan year's sales as they will turn out, ``expected`` (n,) what they are on average.
     """
 
     current: Floats
     monthly: Floats | None
-    coming: Floats
-    expected: Floats
+    coming: Floats | None
+    expected: Floats | None
 
 
-def sell(rng: np.random.Generator, accounts: pd.DataFrame, months: int) -> Sold:
-    """Draw what every account buys. Scales potential, in place, and sales to the company's size."""
+def sell(rng: np.random.Generator, accounts: pd.DataFrame, months: int, *, truth: bool) -> Sold:
+    """Draw what every account buys, with ``truth`` in the plan year too.
+
+    Scales potential, in place, and sales to the company's size.
+    """
     size = len(accounts)
     names = [kind.name for kind in SEGMENTS]
     segment = pd.Categorical(accounts["segment"], categories=names).codes.astype(np.int64)
     rate = accounts["potential"].to_numpy(float) * np.clip(rng.beta(2.2, 2.6, size), 0.05, 0.8)
     rate[rng.random(size) < 0.03] = 0.0
-    # The plan year has a generator of its own: what was does not depend on what will be.
-    future = rng.spawn(1)[0]
     active, monthly = np.ones((size, 1), dtype=bool), None
     if months:
         monthly = _by_month(rng, rate, segment, np.arange(-months, 0))
         active = _active(rng, size, months)
         monthly *= active
     current = rate if monthly is None else monthly[:, -12:].sum(axis=1)
-    stays = _stays(future, active[:, -1])
-    coming = _by_month(future, rate, segment, np.arange(12)) * stays
-    expected = (_smooth(rate, segment, np.arange(12)) * active[:, -1:] * (1.0 - LAPSES) ** np.arange(12)).sum(axis=1)
     factor = _SALES_PER_ACCOUNT * size / current.sum()
     accounts["potential"] = accounts["potential"] * factor
-    coming, expected = (coming * factor).round(), expected * factor
+    coming = expected = None
+    if truth:
+        coming, expected = _plan_year(rng, rate, segment, active[:, -1], factor)
     if monthly is None:
         return Sold(current * factor, None, coming, expected)
     monthly = (monthly * factor).round()
@@ -114,6 +114,18 @@ def _active(rng: np.random.Generator, size: int, months: int) -> Mask:
     last = np.where(draw > 0.96, rng.integers(months // 3, max(months // 3 + 1, months - 3), size), months)
     month = np.arange(months)
     return (month >= first[:, None]) & (month < last[:, None])
+
+
+def _plan_year(
+    rng: np.random.Generator, rate: Floats, segment: Ints, active: Mask, factor: float
+) -> tuple[Floats, Floats]:
+    """Return the plan year's sales as they turn out and on average, (n,) each, times ``factor``."""
+    # A generator of its own: what was does not depend on what will be.
+    future, month = rng.spawn(1)[0], np.arange(12)
+    stays = _stays(future, active)
+    coming = _by_month(future, rate, segment, month) * stays
+    expected = (_smooth(rate, segment, month) * active[:, None] * (1.0 - LAPSES) ** month).sum(axis=1)
+    return np.asarray((coming * factor).round().sum(axis=1)), np.asarray(expected * factor)
 
 
 def _stays(rng: np.random.Generator, active: Mask) -> Mask:

@@ -104,7 +104,7 @@ def tenure(model: Model) -> FloatArray:
     """Years each rep has been there when the plan year starts, (n_reps,); NaN where the start is not known."""
     start = pd.Timestamp(model.problem.policy.period.start)
     years = (start - pd.to_datetime(model.problem.reps["start_date"])).dt.days.to_numpy(float) / YEAR
-    return np.asarray(np.where(years >= 0, years, 0.0) + 0.0 * years)
+    return np.asarray(np.maximum(years, 0.0))
 
 
 def _growth(model: Model) -> FloatArray | None:

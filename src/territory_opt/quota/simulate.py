@@ -22,6 +22,7 @@ import pandas as pd
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs
 from territory_opt.plan.plan import Plan
+from territory_opt.plan.rollup import roll_up
 from territory_opt.problem.policy import Pay
 
 FloatArray = npt.NDArray[np.float64]
@@ -100,7 +101,7 @@ def simulate(
     members = membership(model)
     targets = node_targets(model, plan)
     tally = _Tally(len(quotas), draws)
-    reached, company = np.zeros(len(targets)), np.empty((draws, len(targets)))
+    company = np.empty((draws, len(targets)))
     generator = np.random.default_rng(seed)
     for first in range(0, draws, CHUNK):
         sales = books.draw(generator, min(CHUNK, draws - first), shape)
@@ -179,8 +180,6 @@ def membership(model: Model) -> FloatArray:
 
 def node_targets(model: Model, plan: Plan) -> FloatArray:
     """Target of each node without its own hedge, (n_nodes,): what has to be sold for it."""
-    from territory_opt.plan.rollup import roll_up
-
     annual = plan.annual.reindex(model.problem.reps["rep_id"]).fillna(0.0)
     return roll_up(model, annual)["target"].to_numpy(float)
 
