@@ -23,6 +23,8 @@ IntArray = npt.NDArray[np.int64]
 
 HARD_CEILING = 200.0
 """Largest multiplier of a hard row at scale: this many times what an average rep's nodes are worth, per full scale."""
+FARTHEST, FARTHEST_NODES = 4.0, 256
+"""Or this many times what such nodes lose with the worst rep of all, by a sample of nodes, if that is more."""
 MOST_PER_MONEY = 100.0
 """Largest multiplier of a hard row on quotas, in units of the largest price on quotas: both are money per money."""
 PROOF_TOLERANCE = 1e-7
@@ -77,10 +79,9 @@ def bound_at_scale(
         clock.bound = bound
         clock.tell("bound")
 
-    worth = max(float(np.abs(nearest.best).sum()) / factors.n_reps, 1.0)
     fair = model.share * float(model.problem.policy.quotas.target or 0.0)
     fair *= np.array([model.hierarchy.compound(j) for j in range(rows.n_reps)])
-    ceiling = Ceiling(ceiling_prices(rows, HARD_CEILING * worth), model.quota_limit, fair)
+    ceiling = Ceiling(ceiling_prices(rows, _dearest(factors, nearest)), model.quota_limit, fair)
     if rows.quotas.nnz:
         limit = max(clock.left / 3, 1.0)
         start = _program_start(model, factors, rows, start, nearest, time_limit=limit, threads=threads)
@@ -90,6 +91,18 @@ def bound_at_scale(
     clock.bound = bound
     clock.tell("bound", f"{ascent.passes} passes over all eligible pairs")
     return Bounded(rows, ascent.multipliers, bound, ascent.reps)
+
+
+def _dearest(factors: Factors, nearest: Lists) -> float:
+    """Largest multiplier of a hard row of one rep, money per full scale."""
+    step = -(-factors.n_nodes // FARTHEST_NODES)
+    nodes = np.arange(step // 2, factors.n_nodes, step)
+    everyone = np.tile(np.arange(factors.n_reps, dtype=np.int32), (len(nodes), 1))
+    pairs = pairs_of(factors.take(nodes), *union([everyone], factors.n_reps))
+    lost = nearest.best[nodes] - np.minimum.reduceat(pairs.value, pairs.start[:-1])
+    per_rep = factors.n_nodes / factors.n_reps
+    worth = max(float(np.abs(nearest.best).mean()) * per_rep, 1.0)
+    return max(HARD_CEILING * worth, FARTHEST * float(lost.mean()) * per_rep)
 
 
 def _program_start(
@@ -158,13 +171,14 @@ def prove_least_violation(model: Model, factors: Factors, clock: Clock, *, threa
 def ceiling_prices(rows: Rows, hard: float) -> FloatArray:
     """Largest multiplier of each row, (n_rows,): its price, and an equal part of its rule's worst price.
 
-    A hard row has none; ``hard`` (money per full scale) keeps the ascent of clashing rules finite.
+    A hard row has none; ``hard`` (money per full scale of one rep's row) keeps the ascent of clashing rules finite.
     """
     members = np.bincount(rows.worst_group[rows.worst_group >= 0], minlength=len(rows.worst_price))
     extra = np.append(rows.worst_price / np.maximum(members, 1), 0.0)[rows.worst_group]
     on_quotas = np.diff(rows.quotas.indptr) > 0
     per_money = MOST_PER_MONEY * max(1.0, float(rows.price[on_quotas & ~rows.hard].max(initial=0.0)))
-    return np.where(rows.hard, np.where(on_quotas, per_money, hard / rows.scale), rows.price + extra)
+    whole = np.where(rows.owner < 0, rows.n_reps * hard, hard)  # the scale of a company-wide row is all reps' together
+    return np.where(rows.hard, np.where(on_quotas, per_money, whole / rows.scale), rows.price + extra)
 
 
 def default_hard_price(pairs: Pairs, rows: Rows) -> FloatArray:

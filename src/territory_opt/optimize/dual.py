@@ -4,10 +4,12 @@ The bound of :mod:`territory_opt.plan.certificate` is a convex function of one m
 best rep. Its maximum over reps is smoothed at temperature T (a soft maximum, T weighted by the node's size), minimised
 with L-BFGS-B within the prices, T halved, and so on. Lists of reps per node are rebuilt at every temperature from the
 multipliers so far and *united* with the nearest and the previous ones: replacing them makes the multipliers oscillate.
-Every temperature ends with a pass over all pairs, so the value that is kept is a bound for the whole problem.
+Every temperature ends with a pass over all pairs, so the value that is kept is a bound for the whole problem. Where
+the lists promised a better bound than all pairs give (a rep who lives far away was in no list, and its price went
+through the roof), the temperature starts again from where it was with the pairs found there: a null step.
 
 Sources: smoothing, Nesterov, Mathematical Programming 103, 2005; L-BFGS-B, Byrd, Lu, Nocedal and Zhu, SIAM J. Sci.
-Comput. 16, 1995; the proximal term on quotas, Rockafellar, Math. Oper. Res. 1, 1976.
+Comput. 16, 1995; null steps, Lemaréchal, in Nondifferentiable Optimization, 1978; the proximal term on quotas, Rockafellar, Math. Oper. Res. 1, 1976.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ COARSE_NODES, COARSE_PER_REP = 20_000, 40
 """A larger problem starts from the multipliers of a sample of this many nodes."""
 LARGE_SHARE = 0.02
 """Nodes larger than this share of a rep's limits are all in the sample."""
+NULL_STEPS, TOO_FAR = 4, 1e-3
+"""A temperature starts again at most so often, when the bound gets worse by this share of what is at stake."""
 ON_THE_WAY = 8.0
 """Pairs take part in the descent at a temperature if they have weight at this many times the temperature."""
 FADED = 40.0
@@ -152,12 +156,18 @@ class _Dual:
             temperature = hottest * 0.5**stage * self.unit
             progress = min(stage / max(n_stages - 1, 1), 1.0)
             steps = round(STEPS_HOT + (STEPS_COLD - STEPS_HOT) * progress**2)
-            pairs = self._listed_pairs(quick.rep, self.sides.join(side), temperature)
-            side = self._descend(pairs, side, temperature, steps, hottest * 0.5**stage, watch.over)
-            values = settle_quotas(self.rows, self.sides.join(side), self.ceiling.price)
-            quick = best_reps(self.factors, self.rows.at_rep(values), WIDTH, threads=self.threads)
-            bound = self._bound(values, quick.best)
-            passes += 1
+            known = [_Point(self.sides.join(side), quick.rep)]
+            for _ in range(1 + NULL_STEPS):
+                pairs = self._listed_pairs(known, temperature)
+                found = self._descend(pairs, side, temperature, steps, hottest * 0.5**stage, watch.over)
+                values = settle_quotas(self.rows, self.sides.join(found), self.ceiling.price)
+                quick = best_reps(self.factors, self.rows.at_rep(values), WIDTH, threads=self.threads)
+                bound = self._bound(values, quick.best)
+                passes += 1
+                if watch.over() or not self._too_far(pairs, values, bound, best):
+                    break
+                known.append(_Point(values, quick.rep))
+            side = found
             gained = best - bound
             calm = calm + 1 if gained < SETTLED * abs(bound) else 0
             if bound < best:
@@ -171,20 +181,35 @@ class _Dual:
         bound += float(np.maximum(self.rows.quotas.T @ values, 0.0) @ self.ceiling.quota_limit)
         return bound - self.sides.limits(self.sides.split(values))
 
-    def _listed_pairs(self, quick: SmallInts, values: FloatArray, temperature: float) -> Pairs:
-        """The pairs of all lists that have weight at this temperature, or could get some on the way."""
-        start, rep = union([self.nearest, quick, self.listed], self.rows.n_reps)
+    def _too_far(self, pairs: Pairs, values: FloatArray, bound: float, best: float) -> bool:
+        """Whether ``values`` give a much worse ``bound`` than ``best``, and ``pairs`` promised better."""
+        if bound <= best + TOO_FAR * self.money * self.rows.n_reps:
+            return False
+        promised = np.maximum.reduceat(self._reduced(pairs, values), pairs.start[:-1])
+        return self._bound(values, promised) <= best + 0.5 * (bound - best)
+
+    def _listed_pairs(self, known: list[_Point], temperature: float) -> Pairs:
+        """The pairs of all lists that have weight at this temperature at a known point, or could get some on the way.
+
+        The first point is where the descent starts, the others where it went too far.
+        """
+        start, rep = union([self.nearest, *(point.rep for point in known), self.listed], self.rows.n_reps)
         pairs = pairs_of(self.factors, start, rep, threads=self.threads)
-        return pairs.keep(self._weighty(pairs, values, ON_THE_WAY * temperature))
+        weighty = [self._weighty(pairs, point.values, ON_THE_WAY * temperature) for point in known]
+        return pairs.keep(np.logical_or.reduce(weighty))
 
     def _weighty(self, pairs: Pairs, values: FloatArray, temperature: float) -> npt.NDArray[np.bool_]:
         """Which pairs have any weight at multipliers ``values`` and ``temperature``, (n_pairs,)."""
-        at_rep, length = self.rows.at_rep(values), np.diff(pairs.start)
-        behind = -pairs.value
-        for k in range(at_rep.shape[1]):
-            behind -= at_rep[pairs.rep, k] * pairs.quantities[k]
-        behind -= np.repeat(np.minimum.reduceat(behind, pairs.start[:-1]), length)
+        reduced, length = self._reduced(pairs, values), np.diff(pairs.start)
+        behind = np.repeat(np.maximum.reduceat(reduced, pairs.start[:-1]), length) - reduced
         return np.asarray(behind <= FADED * temperature * np.repeat(self.size, length))
+
+    def _reduced(self, pairs: Pairs, values: FloatArray) -> FloatArray:
+        """Reduced value of each pair, (n_pairs,)."""
+        at_rep, reduced = self.rows.at_rep(values), pairs.value.copy()
+        for k in range(at_rep.shape[1]):
+            reduced += at_rep[pairs.rep, k] * pairs.quantities[k]
+        return reduced
 
     def _forget(self, pairs: Pairs, values: FloatArray, temperature: float) -> None:
         """Keep as the previous list only reps that still have weight at half the temperature."""
@@ -239,6 +264,14 @@ class _Dual:
             value(found.x)
             self.fair = quota.copy()
         return np.asarray(found.x * unit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """Multipliers (n_rows,) at which all pairs were priced, and each node's best reps there."""
+
+    values: FloatArray
+    rep: SmallInts
 
 
 @dataclass(frozen=True, slots=True)
