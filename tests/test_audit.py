@@ -203,8 +203,9 @@ def test_quota_that_is_not_a_number() -> None:
 def test_negative_quota() -> None:
     result = toy_result()
     low = -result.plan.annual["R1"] - 10.0
-    found = violations(with_quotas(result, {"R1": low, "R2": -low}))
-    assert ("quota step", "R1") in found
+    plan = with_quotas(result, {"R1": low, "R2": -low})
+    (found,) = [v for v in to.audit(result.model.problem, plan) if v.subject == "R1"]
+    assert found.sentence == "-10.00 is below 0"
 
 
 def test_money_moved_between_periods() -> None:

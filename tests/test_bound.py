@@ -190,6 +190,13 @@ def test_a_multiplier_must_be_a_number(fair: to.Model, bad: float) -> None:
     assert certified(fair, values).bound == np.inf
 
 
+def test_multipliers_may_be_lists(fair: to.Model) -> None:
+    zero = multipliers_of(fair, np.zeros(len(fair.rows)))
+    listed = to.Multipliers(zero.values.tolist(), list(zero.rules), list(zero.subjects), fair.kappa, [])
+    plan = replace(any_plan(fair), kappa=fair.kappa)
+    assert to.certify(fair.problem, plan, listed) == to.certify(fair.problem, plan, zero)
+
+
 def test_multipliers_of_other_rules_or_another_kappa_are_refused(fair: to.Model) -> None:
     zero = multipliers_of(fair, np.zeros(len(fair.rows)))
     plan = replace(any_plan(fair), kappa=fair.kappa)

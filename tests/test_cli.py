@@ -475,6 +475,36 @@ def multipliers(plan: Path) -> tuple[np.ndarray, list[str]]:
         return arrays["values"].copy(), arrays["rules"].tolist()
 
 
+def test_a_forged_kappa_is_said(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Everything recomputed agrees at the forged kappa, so only the fair share itself can tell."""
+    from territory_opt.model.model import Model
+    from territory_opt.plan.certificate import certify_model
+    from territory_opt.plan.folder import read_folder
+    from territory_opt.whatif.scenario import load_scenario
+
+    with np.load(plan / "certificate.npz") as arrays:
+        held = dict(arrays)
+    np.savez_compressed(plan / "certificate.npz", **{**held, "kappa": 0.5 * held["kappa"]})
+    found = read_folder(plan)
+    model = Model.build(load_scenario(plan.parent.parent / "toy").problem(), kappa=found.plan.kappa)
+    forged = certify_model(model, found.plan, found.certificate)
+    restate(
+        plan, kappa=model.kappa, kappa_drift=forged.kappa_drift, objective=forged.objective, bound=forged.bound,
+        gap=forged.gap, gap_money=forged.gap_money,
+    )  # fmt: skip
+    rewrite_hashes(plan)
+    _, out, _ = run(capsys, "check", plan)
+    assert "fair share    +100.0% off this plan's own; the gap counts only for the one it was made with" in out
+    _, out, _ = run(capsys, "check", plan, "--json")
+    assert json.loads(out)["kappa_drift"] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_the_bound_is_shown_where_rules_are_broken(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    move_an_account(plan)
+    _, out, _ = run(capsys, "check", plan)
+    assert "no plan that keeps the hard rules can exceed" in out
+
+
 def move_an_account(plan: Path) -> str:
     text = (plan / "assignments.csv").read_text(encoding="utf-8")
     (plan / "assignments.csv").write_text(text.replace("A10,R4", "A10,R1"), encoding="utf-8")

@@ -489,3 +489,93 @@ def test_the_program_of_a_sample_starts_the_quotas(monkeypatch: pytest.MonkeyPat
     part = bounded(model)
     assert part.bound >= whole.bound - 1e-3 * abs(whole.bound)
     assert part.bound <= whole.bound + 0.02 * abs(whole.bound)
+
+
+# --- reps far from all others ---------------------------------------------------------------------------------
+
+
+def with_a_far_rep(
+    lat: float, lon: float = -89.0, *, accounts: int = 400, reps: int = 20, **territories: object
+) -> to.Problem:
+    """Equal accounts in a box of two degrees, all reps but the last one too; the last alone has the skill ``need``."""
+    rng = np.random.default_rng(0)
+    names = [f"R{k}" for k in range(reps)]
+    return to.Problem.from_tables(
+        accounts=pd.DataFrame(
+            {
+                "account_id": [f"A{k}" for k in range(accounts)],
+                "lat": rng.uniform(40, 42, accounts),
+                "lon": rng.uniform(-90, -88, accounts),
+                "potential": 1.0,
+                "visits": 12.0,
+                "workload": 1.0,
+                "need": "x",
+            }
+        ),
+        reps=pd.DataFrame(
+            {
+                "rep_id": names,
+                "lat": np.append(rng.uniform(40, 42, reps - 1), lat),
+                "lon": np.append(rng.uniform(-90, -88, reps - 1), lon),
+                "capacity_hours": [100.0] * (reps - 1) + [1e6],
+                "need": [""] * (reps - 1) + ["x"],
+            }
+        ),
+        policy=to.Policy.model_validate({"territories": {"travel": {"cost_per_km": 0.3}, **territories}}),
+    )
+
+
+HARD_BAND = {"balance": {"potential": {"band": 0.1, "hard": True}}}
+DEAR_BAND = {"balance": {"potential": {"band": 0.1, "price_per_point": 1e5}}}
+COVERAGE = {"balance": {}, "skills": {"coverage": {"need": {"share": 0.1, "hard": True}}}}
+HOURS = {"balance": {}, "hours": {"hard": True}}
+FAR = [
+    pytest.param(43.0, -89.0, HARD_BAND, 18, id="one degree away"),
+    pytest.param(44.0, -89.0, HARD_BAND, 18, id="two degrees away"),
+    pytest.param(-35.0, 150.0, HARD_BAND, 18, id="on the other side of the world"),
+    pytest.param(-35.0, 150.0, DEAR_BAND, 18, id="a dear band"),
+    pytest.param(-35.0, 150.0, COVERAGE, 40, id="a skill that nobody else has"),
+    pytest.param(44.0, -89.0, HOURS, 1, id="hours that the others do not have"),
+]
+
+
+@pytest.mark.parametrize(("lat", "lon", "territories", "share"), FAR)
+def test_a_rep_far_from_all_others_gets_a_share(lat: float, lon: float, territories: dict, share: int) -> None:
+    """No list of near reps names that rep, so that its price went through the roof and the search never saw it."""
+    problem = with_a_far_rep(lat, lon, **territories)
+    result = to.solve(problem, time_limit=120.0)
+    assert result.method == "large"
+    assert to.audit(problem, result.plan) == []
+    assert (result.plan.assignment == "R19").sum() >= share
+    assert result.gap < 0.03
+    assert to.certify(problem, result.plan, result.certificate).bound == pytest.approx(result.bound, abs=0.01)
+
+
+@pytest.mark.parametrize(("lat", "lon", "territories", "share"), FAR)
+def test_the_bound_at_scale_meets_the_linear_program_there(
+    lat: float, lon: float, territories: dict, share: int
+) -> None:
+    model = Model.build(with_a_far_rep(lat, lon, accounts=200, reps=15, **territories))
+    program = bound_by_program(model, model.pairs(), model.rows, time_limit=100.0).bound
+    assert bounded(model).bound == pytest.approx(program, rel=1e-3)
+
+
+def test_a_plan_outside_the_near_pairs_is_found() -> None:
+    """Few accounts may move, and bands are hard: most accounts must stay with reps far down any list."""
+    rng = np.random.default_rng(2)
+    near = with_a_far_rep(44.0, accounts=300, reps=20)
+    accounts = near.accounts[["account_id", "lat", "lon", "visits"]].assign(
+        incumbent=rng.choice(near.reps["rep_id"], 300), potential=rng.lognormal(0.0, 0.8, 300), current_sales=1.0
+    )
+    policy = {
+        "territories": {
+            "travel": {"cost_per_km": 1.0},
+            "balance": {"potential": {"band": 0.05, "hard": True}},
+            "keep": {"loss_rate": 0.0, "max_moved_accounts": 20},
+        }
+    }
+    problem = to.Problem.from_tables(
+        accounts=accounts, reps=near.reps[["rep_id", "lat", "lon"]], policy=to.Policy.model_validate(policy)
+    )
+    result = to.solve(problem, time_limit=120.0)
+    assert to.audit(problem, result.plan) == []

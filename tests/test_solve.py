@@ -113,10 +113,27 @@ def test_time_limit_must_be_positive(limit: float) -> None:
         to.solve(toy(), time_limit=limit)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "text"),
+    [
+        ("time_limit", math.nan, "time_limit is nan; it must be positive seconds"),
+        ("gap", -1.0, "gap is -1; it must be a share of 0 or more"),
+        ("gap", math.nan, "gap is nan; it must be a share of 0 or more"),
+        ("seed", -1, "seed is -1; it must be a whole number of 0 or more"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(option: str, value: float, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        to.solve(toy(), **{option: value})
+
+
 def test_account_that_nobody_may_serve() -> None:
     problem = toy(territories__travel__max_distance_km=45)
-    with pytest.raises(to.DataError, match="Inner Circle has no eligible rep"):
+    with pytest.raises(to.DataError, match="Inner Circle has no eligible rep") as raised:
         to.solve(problem)
+    assert {issue.fix.split(", or ")[0] for issue in raised.value.issues} == {
+        "raise territories.travel.max_distance_km"
+    }
 
 
 # --- progress -------------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ PHASES = {
     "bound": "looking for the best possible",
     "search": "moving accounts",
     "polish": "exchanging accounts between neighbours",
+    "mend": "looking everywhere for a plan that keeps the hard rules",
     "done": "done",
     "branch and bound": "complete search",
     "least bad": "looking for the least bad plan",

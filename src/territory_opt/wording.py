@@ -29,6 +29,8 @@ QUOTA_RULES = ("roll-up", "period quotas", "quota step", "quota")
 NOT_CHECKED = (
     "the gain of joint solving and what the solver says are claims; of workbook and page only that they are unchanged"
 )
+SHOWN_DRIFT = 1e-3
+"""A kappa that is off the plan's own by this share is said: a forged one would make the gap look small."""
 DOUBTFUL = 0.05
 """A difference that comes by chance more often than this is called doubtful."""
 ENDED = {"interrupted": "   stopped by Ctrl-C", "time limit": "   time limit"}
@@ -269,6 +271,11 @@ def confirmed(
     if problem.policy.quotas.target is not None:
         hierarchy = Hierarchy.from_problem(problem)
         screen.line("quotas", quotas_tie(hierarchy, problem.n_reps, found.violations))
+        drift = found.certificate.kappa_drift
+        if abs(drift) >= SHOWN_DRIFT:
+            screen.line(
+                "fair share", f"{drift:+.1%} off this plan's own; the gap counts only for the one it was made with"
+            )
     screen.line("not checked", NOT_CHECKED)
 
 
@@ -277,9 +284,10 @@ def _proven(found: Check, currency: str) -> str:
     if proof.problems or not math.isfinite(proof.bound):
         return "this folder proves nothing about it"
     if found.violations:
-        return (
-            "the hard rules cannot all hold (verified)" if proof.least_violation > 0 else "no claim: rules are broken"
-        )
+        if proof.least_violation > 0:
+            return "the hard rules cannot all hold (verified)"
+        limit = near_money(proof.bound, currency)
+        return f"no plan that keeps the hard rules can exceed {limit} (verified without a solver); this one breaks some"
     gap = f"{at_most(max(proof.gap_money, 0.0), currency)} ({_gap(proof.objective, proof.bound)})"
     return f"no plan can exceed {near_money(proof.bound, currency)}; gap at most {gap} (verified without a solver)"
 
@@ -298,6 +306,7 @@ def check_facts(found: Check) -> dict[str, Any]:
         "solver_bound": found.claims.get("solver_bound"),
         "solver_bound_kind": "claimed, not verified",
         "least_violation": proof.least_violation,
+        "kappa_drift": proof.kappa_drift,
         "quotas_tie": not any(v.rule in QUOTA_RULES for v in found.violations),
         "violations": broken,
     }

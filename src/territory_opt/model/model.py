@@ -171,7 +171,7 @@ class Model:
         return Issue(
             "error", str(self.problem.accounts.attrs.get("file", "accounts")), account + 2, "account_id",
             str(row["account_id"]), f"{row['name']}{whom} has no eligible rep: {rules}",
-            "give a rep the skill, drop a rule, or widen the distance",
+            _ways_out(why, len(members) > 1),
         )  # fmt: skip
 
 
@@ -188,6 +188,19 @@ def fair_kappa(problem: Problem, hierarchy: Hierarchy, base: FloatArray) -> floa
     """Fair quota per unit of ``base`` (n_reps,), see :meth:`Model.fair_base`: kappa x base meets the target."""
     compound = np.array([hierarchy.compound(j) for j in range(problem.n_reps)])
     return float((problem.policy.quotas.target or 0.0) / max(float((base / compound).sum()), 1e-9))
+
+
+def _ways_out(why: dict[str, list[str]], in_family: bool) -> str:
+    """What could give an account a rep, for the reps that each reason excludes: the one that excludes most first."""
+    ways = {
+        "home is more": "raise territories.travel.max_distance_km",
+        "lacks": "give a rep the skill",
+        "the account is locked": "drop the lock",
+        "a forbid rule": "drop a forbid rule",
+    }
+    worst = sorted(why, key=lambda reason: -len(why[reason]))
+    named = dict.fromkeys(way for reason in worst for start, way in ways.items() if reason.startswith(start))
+    return ", or ".join([*named, *(["take the account out of its family"] if in_family else [])])
 
 
 def _listed(items: list[str], most: int = NAMED_ACCOUNTS) -> str:

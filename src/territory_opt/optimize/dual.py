@@ -9,7 +9,8 @@ the lists promised a better bound than all pairs give (a rep who lives far away 
 through the roof), the temperature starts again from where it was with the pairs found there: a null step.
 
 Sources: smoothing, Nesterov, Mathematical Programming 103, 2005; L-BFGS-B, Byrd, Lu, Nocedal and Zhu, SIAM J. Sci.
-Comput. 16, 1995; null steps, Lemaréchal, in Nondifferentiable Optimization, 1978; the proximal term on quotas, Rockafellar, Math. Oper. Res. 1, 1976.
+Comput. 16, 1995; null steps, Lemaréchal, in Nondifferentiable Optimization, 1978; the proximal term on quotas,
+Rockafellar, Math. Oper. Res. 1, 1976.
 """
 
 from __future__ import annotations

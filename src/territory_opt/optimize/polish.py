@@ -38,6 +38,8 @@ MOST_NEIGHBOURHOODS = 60
 NODE_LIMIT = 30
 MEND_FACTOR = 2.0
 """Price of a broken hard row against the largest multiplier of its rule."""
+MENDABLE_PAIRS, MEND_NODES, MEND_GAP = 20_000, 30, 0.01
+"""While hard rules are broken, up to so many pairs go to branch and bound as a whole: its nodes and gap."""
 SECONDS = 60.0
 """Safety only: the node limit ends a neighbourhood, so that the plan does not depend on the clock."""
 
@@ -82,6 +84,19 @@ def polish_stage(
             clock.incumbent = incumbent.shown
             clock.tell("polish", f"{done} of {len(plan)} pairs of neighbourhoods")
     return Incumbent.of(model, rows, linear.reps(solution))
+
+
+def mend_stage(model: Model, rows: Rows, broken: Incumbent, clock: Clock, *, seed: int) -> Incumbent:
+    """Look for a plan that keeps the hard rules among all eligible pairs, not only the near ones, if they are few."""
+    if model.source.n_nodes * rows.n_reps > MENDABLE_PAIRS or clock.left < 1.0:
+        return broken
+    clock.tell("mend", "branch and bound over all eligible pairs")
+    linear = linear_model(model, model.pairs(), rows)
+    time_limit = min(SECONDS, clock.left)
+    found = solve_mip(linear, time_limit=time_limit, gap=MEND_GAP, seed=seed, node_limit=MEND_NODES)
+    if len(found.values) == 0:
+        return broken
+    return min([broken, Incumbent.of(model, rows, linear.reps(found.values))], key=lambda incumbent: incumbent.score)
 
 
 def _nearest(open_pairs: Candidates, reps: IntArray) -> tuple[Pairs, FloatArray]:

@@ -17,7 +17,7 @@ from territory_opt.optimize.incumbent import Incumbent
 from territory_opt.optimize.least_bad import exact_least_bad, relaxations
 from territory_opt.optimize.linear import linear_model
 from territory_opt.optimize.mathopt import solve_mip
-from territory_opt.optimize.polish import polish_stage
+from territory_opt.optimize.polish import mend_stage, polish_stage
 from territory_opt.optimize.previous import Previous, Solved
 from territory_opt.optimize.pricing import Lists
 from territory_opt.optimize.quotas import set_quotas
@@ -67,8 +67,12 @@ def solve(
     far. Raises :class:`DataError` if an account has no eligible rep. The work is fixed by size and seed: unless the
     time limit cuts it short, the same inputs and seed give the same plan, whatever the number of ``threads``.
     """
-    if time_limit <= 0:
+    if not time_limit > 0:
         raise ValueError(f"time_limit is {time_limit:g}; it must be positive seconds")
+    if not 0 <= gap < np.inf:
+        raise ValueError(f"gap is {gap:g}; it must be a share of 0 or more, such as 0.001")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must be a whole number of 0 or more")
     if threads is not None and threads < 1:
         raise ValueError(f"threads is {threads}; it must be 1 or more")
     clock = Clock(time_limit, progress)
@@ -166,7 +170,7 @@ class _Run:
         best, bounded_kappa = sequential, self.model.kappa
         for round_ in range(KAPPA_ROUNDS):
             if round_ == 0 or self.exact:
-                self._say("territories and quotas together")
+                self._say("territories and quotas together", best)
                 bounded, found = self._territories(self.model.rows, best)
                 best = found if found is not None and found.score < best.score else best
             kappa = self._kappa_of(best.reps)
@@ -222,6 +226,10 @@ class _Run:
         )  # fmt: skip
         best = min([best, polished], key=lambda incumbent: incumbent.score)
         self._show(best, "polish")
+        if best.score[0] > 0.0:
+            broken = best
+            best = self.clock.run("mend", lambda: mend_stage(self.model, rows, broken, self.clock, seed=self.seed))
+            self._show(best, "mend")
         return best
 
     def _exact(self, rows: Rows, start: Incumbent | None) -> Incumbent | None:
@@ -334,8 +342,8 @@ class _Run:
         text = "fair quotas were measured with a share of expected sales that differs from this plan's own by"
         return (*cut, f"{text} {drift:+.1%}: small territories make it jump")
 
-    def _say(self, phase: str) -> None:
-        self.clock.bound = self.clock.incumbent = float("nan")
+    def _say(self, phase: str, best: Incumbent | None = None) -> None:
+        self.clock.bound, self.clock.incumbent = float("nan"), float("nan") if best is None else best.shown
         self.clock.tell(phase)
 
     def _show(self, incumbent: Incumbent, phase: str) -> None:

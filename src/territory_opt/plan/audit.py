@@ -145,7 +145,9 @@ def _quota_problems(model: Model, plan: Plan) -> list[Violation]:
     periods = plan.quotas.groupby("rep_id")["quota"].sum().reindex(plan.annual.index).fillna(0.0)
     for rep, year, parts in zip(plan.annual.index, plan.annual, periods, strict=True):
         off = abs(year / step - round(year / step)) * step
-        if off > 0.004 or year < 0:
+        if year < 0:
+            found.append(Violation("quota", str(rep), -year, sentence=f"{year:,.2f} is below 0"))
+        elif off > 0.004:
             found.append(Violation("quota step", str(rep), off, sentence=f"{year:,.2f} is not a multiple of {step:g}"))
         if abs(parts - year) > 0.004:
             text = f"periods add up to {parts:,.2f}, the year is {year:,.2f}"

@@ -43,6 +43,13 @@ class Multipliers:
     kappa: float
     least_violation: FloatArray
 
+    def __post_init__(self) -> None:
+        """Take lists of numbers too."""
+        for name in ("values", "least_violation"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=float))
+        for name in ("rules", "subjects"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
     @classmethod
     def of(cls, model: Model, values: FloatArray, least_violation: FloatArray | None = None) -> Multipliers:
         """Label ``values`` (n_rows,) with the rows of ``model``."""
