@@ -105,18 +105,20 @@ class BruteForce:
         road = np.array([[2 * a["visits"] * t.travel.detour] for a in self.accounts]) * self.distance
         self.travel_hours = road / t.travel.speed_kmh
         self.moved = np.array([[a["incumbent"] not in ("", r["rep_id"]) for r in self.reps] for a in self.accounts])
-        gross, loss = np.zeros(shape), np.zeros(shape)
+        gross, loss, part = np.zeros(shape), np.zeros(shape), self.problem.policy.period.months / 12
         for i, account in enumerate(self.accounts):
             for j in range(self.m):
                 gross[i, j] = self.expected[i] * self._fit_factor(account, j)
                 if self.moved[i, j]:
-                    rate = t.keep.loss_rate * (
-                        1 - t.keep.similar_skill_discount * self._likeness(account["incumbent"], j)
+                    rate = (
+                        part
+                        * t.keep.loss_rate
+                        * (1 - t.keep.similar_skill_discount * self._likeness(account["incumbent"], j))
                     )
                     loss[i, j] = min(rate * account["current_sales"], gross[i, j])
         self.net = gross - loss
         common = np.array([gross[i, self.eligible[i]].min() for i in range(self.n)])
-        cost = road * t.travel.cost_per_km + self.travel_hours * t.travel.cost_per_hour
+        cost = part * (road * t.travel.cost_per_km + self.travel_hours * t.travel.cost_per_hour)
         self.pair_value = t.margin * (self.net - common[:, None]) - cost
 
     def _may(self, account: dict, rep: dict, i: int, j: int) -> bool:
@@ -180,7 +182,7 @@ class BruteForce:
     @cached_property
     def share(self) -> np.ndarray:
         first = pd.Timestamp(self.problem.policy.period.start)
-        year = pd.date_range(first, first + pd.DateOffset(months=12), inclusive="left")
+        year = pd.date_range(first, first + pd.DateOffset(months=self.problem.policy.period.months), inclusive="left")
         weight = []
         for rep in self.reps:
             there = [d for d in year if not (d < rep["start_date"]) and not (d > rep["end_date"])]
@@ -208,12 +210,11 @@ class BruteForce:
                 found.append(Rule(f"{metric} {j}", activity, None, low, high, band.hard, price, scale))
         if t.hours is not None:
             hours = self.column("workload")[:, None] + self.travel_hours
+            hour = t.hours.price_per_hour * self.problem.policy.period.months / 12
             for j, rep in enumerate(self.reps):
                 cap = rep["capacity_hours"]
                 activity = self.total(hours, j)
-                found.append(
-                    Rule(f"hours {j}", activity, None, -inf, cap, t.hours.hard, t.hours.price_per_hour, max(cap, 1.0))
-                )
+                found.append(Rule(f"hours {j}", activity, None, -inf, cap, t.hours.hard, hour, max(cap, 1.0)))
         moved = self._of(self.moved)
         if t.keep.max_moved_accounts is not None:
             most = t.keep.max_moved_accounts

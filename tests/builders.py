@@ -188,7 +188,12 @@ def _policy(rng: np.random.Generator, accounts: pd.DataFrame, reps: pd.DataFrame
         territories["skills"]["coverage"] = {
             "cover": {"share": rng.uniform(0.1, 0.7), "hard": _maybe(rng, 0.5), "price_per_point": rng.uniform(10, 500)}
         }
-    return {"territories": territories, "quotas": _quotas(rng, accounts, reps) if quotas else {}}
+    found = {"territories": territories, "quotas": _quotas(rng, accounts, reps) if quotas else {}}
+    # A generator of its own: the problem of a seed stays what it was, but for a plan of part of a year.
+    short = rng.spawn(1)[0]
+    if short.random() < 0.2:
+        found["period"] = {"start": "2027-04-01", "months": int(short.choice([3, 6, 9]))}
+    return found
 
 
 def _quotas(rng: np.random.Generator, accounts: pd.DataFrame, reps: pd.DataFrame) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import territory_opt as to
 from territory_opt.cli import run
 from territory_opt.errors import ScenarioError
 from territory_opt.model.model import Model
+from territory_opt.plan.folder import check_folder, read_folder
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.market import generate_market, write_market
 from territory_opt.quota.by_part import by_part, round_cells
@@ -101,13 +103,66 @@ def test_sums_that_cannot_be() -> None:
         by_part(model, Plan(alone, plan.annual, plan.quotas, plan.kappa))
 
 
-def test_it_is_written_beside_the_plan(tmp_path: Path) -> None:
-    scenario = write_market(generate_market(60, 3, 4), tmp_path / "company")
+@pytest.fixture(scope="module")
+def plan_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("by_part")
+    scenario = write_market(generate_market(60, 3, 4), folder / "company")
     options = ["--set", "quotas.by=segment", "--time-limit", "20", "--quiet"]
-    assert run(["solve", str(scenario), "--out", str(tmp_path / "plan"), *options]) in (0, 3)
-    table = pd.read_csv(tmp_path / "plan" / "quotas_by_part.csv")
-    quotas = pd.read_csv(tmp_path / "plan" / "quotas.csv")
+    assert run(["solve", str(scenario), "--out", str(folder / "plan"), *options]) in (0, 3)
+    return folder / "plan"
+
+
+def test_it_is_written_beside_the_plan(plan_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = pd.read_csv(plan_folder / "quotas_by_part.csv")
+    quotas = pd.read_csv(plan_folder / "quotas.csv")
     pd.testing.assert_series_equal(
         table.groupby("rep_id")["quota"].sum(), quotas.groupby("rep_id")["quota"].sum(), check_dtype=False
     )
-    assert run(["check", str(tmp_path / "plan")]) == 0
+    assert run(["check", str(plan_folder)]) == 0
+    rep = table["rep_id"].iloc[0]
+    capsys.readouterr()
+    assert run(["explain", str(plan_folder), "--rep", rep]) == 0
+    said = capsys.readouterr().out
+    for part, amount in table[table["rep_id"] == rep][["part", "quota"]].itertuples(index=False):
+        assert f"  {part}  {amount:,.2f}" in said
+
+
+def test_workbook_and_page_show_the_parts(plan_folder: Path) -> None:
+    table = pd.read_csv(plan_folder / "quotas_by_part.csv")
+    sheet = pd.read_excel(plan_folder / "plan.xlsx", sheet_name="Quotas").set_index("Rep id")
+    page = (plan_folder / "report.html").read_text(encoding="utf-8")
+    for part, rows in table.groupby("part"):
+        assert sheet[f"{part} (USD)"].to_dict() == rows.set_index("rep_id")["quota"].to_dict()
+        assert f"{part} (USD)" in page
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda table: table.assign(quota=table["quota"] + 1000.0 * (table.index == 0)), "are +1,000.00 off the quota"),
+        (lambda table: table.assign(quota=table["quota"] + 0.5), "that is not a multiple of 1000"),
+        (lambda table: table.iloc[1:], "off the quota"),
+        (lambda table: table.rename(columns={"part": "piece"}), "does not have the columns rep_id, part and quota"),
+        (None, "quotas_by_part.csv is missing"),
+    ],
+)
+def test_check_finds_parts_that_do_not_add_up(plan_folder: Path, tmp_path: Path, change: object, text: str) -> None:
+    folder = tmp_path / "plan"
+    shutil.copytree(plan_folder, folder)
+    path = folder / "quotas_by_part.csv"
+    if change is None:
+        path.unlink()
+    else:
+        assert callable(change)
+        change(pd.read_csv(path)).to_csv(path, index=False)
+    found = read_folder(folder)
+    problem = to.load_scenario(plan_folder.parent / "company", overrides={"quotas.by": "segment"}).problem()
+    assert any(text in fault for fault in check_folder(found, problem).faults)
+
+
+def test_check_holds_the_sums_of_parts(plan_folder: Path) -> None:
+    """The judge asks for the sums of the policy, whatever the file says."""
+    sums = {"quotas.by": "segment", "quotas.part_targets": {"enterprise": 1.0}}
+    problem = to.load_scenario(plan_folder.parent / "company", overrides=sums).problem()
+    faults = check_folder(read_folder(plan_folder), problem).faults
+    assert any("enterprise comes to" in fault for fault in faults)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from territory_opt.optimize.result import Result
     from territory_opt.problem.problem import Problem
     from territory_opt.quota.consistency import Consistency
+    from territory_opt.whatif.replan import Replan
     from territory_opt.whatif.scenario import Scenario
 
 DONE, DEFECT, BAD_INPUT, CONFLICT, NO_PLAN, ABORTED = 0, 1, 2, 3, 4, 130
@@ -269,6 +270,50 @@ def track(
 
 
 @app.command()
+def replan(
+    folder: FolderPath,
+    as_of: Annotated[str, typer.Option("--as-of", help='Last month that is frozen ("2027-06"): a quota period ends.')],
+    sales: Annotated[
+        Path | None, typer.Option("--sales", help="Sales of the plan year so far: they join the history.")
+    ] = None,
+    settings: Settings = None,
+    max_moves: Annotated[
+        int | None, typer.Option("--max-moves", min=0, help="At most so many accounts change owner.")
+    ] = None,
+    max_change: Annotated[
+        str | None, typer.Option("--max-quota-change", help='Rest of each quota: at most this much, "10 %".')
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A new folder for the rest of the year and its plan.")
+    ] = None,
+    scenario: OtherScenario = None,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only what must be read.")] = False,
+) -> None:
+    """Review a plan in its year: freeze what is past, plan the rest anew within budgets; totals stay."""
+    from territory_opt.console import Screen
+    from territory_opt.problem.actuals import read_actuals
+    from territory_opt.whatif.replan import replan as freeze
+    from territory_opt.whatif.scenario import load_scenario
+    from territory_opt.whatif.write import write_scenario
+
+    screen = Screen(as_json=as_json, quiet=quiet)
+    plan, before = open_plan(folder, scenario)
+    problem = before.problem()
+    changed = {**before.overrides, **overrides_of(settings)}
+    now = load_scenario(before.path, before.variant, changed)
+    so_far = None if sales is None else read_actuals(sales, problem, before.file.tables.sales)
+    change = None if max_change is None else share_of(max_change, "--max-quota-change")
+    rest = freeze(
+        problem, plan.plan, as_of=as_of, sales=so_far, now=now.problem(), max_moved_accounts=max_moves,
+        max_quota_change=change,
+    )  # fmt: skip
+    target = out or Path("out") / f"{folder.resolve().name}-after-{rest.as_of}"
+    path = write_scenario(rest.problem, target, name=f"{before.label} after {rest.as_of}")
+    raise typer.Exit(_plan_the_rest(screen, load_scenario(path), rest, target))
+
+
+@app.command()
 def backtest(
     scenario: ScenarioPath,
     variant: Variant = None,
@@ -362,6 +407,26 @@ def _plan(
             inputs=chosen.inputs(),
         )
     return _tell(screen, chosen, result, folder, seconds, found)
+
+
+def _plan_the_rest(screen: Screen, chosen: Scenario, rest: Replan, folder: Path) -> int:
+    """Solve the rest of a year, then write the quotas of the whole year beside it; return the exit code."""
+    from territory_opt.model.model import Model
+    from territory_opt.plan.folder import read_folder, write_csv
+    from territory_opt.wording import frozen, opening
+
+    problem = chosen.problem()
+    frozen(screen, rest)
+    found = opening(screen, chosen.label, problem, Model.build(problem), written=True)
+    given = chosen.file.solve
+    options = {"seed": given.seed, "time_limit": given.time_limit, "gap": given.gap, "threads": None, "previous": None}
+    code = _plan(screen, chosen, problem, folder / "plan", options, {}, found)
+    if (folder / "plan").is_dir():
+        year = rest.year(read_folder(folder / "plan").plan)
+        write_csv(year, folder / "year.csv")
+        total, before = year["quota"].sum(), year["before"].sum()
+        screen.say(f"quotas of the whole year: {total:,.2f}, planned {before:,.2f}; {folder / 'year.csv'}")
+    return code
 
 
 def _without_plan(screen: Screen, limit: float, *, stopped: bool) -> int:

@@ -89,14 +89,14 @@ def positive(seconds: float) -> float:
     return seconds
 
 
-def share_of(text: str) -> float:
-    """Read a gap like "0.1 %"."""
+def share_of(text: str, option: str = "--gap") -> float:
+    """Read a share like "0.1 %"."""
     from territory_opt.problem.policy import parse_share
 
     try:
         share = float(parse_share(text))
     except ValueError as error:
-        raise typer.BadParameter(f"--gap: {error}") from None
+        raise typer.BadParameter(f"{option}: {error}") from None
     if share < 0:
-        raise typer.BadParameter(f"--gap is {text}; it cannot be negative")
+        raise typer.BadParameter(f"{option} is {text}; it cannot be negative")
     return share

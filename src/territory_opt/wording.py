@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from territory_opt.problem.problem import Problem
     from territory_opt.quota.consistency import Consistency
     from territory_opt.report.sides import Sides
+    from territory_opt.whatif.replan import Replan
 
 QUOTA_RULES = ("roll-up", "period quotas", "quota step", "quota")
 """Rules that say quotas are there, in whole steps, and add up at every node."""
@@ -239,6 +240,16 @@ def clock(seconds: float) -> str:
     """Return ``0:00:14``."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def frozen(screen: Screen, rest: Replan) -> None:
+    """Print what a review leaves as it is."""
+    currency, quotas = rest.problem.policy.currency, rest.problem.policy.quotas
+    periods = plural(rest.past["period"].nunique(), "period")
+    screen.line("frozen", f"{periods} until {rest.as_of}, quotas of {money(rest.past['quota'].sum(), currency)}")
+    screen.line(
+        "left", f"{money(quotas.target or 0.0, currency)} of the target for {rest.problem.policy.period.months} months"
+    )
 
 
 # --- what was confirmed -----------------------------------------------------------------------------------------

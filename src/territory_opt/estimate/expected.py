@@ -40,11 +40,12 @@ POTENTIAL_ONLY = "potential only: there is no sales history"
 class Estimate:
     """What to expect of each account in the plan year, before fit and transfer loss.
 
-    ``expected`` (n_accounts,) money per year; ``variance`` (n_accounts,) money squared: outcome noise plus ``doubt``,
-    the uncertainty of the estimate; ``seasonality`` (n_segments, 12) factors by calendar month with mean 1, ``segment``
-    (n_accounts,) the row of each account; ``parts`` (n_accounts, 2): contribution of own history and of potential to
-    ``expected``; ``source`` says in words where the figures come from. ``basis``: what fair quotas follow where that is
-    not expected sales; ``growth``: expected sales of the company against those of its last 12 months.
+    ``expected`` (n_accounts,) money of the plan year; ``variance`` (n_accounts,) money squared: outcome noise plus
+    ``doubt``, the uncertainty of the estimate; ``seasonality`` (n_segments, 12) factors by calendar month with mean 1,
+    ``segment`` (n_accounts,) the row of each account; ``parts`` (n_accounts, 2): contribution of own history and of
+    potential to ``expected``; ``source`` says in words where the figures come from. ``basis``: what fair quotas follow
+    where that is not expected sales; ``growth``: expected sales of the company against those of the same months in the
+    last 12.
     """
 
     expected: FloatArray
@@ -56,6 +57,16 @@ class Estimate:
     source: str
     basis: Basis | None = None
     growth: float = 1.0
+
+    def over(self, part: float) -> Estimate:
+        """Return an estimate of a year for a ``part`` of it: noise grows with time, doubt with its square."""
+        if part == 1.0:
+            return self
+        doubt = part**2 * self.doubt
+        return replace(
+            self, expected=part * self.expected, variance=part * (self.variance - self.doubt) + doubt, doubt=doubt,
+            parts=part * self.parts,
+        )  # fmt: skip
 
     def seasons(self, group: IntArray, n_groups: int) -> FloatArray:
         """Share of the year by calendar month of groups of accounts, (n_groups, 12), rows sum to 1.
@@ -77,7 +88,10 @@ class Estimate:
 def estimate_sales(problem: Problem) -> Estimate:
     """Estimate expected sales and variance for every account. Cost: linear in sales rows."""
     found, lead = _expected(problem)
-    sold = float(problem.accounts["current_sales"].sum())
+    period = problem.policy.period
+    season = found.seasons(np.zeros(len(found.expected), dtype=np.int64), 1)[0]
+    inside = (period.start.month - 1 + np.arange(period.months)) % 12
+    sold = float(problem.accounts["current_sales"].sum()) * float(season[inside].sum())
     growth = float(found.expected.sum()) / sold if sold > 0 and found.expected.sum() > 0 else 1.0
     return replace(found, basis=quota_basis(problem, found.parts, lead), growth=growth)
 
@@ -86,15 +100,15 @@ def _expected(problem: Problem) -> tuple[Estimate, int]:
     """The estimate without a basis, and the months between the end of the history and the plan year."""
     if len(problem.sales):
         return _from_history(problem)
-    accounts = problem.accounts
+    accounts, part = problem.accounts, problem.policy.period.part
     potential = accounts["potential"].to_numpy(float)
     current = accounts["current_sales"].to_numpy(float)
     if current.sum() > 0:
-        return _from_last_year(current, potential, pd.factorize(accounts["segment"])[0]), 0
+        return _from_last_year(current, potential, pd.factorize(accounts["segment"])[0]).over(part), 0
     variance = (PRIOR_CV * potential) ** 2
     parts = np.column_stack([np.zeros_like(potential), potential])
     flat, segment = np.ones((1, 12)), np.zeros(len(potential), dtype=np.int64)
-    return Estimate(potential.copy(), variance, variance, flat, segment, parts, POTENTIAL_ONLY), 0
+    return Estimate(potential.copy(), variance, variance, flat, segment, parts, POTENTIAL_ONLY).over(part), 0
 
 
 def _from_history(problem: Problem) -> tuple[Estimate, int]:

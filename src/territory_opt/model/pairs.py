@@ -106,7 +106,9 @@ class PairSource:
         self.unit_vectors = tuple(unit_vectors(t["lat"].to_numpy(float), t["lon"].to_numpy(float))
                                   for t in (accounts, reps))  # fmt: skip
         self.road_per_km = 2.0 * accounts["visits"].to_numpy(float) * travel.detour
-        self.cost_per_km = travel.cost_per_km + travel.cost_per_hour / travel.speed_kmh
+        part = problem.policy.period.part
+        self.cost_per_km = part * (travel.cost_per_km + travel.cost_per_hour / travel.speed_kmh)
+        self.loss_rate = part * problem.policy.territories.keep.loss_rate
         self.locked, self.forbidden = self._rules()
         self._any_locked = bool((self.locked >= 0).any())
         self.order, self.node_start = _nodes(accounts["family"])
@@ -201,7 +203,7 @@ class PairSource:
             own = np.maximum(incumbent, 0)
             likeness = self.skills.likeness[own] if reps is None else self.skills.likeness[own, reps]
             keep = territories.keep
-            rate = keep.loss_rate * (1.0 - keep.similar_skill_discount * likeness)
+            rate = self.loss_rate * (1.0 - keep.similar_skill_discount * likeness)
             loss = np.where(moved, rate * _column(self.current_sales[accounts], reps), 0.0)
         return Facts(
             eligible=self.eligible(accounts, distance, reps),

@@ -220,9 +220,10 @@ def _hours(problem: Problem) -> Iterator[Row]:
     hours = problem.policy.territories.hours
     if hours is None:
         return
+    price = hours.price_per_hour * problem.policy.period.part
     for j, (name, capacity) in enumerate(zip(_names(problem), problem.reps["capacity_hours"], strict=True)):
         yield Row(
-            "hours", name, {(j, "hours"): 1.0}, {}, -np.inf, float(capacity), hours.hard, hours.price_per_hour,
+            "hours", name, {(j, "hours"): 1.0}, {}, -np.inf, float(capacity), hours.hard, price,
             max(float(capacity), 1.0), "hours", "workload and travel within the rep's yearly hours",
         )  # fmt: skip
 

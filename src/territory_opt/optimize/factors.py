@@ -97,7 +97,7 @@ class Factors(NamedTuple):
             factor=classes.factor,
             allowed=classes.allowed,
             incumbent=source.incumbent[order].astype(np.int32),
-            loss=policy.keep.loss_rate * source.current_sales[order],
+            loss=source.loss_rate * source.current_sales[order],
             current=source.current_sales[order],
             kept=np.ascontiguousarray(1.0 - discount * source.skills.likeness),
             locked=source.locked[order].astype(np.int32),

@@ -32,6 +32,7 @@ from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation, audit_model
 from territory_opt.plan.certificate import Certificate, Multipliers, certify_model
 from territory_opt.plan.evaluate import evaluate, kappa_drift
+from territory_opt.plan.parts import part_problems
 from territory_opt.plan.plan import Plan
 from territory_opt.plan.rollup import roll_up
 from territory_opt.problem.problem import Problem
@@ -140,6 +141,7 @@ def check_folder(found: PlanFolder, problem: Problem) -> Check:
     faults += _changed_files(found)
     faults += _unconfirmed_claims(found, model, certificate, violations)
     faults += _wrong_roll_up(found, model)
+    faults += _wrong_parts(found, model)
     return Check(certificate, tuple(violations), tuple(faults), found.claims)
 
 
@@ -319,6 +321,16 @@ def _wrong_roll_up(found: PlanFolder, model: Model) -> list[str]:
         return []
     same = path.read_text(encoding="utf-8") == table_csv(roll_up(model, found.plan.annual))
     return [] if same else ["roll_up.csv is not the roll-up of the quotas"]
+
+
+def _wrong_parts(found: PlanFolder, model: Model) -> list[str]:
+    """Hold quotas_by_part.csv, which a plan with ``quotas.by`` must have, against the quotas."""
+    if not model.has_quotas or not model.problem.policy.quotas.by:
+        return []
+    path = found.path / "quotas_by_part.csv"
+    if not path.exists():
+        return ["quotas_by_part.csv is missing, although quotas.by asks for it"]
+    return part_problems(model, found.plan.annual, path.read_text(encoding="utf-8"))
 
 
 def _rep_ids(model: Model) -> pd.Index[Any]:

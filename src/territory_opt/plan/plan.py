@@ -66,7 +66,7 @@ def period_labels(model: Model) -> list[str]:
     if policy.quotas.periods == "month":
         return [str(month) for month in months]
     if policy.quotas.periods == "quarter":
-        return [f"{months[k]} to {months[k + 2]}" for k in range(0, 12, 3)]
+        return [f"{months[k]} to {months[k + 2]}" for k in range(0, len(months), 3)]
     return [f"{months[0]} to {months[-1]}"]
 
 
@@ -100,6 +100,7 @@ def month_weights(model: Model, assignment: pd.Series[str]) -> FloatArray:
     wanted = assignment[~assignment.index.duplicated()].reindex(problem.accounts["account_id"])
     rep = np.asarray(model.source.rep_index.get_indexer(wanted.to_numpy(object)), dtype=np.int64)
     season = np.roll(model.estimate.seasons(rep, problem.n_reps), 1 - problem.policy.period.start.month, axis=1)
+    season = season[:, : problem.policy.period.months]
     there = np.column_stack([active_share(problem, 1, after=k) for k in range(problem.policy.period.months)])
     return season * there * ramp_by_month(problem)
 

@@ -265,10 +265,19 @@ class Quotas(Settings):
 
 
 class Period(Settings):
-    """The plan year: first day and number of months."""
+    """The plan year: first day and number of months; fewer than 12 for a half year, or the rest of a year.
+
+    Sales, quotas and the objective are those of the period. What tables give by year (workload, visits, current sales,
+    hours) stays by year: costs and losses that follow from it are counted for the period.
+    """
 
     start: dt.date = dt.date(2027, 1, 1)
-    months: Literal[12] = 12
+    months: int = Field(default=12, ge=1, le=12)
+
+    @property
+    def part(self) -> float:
+        """The period as a share of a year."""
+        return self.months / 12.0
 
 
 class Policy(Settings):
@@ -278,3 +287,10 @@ class Policy(Settings):
     period: Period = Period()
     territories: Territories = Territories()
     quotas: Quotas = Quotas()
+
+    @model_validator(mode="after")
+    def _whole_periods(self) -> Policy:
+        if self.quotas.periods == "quarter" and self.period.months % 3:
+            text = f"period.months is {self.period.months}, which is not whole quarters"
+            raise ValueError(f"{text}; set quotas.periods to month or year")
+        return self

@@ -50,7 +50,8 @@ class QuotaExplanation:
 
     ``money`` holds the lines in whole cents; ``expected_sales`` is M, ``fair_quota`` kappa M, ``odds`` the chance to
     make the quota (normal approximation). ``binding`` names the rules at their limit, ``what_would_change`` what moves
-    the quota and by how much, ``doubts`` the data that could move it most, ``periods`` has columns period and quota.
+    the quota and by how much, ``doubts`` the data that could move it most, ``periods`` has columns period and quota,
+    ``parts`` part and quota (empty without ``quotas.by``).
     """
 
     rep_id: str
@@ -64,6 +65,7 @@ class QuotaExplanation:
     what_would_change: list[str]
     doubts: list[str]
     periods: pd.DataFrame = field(repr=False)
+    parts: pd.DataFrame = field(repr=False)
     currency: str
 
     @property
@@ -83,6 +85,9 @@ class QuotaExplanation:
         if len(self.periods) > 1:
             amounts = zip(self.periods["period"], self.periods["quota"], strict=True)
             parts += ["by period:", *(f"  {period}  {amount:,.2f}" for period, amount in amounts)]
+        if len(self.parts):
+            amounts = zip(self.parts["part"], self.parts["quota"], strict=True)
+            parts += ["by part:", *(f"  {part}  {amount:,.2f}" for part, amount in amounts)]
         return "\n".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,6 +104,7 @@ class QuotaExplanation:
             "what_would_change": list(self.what_would_change),
             "doubts": list(self.doubts),
             "periods": self.periods.to_dict("records"),
+            "parts": self.parts.to_dict("records"),
             "currency": self.currency,
         }
 
@@ -128,10 +134,20 @@ def explain_quotas(model: Model, plan: Plan, rep_ids: Sequence[str] | None = Non
     kappa = plan.kappa if plan.kappa > 0 else fair_kappa(model.problem, model.hierarchy, model.fair_base(found.totals))
     book, quotas, model = _Book(pairs), annual_quotas(model, plan), at_kappa_of(model, plan)
     cases = [_Case.of(model, rep, book.of(rep), found, quotas, kappa) for rep in positions]
-    return [_explanation(plan, rep_id, case) for rep_id, case in zip(ids, cases, strict=True)]
+    parts = _by_part(model, plan)
+    return [_explanation(plan, parts, rep_id, case) for rep_id, case in zip(ids, cases, strict=True)]
 
 
-def _explanation(plan: Plan, rep_id: str, case: _Case) -> QuotaExplanation:
+def _by_part(model: Model, plan: Plan) -> pd.DataFrame:
+    """Quotas by part, if the policy asks for them: rep_id, part, quota."""
+    if not model.problem.policy.quotas.by:
+        return pd.DataFrame({"rep_id": [], "part": [], "quota": []})
+    from territory_opt.quota.by_part import by_part
+
+    return by_part(model, plan)
+
+
+def _explanation(plan: Plan, parts: pd.DataFrame, rep_id: str, case: _Case) -> QuotaExplanation:
     periods = plan.quotas.loc[plan.quotas["rep_id"] == rep_id, ["period", "quota"]].reset_index(drop=True)
     return QuotaExplanation(
         rep_id=rep_id,
@@ -145,6 +161,7 @@ def _explanation(plan: Plan, rep_id: str, case: _Case) -> QuotaExplanation:
         what_would_change=case.changes(),
         doubts=case.doubts,
         periods=periods,
+        parts=parts[parts["rep_id"] == rep_id].drop(columns="rep_id").reset_index(drop=True),
         currency=case.model.problem.policy.currency,
     )
 

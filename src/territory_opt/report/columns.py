@@ -109,7 +109,7 @@ def columns_of(frame: pd.DataFrame, known: tuple[Column, ...]) -> tuple[Column, 
     """Return the columns of ``frame`` that are shown, in its order.
 
     A column named ``before: metric`` or ``after: metric`` is a share of the fair share; one named ``period: label``
-    is money. Any other column that is not in ``known`` is left out.
+    or ``part: name`` is money. Any other column that is not in ``known`` is left out.
     """
     by_key = {column.key: column for column in known}
     shown: list[Column] = []
@@ -120,6 +120,6 @@ def columns_of(frame: pd.DataFrame, known: tuple[Column, ...]) -> tuple[Column, 
         elif family in ("before", "after"):
             when = "today" if family == "before" else "in this plan"
             shown.append(Column(key, f"{rest.capitalize()} {when}, of a fair share", "share", 13))
-        elif family == "period":
+        elif family in ("period", "part"):
             shown.append(Column(key, f"{rest} ({{currency}})", "money", 16))
     return tuple(shown)

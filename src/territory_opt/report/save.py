@@ -47,17 +47,15 @@ def save_plan(
         "versions": _versions(),
     }
     run = {"seed": str(result.seed), "method": result.why, "territory-opt": __version__}
-    views = build_views(result, name=name, issues=issues, run=run)
+    parts = _quotas_by_part(result)
+    views = build_views(result, name=name, issues=issues, run=run, by_part=parts)
     extras = {
         "data_issues.csv": lambda path: _write_text(path, table_csv(issue_table(issues))),
         "roll_up.csv": lambda path: _write_text(path, table_csv(_roll_up_table(result))),
         "plan.xlsx": lambda path: write_workbook(views, path),
         "report.html": lambda path: write_page(views, path),
     }
-    if result.plan.has_quotas and result.model.problem.policy.quotas.by:
-        from territory_opt.quota.by_part import by_part
-
-        parts = by_part(result.model, result.plan)
+    if parts is not None:
         extras["quotas_by_part.csv"] = lambda path: _write_text(path, table_csv(parts))
     write_folder(
         folder, plan=result.plan, certificate=result.certificate, claims=claims(result, name), manifest=manifest,
@@ -115,6 +113,14 @@ def incumbent_evaluation(result: Result) -> Evaluation:
     model = result.model
     quotas = model.problem.reps["last_quota"].fillna(0.0).to_numpy(float)
     return evaluate_positions(model, model.source.incumbent.astype("int64"), quotas)
+
+
+def _quotas_by_part(result: Result) -> pd.DataFrame | None:
+    if not (result.plan.has_quotas and result.model.problem.policy.quotas.by):
+        return None
+    from territory_opt.quota.by_part import by_part
+
+    return by_part(result.model, result.plan)
 
 
 def _roll_up_table(result: Result) -> pd.DataFrame:

@@ -57,11 +57,14 @@ class Views:
         return len(self.quotas) > 0
 
 
-def build_views(result: Result, *, name: str, issues: Sequence[Issue], run: dict[str, str]) -> Views:
+def build_views(
+    result: Result, *, name: str, issues: Sequence[Issue], run: dict[str, str], by_part: pd.DataFrame | None = None
+) -> Views:
     """Collect every table of the report.
 
-    ``issues`` are the findings in the data and ``run`` is shown as it is. Raises :class:`NoPlanError` if the result
-    holds no plan. Cost: four passes over all pairs (the odds' one included), in blocks.
+    ``issues`` are the findings in the data and ``run`` is shown as it is; ``by_part`` are the quotas by part. Raises
+    :class:`NoPlanError` if the result holds no plan. Cost: four passes over all pairs (the odds' one included), in
+    blocks.
     """
     sides = Sides.of(result)
     model, plan = result.model, result.plan
@@ -80,7 +83,7 @@ def build_views(result: Result, *, name: str, issues: Sequence[Issue], run: dict
         parts=parts_table(sides),
         reps=rep_table(sides, plan, odds),
         accounts=account_table(sides),
-        quotas=quota_table(model, plan),
+        quotas=quota_table(model, plan, by_part),
         roll_up=_roll_up_table(model, plan),
         violations=violations[["sentence", "rule", "subject", "value", "limit", "amount", "unit"]],
         ways=pd.DataFrame(
@@ -127,8 +130,11 @@ def rep_table(sides: Sides, plan: Plan, odds: CompanyOdds | None) -> pd.DataFram
     return frame
 
 
-def quota_table(model: Model, plan: Plan) -> pd.DataFrame:
-    """Return one line per rep with the year and every period, columns ``period: label``; empty without quotas."""
+def quota_table(model: Model, plan: Plan, by_part: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return one line per rep with the year, every period and every part; empty without quotas.
+
+    Columns ``period: label`` and, with ``by_part`` (rep_id, part, quota), ``part: name``.
+    """
     reps = model.problem.reps
     rows = np.arange(len(reps) if plan.has_quotas else 0)
     frame = pd.DataFrame(
@@ -141,6 +147,9 @@ def quota_table(model: Model, plan: Plan) -> pd.DataFrame:
     )
     for label, part in plan.quotas.groupby("period", sort=False):
         frame[f"period: {label}"] = part.set_index("rep_id")["quota"].reindex(frame["rep_id"]).to_numpy(float)
+    if by_part is not None:
+        for name, part in by_part.groupby("part", sort=False):
+            frame[f"part: {name}"] = part.set_index("rep_id")["quota"].reindex(frame["rep_id"]).to_numpy(float)
     return frame
 
 

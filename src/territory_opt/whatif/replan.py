@@ -1,0 +1,186 @@
+"""A review in the year: what is past is frozen, the rest is a problem of its own with budgets for what may change.
+
+The rest of the year is a plan of fewer months (see :class:`Period`): whoever has an account now is its incumbent, sales
+so far join the history, and the target of every node is what its frozen quotas have left of it. So past and rest add up
+to the target of the year again, and everything that works on a plan works on the rest: the bound, the explanations,
+``check``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from territory_opt.errors import ScenarioError
+from territory_opt.model.hierarchy import Hierarchy
+from territory_opt.plan.plan import Plan
+from territory_opt.problem.policy import Guard, Policy
+from territory_opt.problem.problem import Problem
+
+FloatArray = npt.NDArray[np.float64]
+
+YEAR_COLUMNS = ["rep_id", "period", "quota", "before", "status"]
+
+
+@dataclass(frozen=True, slots=True)
+class Replan:
+    """The rest of a plan year: ``problem`` to solve, and the quotas that frame it.
+
+    ``past`` are the frozen quotas and ``ahead`` those the plan had set for the rest: columns rep_id, period, quota.
+    ``as_of`` is the last frozen month.
+    """
+
+    problem: Problem
+    past: pd.DataFrame = field(repr=False)
+    ahead: pd.DataFrame = field(repr=False)
+    as_of: str
+
+    def year(self, plan: Plan) -> pd.DataFrame:
+        """Return the quotas of the whole year: rep_id, period, quota, before (as planned), status (past or rest)."""
+        past = self.past.assign(before=self.past["quota"], status="past")
+        old = self.ahead.rename(columns={"quota": "before"})
+        rest = plan.quotas.merge(old, on=["rep_id", "period"], how="outer").fillna({"quota": 0.0, "before": 0.0})
+        table = pd.concat([past, rest.assign(status="rest")], ignore_index=True)[YEAR_COLUMNS]
+        return table.sort_values(["rep_id", "period"], kind="stable", ignore_index=True)
+
+
+def replan(
+    problem: Problem,
+    plan: Plan,
+    *,
+    as_of: str,
+    sales: pd.DataFrame | None = None,
+    now: Problem | None = None,
+    max_moved_accounts: int | None = None,
+    max_quota_change: float | None = None,
+) -> Replan:
+    """Freeze ``plan`` up to the month ``as_of`` ("2027-06"), the last of a quota period; return the rest to solve.
+
+    ``problem`` is what the plan was made for, ``now`` how things stand today if tables or rules have changed (reps who
+    joined or left, other territories). ``sales`` of the year so far (see :func:`check_actuals`) join the history where
+    there is one. At most ``max_moved_accounts`` accounts change owner against the plan, and the rest of each quota by
+    at most the share ``max_quota_change``. Limits of quotas and on-target earnings count in proportion to the months
+    left. Raise :class:`ScenarioError` if nothing can be frozen there or nothing of the target is left.
+    """
+    if not plan.has_quotas:
+        raise ScenarioError("the plan sets no quotas; set quotas.target and solve again")
+    now = now or problem
+    last = _frozen_until(plan, as_of)
+    ended = pd.PeriodIndex(plan.quotas["period"].str[-7:], freq="M") <= last
+    past, ahead = (plan.quotas[mask].reset_index(drop=True) for mask in (ended, ~ended))
+    months = pd.Period(problem.policy.period.start, freq="M").ordinal + problem.policy.period.months - 1 - last.ordinal
+    before, frozen = Hierarchy.from_problem(problem), past.groupby("rep_id")["quota"].sum()
+    policy = _policy_of_the_rest(now.policy, last, months, max_moved_accounts, max_quota_change)
+    goal = _left(before, frozen, problem, "company", float(now.policy.quotas.target or 0.0))
+    policy = policy.model_copy(update={"quotas": policy.quotas.model_copy(update={"target": goal})})
+    rest = Problem.from_tables(
+        accounts=_accounts(now, plan),
+        reps=_reps(now, ahead, policy.period.months / now.policy.period.months),
+        managers=_managers(now, before, frozen, problem),
+        sales=_sales(now, sales, last),
+        rules=_rules(now, last),
+        units=now.units,
+        adjacency=now.adjacency,
+        policy=policy,
+    )
+    return Replan(rest, past, ahead, str(last))
+
+
+def _frozen_until(plan: Plan, as_of: str) -> pd.Period:
+    """The month ``as_of``, checked: a quota period ends with it, and another one follows."""
+    try:
+        last = pd.Period(pd.to_datetime(as_of.strip(), format="%Y-%m"), freq="M")
+    except ValueError:
+        raise ScenarioError(f'"{as_of}" is not a month; write it like 2027-06') from None
+    ends = sorted({pd.Period(str(label)[-7:], freq="M") for label in plan.quotas["period"]})
+    if len(ends) == 1:
+        raise ScenarioError(
+            "the plan has one quota for the year; set quotas.periods to quarter or month to freeze part"
+        )
+    if last not in ends[:-1]:
+        named = ", ".join(map(str, ends[:-1]))
+        raise ScenarioError(f"no quota period before the last ends with {last}; give one of {named}")
+    return last
+
+
+def _policy_of_the_rest(
+    policy: Policy, last: pd.Period, months: int, moves: int | None, change: float | None
+) -> Policy:
+    """The rules for the months left, with the budgets; last year's quotas no longer count."""
+    quotas, keep = policy.quotas, policy.territories.keep
+    part = months / policy.period.months
+    limits = quotas.limits
+    if limits is not None:
+        high = None if limits.high is None else part * limits.high
+        limits = limits.model_copy(update={"low": part * limits.low, "high": high})
+    guard = None if change is None else Guard(up=change, down=change)
+    parts = {name: part * target for name, target in quotas.part_targets.items()}
+    budget = keep if moves is None else keep.model_copy(update={"max_moved_accounts": moves})
+    return policy.model_copy(
+        update={
+            "period": policy.period.model_copy(update={"start": (last + 1).start_time.date(), "months": months}),
+            "territories": policy.territories.model_copy(update={"keep": budget}),
+            "quotas": quotas.model_copy(
+                update={"growth_guard": guard, "ratchet_guard": None, "limits": limits, "part_targets": parts}
+            ),
+        }
+    )
+
+
+def _left(tree: Hierarchy, frozen: pd.Series[float], problem: Problem, node: str, target: float) -> float:
+    """What the frozen quotas below ``node``, freed of their hedges, leave of its ``target``."""
+    if node not in tree.ids:
+        return target
+    at = tree.ids.index(node)
+    by_rep = frozen.reindex(problem.reps["rep_id"]).fillna(0.0).to_numpy(float)
+    used = float(sum(by_rep[j] / tree.compound(int(j), at) for j in tree.members(at)))
+    left = round(target - used, 6)
+    if left <= 0:
+        raise ScenarioError(f"{tree.names[at]}: frozen quotas of {used:,.2f} leave nothing of the target {target:,.2f}")
+    return left
+
+
+def _accounts(now: Problem, plan: Plan) -> pd.DataFrame:
+    """Accounts with their rep of today as incumbent; nobody where that rep has left."""
+    owner = plan.assignment.reindex(now.accounts["account_id"]).to_numpy(object)
+    here = np.isin(owner.astype(str), now.reps["rep_id"].to_numpy(str))
+    known = pd.notna(owner)
+    incumbent = np.where(known, np.where(here, owner, ""), now.accounts["incumbent"].to_numpy(object))
+    return now.accounts.assign(incumbent=incumbent)
+
+
+def _reps(now: Problem, ahead: pd.DataFrame, part: float) -> pd.DataFrame:
+    """Reps with what the plan asks of them for the rest as last quota; earnings for the months left."""
+    asked = ahead.groupby("rep_id")["quota"].sum().reindex(now.reps["rep_id"]).to_numpy(float)
+    return now.reps.assign(last_quota=asked, last_sales=np.nan, ote=part * now.reps["ote"].to_numpy(float))
+
+
+def _rules(now: Problem, last: pd.Period) -> pd.DataFrame | None:
+    """Rules that still hold after ``last``."""
+    expires = pd.to_datetime(now.rules["expires"])
+    kept: pd.DataFrame = now.rules[expires.isna() | (expires > last.end_time)].reset_index(drop=True)
+    return kept if len(kept) else None
+
+
+def _managers(now: Problem, before: Hierarchy, frozen: pd.Series[float], problem: Problem) -> pd.DataFrame | None:
+    """Nodes with what is left of their targets."""
+    if now.managers.empty:
+        return None
+    targets = [target if np.isnan(target) else _left(before, frozen, problem, str(node), float(target))
+               for node, target in zip(now.managers["manager_id"], now.managers["target"], strict=True)]  # fmt: skip
+    return now.managers.assign(target=targets)
+
+
+def _sales(now: Problem, sales: pd.DataFrame | None, last: pd.Period) -> pd.DataFrame | None:
+    """The history with what was sold up to ``last``; without a history sales so far tell no year and are left out."""
+    if now.sales.empty:
+        return None
+    if sales is None:
+        return now.sales
+    so_far = sales[pd.PeriodIndex(sales["month"], freq="M") <= last]
+    first = so_far["month"].min() if len(so_far) else pd.NaT
+    history: pd.DataFrame = now.sales if pd.isna(first) else now.sales[now.sales["month"] < first]
+    return pd.concat([history, so_far[list(history.columns.intersection(so_far.columns))]], ignore_index=True)
