@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -325,13 +326,15 @@ def backtest(
     """Hide part of the past, forecast it in every way quotas are commonly set, and say which would have been best."""
     from territory_opt.console import Screen
     from territory_opt.estimate.backtest import backtest as look_back
+    from territory_opt.estimate.transfer import learn_transfer_loss
     from territory_opt.wording import looked_back
 
     screen = Screen(as_json=as_json)
     chosen, problem, _ = read_scenario(scenario, variant, settings, strict=False)
-    found = look_back(problem, months=months, looks=looks)
-    looked_back(screen, chosen.label, found)
-    screen.result({"scenario": chosen.label, **found.to_dict(), "exit_code": DONE})
+    found, lost = look_back(problem, months=months, looks=looks), learn_transfer_loss(problem)
+    looked_back(screen, chosen.label, found, lost, problem.policy.territories.keep.loss_rate)
+    learnt = None if lost is None else asdict(lost)
+    screen.result({"scenario": chosen.label, **found.to_dict(), "transfer_loss": learnt, "exit_code": DONE})
 
 
 @app.command()

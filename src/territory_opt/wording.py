@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from territory_opt.console import Screen
     from territory_opt.errors import Issue
     from territory_opt.estimate.backtest import Backtest
+    from territory_opt.estimate.transfer import TransferLoss
     from territory_opt.model.hierarchy import Hierarchy
     from territory_opt.model.model import Model
     from territory_opt.optimize.result import Result
@@ -97,8 +98,11 @@ def _expecting(found: Consistency, model: Model) -> str:
 # --- what would have been best ----------------------------------------------------------------------------------
 
 
-def looked_back(screen: Screen, name: str, found: Backtest) -> None:
-    """Show the table of a back-test, say which method was best and how sure that is."""
+def looked_back(screen: Screen, name: str, found: Backtest, lost: TransferLoss | None, loss_rate: float) -> None:
+    """Show the table of a back-test, say which method was best and how sure that is.
+
+    ``lost`` is the transfer loss that the history shows, ``loss_rate`` the one the policy assumes.
+    """
     screen.say(f"{name}   {plural(found.n_looks, 'look')} back, {plural(found.horizon, 'month')} hidden at each")
     screen.several(str(found).splitlines(), most=len(found.scores) + 1)
     best = next(score for score in found.scores if score.method == found.best)
@@ -107,6 +111,8 @@ def looked_back(screen: Screen, name: str, found: Backtest) -> None:
     if close:
         screen.say(f"It may be by chance that it is closer than {', '.join(close)}.")
     screen.say(f"Errors {found.shocks}.")
+    if lost is not None:
+        screen.say(f"By the history {lost}; the plan assumes {loss_rate:.0%} less (territories.keep.loss_rate).")
     screen.several(found.warnings)
 
 
