@@ -285,6 +285,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert facts["odds"]["draws"] == 500
     assert len(facts["odds"]["reps"]) == 4
     assert run(["review", str(tmp_path / "nothing")]) == 2
+    assert run(["review", str(out), "--draws", "500", "--out", str(tmp_path / "reps.csv")]) == 0
+    table = pd.read_csv(tmp_path / "reps.csv")
+    assert table["rep_id"].tolist() == ["R1", "R2", "R3", "R4"]
+    assert {"p_hit", "p10", "p90", "pay", "odds_low", "not_smart"} <= set(table.columns)
 
 
 def test_a_review_reads_as_text() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import territory_opt as to
 from territory_opt.cli import run
@@ -181,3 +184,61 @@ def test_a_tracking_reads_as_text() -> None:
     assert isinstance(found, Tracking)
     assert "on pace" in str(found)
     assert found.to_dict()["months"] == 6
+
+
+def test_an_account_that_changed_owner_mid_year_counts_for_who_sold() -> None:
+    """Its months before the change stay with the rep who sold them, wherever the plan has it."""
+    model, plan = planned(company())
+    account, owner = plan.assignment.index[0], plan.assignment.iloc[0]
+    other = next(rep for rep in model.problem.reps["rep_id"] if rep != owner)
+    rows = [
+        {"account_id": account, "month": month, "sales": 1000.0, "rep_id": owner if month < "2027-03" else other}
+        for month in MONTHS[:5]
+    ]
+    found = track(model, plan, check_actuals(pd.DataFrame(rows), model.problem)).reps.set_index("rep_id")
+    assert found.loc[owner, "sold"] == 2000.0
+    assert found.loc[other, "sold"] == 3000.0
+    assert found["sold"].sum() == 5000.0
+
+
+CELLS = st.sampled_from(
+    [
+        "2027-03",
+        "2027-13",
+        "2026-12",
+        "2028-01",
+        "",
+        "nan",
+        "1e9",
+        "-5",
+        "abc",
+        "A1",
+        "=1+1",
+        "R1",
+        "nobody",
+        "12,5",
+        "\x00",
+        "é",
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows=st.lists(st.fixed_dictionaries({name: CELLS for name in ("account_id", "month", "sales", "rep_id")}), max_size=6),
+       dropped=st.sampled_from(["", "month", "sales", "account_id", "rep_id"]))  # fmt: skip
+def test_no_table_of_sales_ends_in_anything_but_figures_or_findings(rows: list[dict[str, str]], dropped: str) -> None:
+    model, plan = fuzzed()
+    table = pd.DataFrame(rows, columns=["account_id", "month", "sales", "rep_id"]).drop(columns=dropped or [])
+    try:
+        sales = check_actuals(table, model.problem)
+    except DataError as error:
+        assert error.issues
+        assert all(issue.problem for issue in error.issues)
+        return
+    found = track(model, plan, sales)
+    assert np.isfinite(found.reps[["due", "sold", "outlook", "p_finish", "adjusted"]].to_numpy(float)).all()
+
+
+@cache
+def fuzzed() -> tuple[Model, Plan]:
+    return planned(company())

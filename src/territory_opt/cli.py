@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -27,17 +26,9 @@ from territory_opt.cli_inputs import (
     read_scenario,
     share_of,
 )
+from territory_opt.cli_solve import ABORTED, BAD_INPUT, DEFECT, DONE, plan_and_tell, plan_the_rest
 from territory_opt.errors import PlanFolderError, TerritoryError
 
-if TYPE_CHECKING:
-    from territory_opt.console import Screen
-    from territory_opt.optimize.result import Result
-    from territory_opt.problem.problem import Problem
-    from territory_opt.quota.consistency import Consistency
-    from territory_opt.whatif.replan import Replan
-    from territory_opt.whatif.scenario import Scenario
-
-DONE, DEFECT, BAD_INPUT, CONFLICT, NO_PLAN, ABORTED = 0, 1, 2, 3, 4, 130
 DEBUG = "TERRITORY_OPT_DEBUG"
 """Set to 1, it makes a defect print the place it came from."""
 _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -149,7 +140,7 @@ def solve(
         "previous": None if previous is None else read_folder(previous),
     }
     found = opening(screen, chosen.label, problem, model, written=True)
-    raise typer.Exit(_plan(screen, chosen, problem, folder, options, overrides_of(settings), found))
+    raise typer.Exit(plan_and_tell(screen, chosen, problem, folder, options, overrides_of(settings), found))
 
 
 @app.command()
@@ -217,12 +208,14 @@ def review(
     folder: FolderPath,
     draws: Annotated[int, typer.Option("--draws", min=100, help="Plan years to simulate.")] = 10_000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same plan and seed, same figures.")] = 0,
+    out: Annotated[Path | None, typer.Option("--out", help="Also write the table of reps to this CSV file.")] = None,
     scenario: OtherScenario = None,
     as_json: AsJson = False,
 ) -> None:
     """Look at a plan's quotas: odds and pay by simulation, whether they are fair, whether each is SMART."""
     from territory_opt.console import Screen
     from territory_opt.model.model import Model
+    from territory_opt.plan.folder import write_csv
     from territory_opt.quota.review import review as look_at
 
     screen = Screen(as_json=as_json)
@@ -231,6 +224,9 @@ def review(
         raise PlanFolderError(f"{folder}: this plan sets no quotas; set quotas.target and solve again")
     found = look_at(Model.build(chosen.problem(), kappa=plan.plan.kappa), plan.plan, draws=draws, seed=seed)
     screen.say(str(found))
+    if out is not None:
+        write_csv(found.table, out)
+        screen.say(f"table of reps: {out}")
     screen.result({"folder": str(folder), **found.to_dict(), "exit_code": DONE})
 
 
@@ -311,7 +307,7 @@ def replan(
     )  # fmt: skip
     target = out or Path("out") / f"{folder.resolve().name}-after-{rest.as_of}"
     path = write_scenario(rest.problem, target, name=f"{before.label} after {rest.as_of}")
-    raise typer.Exit(_plan_the_rest(screen, load_scenario(path), rest, target))
+    raise typer.Exit(plan_the_rest(screen, load_scenario(path), rest, target))
 
 
 @app.command()
@@ -370,96 +366,6 @@ def schema() -> None:
     from territory_opt.whatif.scenario import scenario_json_schema
 
     print(json.dumps(scenario_json_schema(), indent=2, ensure_ascii=False))
-
-
-# --- solving ----------------------------------------------------------------------------------------------------
-
-
-def _plan(
-    screen: Screen,
-    chosen: Scenario,
-    problem: Problem,
-    folder: Path,
-    options: dict[str, Any],
-    overrides: dict[str, Any],
-    found: Consistency,
-) -> int:
-    """Solve, save and say what came out; return the exit code."""
-    from territory_opt.console import Planning, StopButton
-    from territory_opt.optimize.solve import solve as solve_problem
-    from territory_opt.report.save import save_plan
-    from territory_opt.whatif.scenario import relative_path
-
-    started = time.perf_counter()
-    with StopButton() as button:
-        with Planning(screen, problem.policy.currency) as progress:
-            result = solve_problem(problem, **options, progress=progress)
-        if button.heard > 1:
-            raise KeyboardInterrupt
-        if not result.has_plan:
-            return _without_plan(screen, options["time_limit"], stopped=button.heard > 0)
-        seconds = time.perf_counter() - started
-        button.saving = button.heard == 0
-        save_plan(
-            result,
-            folder,
-            name=chosen.label,
-            scenario=relative_path(chosen.path, folder),
-            variant=chosen.variant,
-            overrides=overrides,
-            inputs=chosen.inputs(),
-        )
-    return _tell(screen, chosen, result, folder, seconds, found)
-
-
-def _plan_the_rest(screen: Screen, chosen: Scenario, rest: Replan, folder: Path) -> int:
-    """Solve the rest of a year, then write the quotas of the whole year beside it; return the exit code."""
-    from territory_opt.model.model import Model
-    from territory_opt.plan.folder import read_folder, write_csv
-    from territory_opt.wording import frozen, opening
-
-    problem = chosen.problem()
-    frozen(screen, rest)
-    found = opening(screen, chosen.label, problem, Model.build(problem), written=True)
-    given = chosen.file.solve
-    options = {"seed": given.seed, "time_limit": given.time_limit, "gap": given.gap, "threads": None, "previous": None}
-    code = _plan(screen, chosen, problem, folder / "plan", options, {}, found)
-    if (folder / "plan").is_dir():
-        year = rest.year(read_folder(folder / "plan").plan)
-        write_csv(year, folder / "year.csv")
-        total, before = year["quota"].sum(), year["before"].sum()
-        screen.say(f"quotas of the whole year: {total:,.2f}, planned {before:,.2f}; {folder / 'year.csv'}")
-    return code
-
-
-def _without_plan(screen: Screen, limit: float, *, stopped: bool) -> int:
-    longer = f"No plan was found in {limit:g} seconds; nothing was written. Give it longer: --time-limit SECONDS"
-    text = "Stopped before there was a plan; nothing was written." if stopped else longer
-    screen.say(text, always=True)
-    screen.result({"error": text, "issues": [], "exit_code": NO_PLAN})
-    return NO_PLAN
-
-
-def _tell(
-    screen: Screen, chosen: Scenario, result: Result, folder: Path, seconds: float, found: Consistency
-) -> int:  # fmt: skip
-    """Say what came out; return the exit code."""
-    from territory_opt import wording
-    from territory_opt.report.save import claims
-
-    cut_short = result.raw_status != "complete" and not result.proven
-    code = (NO_PLAN if cut_short else CONFLICT) if result.violations else DONE
-    facts = {
-        "sentences": wording.outcome(screen, result, folder, seconds),
-        "issues": wording.issue_rows(result.model.problem.issues),
-        "consistency": wording.consistency_facts(found),
-        "seconds": round(seconds, 3),
-        "folder": str(folder),
-        "files": sorted(path.name for path in folder.iterdir()),
-        "exit_code": code,
-    }
-    screen.result({**claims(result, chosen.label), **facts})
-    return code
 
 
 # --- the door ---------------------------------------------------------------------------------------------------

@@ -56,6 +56,16 @@ class Review:
             lines.append(f"  and {len(self.findings) - SHOWN:,} more")
         return "\n".join(lines)
 
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per rep: odds and pay of :class:`Simulation`, odds_low (below the policy's), not_smart (reasons)."""
+        reasons = pd.Series([f"{found.criterion}: {found.reason}" for found in self.findings], dtype=object)
+        by_rep = reasons.groupby([found.rep_id for found in self.findings]).agg("; ".join)
+        ids = self.odds.reps["rep_id"]
+        return self.odds.reps.assign(
+            odds_low=ids.isin(self.short.index), not_smart=by_rep.reindex(ids).fillna("").to_numpy(object)
+        )
+
     def _smart(self) -> str:
         failing = len({finding.rep_id for finding in self.findings})
         total = len(self.odds.reps)
