@@ -1,4 +1,8 @@
-"""Quotas for fixed territories: the same rows, the totals known, quotas in whole steps."""
+"""Quotas for fixed territories: the same rows, the totals known, quotas in whole steps.
+
+Often it costs the same who carries what is left: prices per money are alike for all reps. A small price that grows with
+the distance from each rep's own fair quota, as a share of it, then settles it, so that nobody carries it all.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from territory_opt.model.model import Model, Pairs
-from territory_opt.model.rows import Rows, rounding_slack
+from territory_opt.model.rows import Row, Rows, rounding_slack
 from territory_opt.optimize.linear import LinearModel, Violations, linear_model
 from territory_opt.optimize.mathopt import Solution, solve_lp, solve_mip
 from territory_opt.plan.rollup import missed
@@ -20,6 +24,10 @@ MOST_TIED_STEPS = 1000
 """Leftover steps per rep that are still taken for rounding noise of the solver."""
 FEW_NODES, MANY_NODES = 200, 20_000
 """Branch-and-bound nodes for whole steps: for many reps the rounding is worth cents and is settled early."""
+EVEN_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.5)
+"""Distances from a fair quota, as shares of it, beyond each of which the next money costs a little more."""
+EVEN_PRICE = 2e-5
+"""That little, per money: no real price is given up for evenness."""
 SECONDS = 20.0
 """Safety limit of one quota model; it has one variable per rep and is solved at the root."""
 
@@ -36,9 +44,9 @@ def set_quotas(model: Model, totals: FloatArray, *, rounded: bool = True) -> Flo
     fixed = replace(
         rows, totals=sparse.csr_matrix(rows.totals.shape), low=rows.low - constant, high=rows.high - constant
     )
-    linear = _best(model, fixed, None)
     if not rounded:
-        return linear
+        return _best(model, fixed, None)
+    linear = _best(model, _evened(fixed, model.kappa * model.fair_base(totals)), None)
     step = model.problem.policy.quotas.step
     # Whole steps around the continuous optimum; the constraint matrix is a laminar sum, so this is easy.
     window = np.floor(linear / step + 1e-9) * step
@@ -47,6 +55,22 @@ def set_quotas(model: Model, totals: FloatArray, *, rounded: bool = True) -> Flo
     # Only rounding noise is tied: a roll-up that the caps keep from holding stays as it is.
     kept = np.abs(fixed.outside(np.zeros_like(totals), tied)) <= np.maximum(step * 1e-3, 1e-9 * fixed.scale)
     return tied if kept[fixed.hard].all() else np.asarray(np.round(steps * step, 2))
+
+
+def _evened(rows: Rows, fair: FloatArray) -> Rows:
+    """Return ``rows`` on quotas alone with those that price distance from ``fair`` (n_reps,) a little, step by step."""
+    n, levels = len(fair), len(EVEN_SHARES)
+    share, own = np.repeat(EVEN_SHARES, n), np.tile(fair, levels)
+    low, high = own * (1.0 - share), own * (1.0 + share)
+    names = [Row("evenness", str(k), {}, {k % n: 1.0}, low[k], high[k], False, EVEN_PRICE, 1.0, "", "")
+             for k in range(n * levels)]  # fmt: skip
+    more = Rows.from_items(names, rows.quantities, rows.n_reps)
+    return replace(
+        rows, items=(*rows.items, *more.items), totals=sparse.vstack([rows.totals, more.totals]).tocsr(),
+        quotas=sparse.vstack([rows.quotas, more.quotas]).tocsr(),
+        **{name: np.concatenate([getattr(rows, name), getattr(more, name)])
+           for name in ("low", "high", "price", "hard", "scale", "worst_group")},
+    )  # fmt: skip
 
 
 def _tie(model: Model, steps: FloatArray, step: float) -> FloatArray:

@@ -1,0 +1,47 @@
+"""Quotas for given territories: what is left over is carried evenly, at no price."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import territory_opt as to
+from territory_opt.model.model import Model
+from territory_opt.optimize.quotas import set_quotas
+from territory_opt.plan.evaluate import evaluate_positions
+from territory_opt.problem.market import generate_market
+
+
+def overloaded(**quotas: object) -> tuple[Model, np.ndarray, np.ndarray]:
+    """200 accounts, 6 reps who keep theirs; the target asks more of everybody than the odds allow."""
+    tables = generate_market(200, 6, seed=2)
+    settings = {"target": 14_000_000, "step": 1000, **quotas}
+    problem = to.Problem.from_tables(**tables, policy=to.Policy.model_validate({"quotas": settings}))
+    first = Model.build(problem)
+    node = np.maximum(first.source.incumbent[first.source.order[first.source.node_start[:-1]]], 0).astype(np.int64)
+    totals, _ = first.totals(node)
+    kappa = 14_000_000 / float(first.fair_base(totals).sum())
+    return first.with_kappa(kappa), node, totals
+
+
+def test_what_the_odds_do_not_carry_is_shared_evenly() -> None:
+    """Odds and fairness cost the same per money for everyone, so any split costs the same: nobody carries it all."""
+    model, node, totals = overloaded()
+    quotas = set_quotas(model, totals)
+    fair = model.kappa * model.fair_base(totals)
+    np.testing.assert_allclose(quotas, fair, rtol=0.01)
+    rep = node[model.source.node_of_account]
+    # Moving 200,000 from one rep to another, as a corner of the program does, costs as much or more.
+    moved = quotas + np.array([200_000.0, -200_000.0, 0, 0, 0, 0])
+    assert evaluate_positions(model, rep, moved).objective <= evaluate_positions(model, rep, quotas).objective + 1.0
+
+
+@pytest.mark.parametrize("target", [9_000_000, 12_000_000, 14_000_000])
+def test_evenness_gives_up_nothing(target: float) -> None:
+    """The objective is that of the program without the tie-break, but for whole steps."""
+    model, node, totals = overloaded(target=target, ratchet_guard={"hard": False}, growth_guard={"hard": False})
+    rep = node[model.source.node_of_account]
+    plain, even = set_quotas(model, totals, rounded=False), set_quotas(model, totals)
+    lost = evaluate_positions(model, rep, plain).objective - evaluate_positions(model, rep, even).objective
+    assert lost <= 2.0 * 1000 * 6
+    assert even.sum() == pytest.approx(target, abs=0.005)
