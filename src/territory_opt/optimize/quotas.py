@@ -66,11 +66,17 @@ def _evened(rows: Rows, fair: FloatArray) -> Rows:
              for k in range(n * levels)]  # fmt: skip
     more = Rows.from_items(names, rows.quantities, rows.n_reps)
     return replace(
-        rows, items=(*rows.items, *more.items), totals=sparse.vstack([rows.totals, more.totals]).tocsr(),
+        rows,
+        items=(*rows.items, *more.items),
+        totals=sparse.vstack([rows.totals, more.totals]).tocsr(),
         quotas=sparse.vstack([rows.quotas, more.quotas]).tocsr(),
-        **{name: np.concatenate([getattr(rows, name), getattr(more, name)])
-           for name in ("low", "high", "price", "hard", "scale", "worst_group")},
-    )  # fmt: skip
+        low=np.concatenate([rows.low, more.low]),
+        high=np.concatenate([rows.high, more.high]),
+        price=np.concatenate([rows.price, more.price]),
+        hard=np.concatenate([rows.hard, more.hard]),
+        scale=np.concatenate([rows.scale, more.scale]),
+        worst_group=np.concatenate([rows.worst_group, more.worst_group]),
+    )
 
 
 def _tie(model: Model, steps: FloatArray, step: float) -> FloatArray:
