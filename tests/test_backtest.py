@@ -17,6 +17,7 @@ from territory_opt.errors import DataError
 from territory_opt.estimate.backtest import AS_SET, Backtest, backtest
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import METHODS, Basis, Past
+from territory_opt.model.model import Model
 from territory_opt.problem.market import generate_market, write_market
 
 ROOT = Path(__file__).parents[1]
@@ -270,3 +271,46 @@ def test_shocks_of_a_calm_company_stay_near_what_is_assumed() -> None:
     assert 0.02 < shocks.company < 0.08
     assert shocks.region < 0.06
     assert 1.0 <= shocks.n_looks <= 8.0
+
+
+# --- shared shocks, estimated ---------------------------------------------------------------------------------
+
+
+def swinging(swing: float, seed: int = 3) -> to.Problem:
+    """Everybody's sales are multiplied alike in each stretch of six months."""
+    problem = company(seed, months=48)
+    month = pd.PeriodIndex(problem.sales["month"], freq="M")
+    factor = np.exp(np.random.default_rng(seed).normal(0.0, swing, 8))[(month.asi8 - month.asi8.min()) // 6]
+    policy = to.Policy.model_validate({"quotas": {"target": 1e7, "odds": {"common_shock": "auto"}}})
+    return replace(problem, sales=problem.sales.assign(sales=problem.sales["sales"] * factor), policy=policy)
+
+
+def test_auto_takes_the_shocks_of_the_history() -> None:
+    calm, wild = (Model.build(swinging(swing)).problem.policy.quotas.odds for swing in (0.0, 0.4))
+    assert calm is not None
+    assert wild is not None
+    assert 0.02 < calm.company_shock < 0.08
+    assert wild.company_shock > 2.0 * calm.company_shock
+    assert wild.shock >= wild.company_shock
+
+
+def test_auto_without_a_history_is_the_assumed_shock() -> None:
+    problem = replace(swinging(0.0), sales=swinging(0.0).sales.iloc[:0])
+    odds = Model.build(problem).problem.policy.quotas.odds
+    assert odds is not None
+    assert odds.common_shock == 0.05
+
+
+def test_a_range_counts_only_with_errors_that_were_known_by_then() -> None:
+    """Doubling the sales of the last hidden stretch changes no range, neither of that look nor of one before."""
+    problem = swinging(0.2)
+    late = pd.PeriodIndex(problem.sales["month"], freq="M") > pd.Period("2026-09", freq="M")
+    other = replace(problem, sales=problem.sales.assign(sales=problem.sales["sales"] * np.where(late, 2.0, 1.0)))
+    first, second = (backtest(p, months=3, looks=6).looks for p in (problem, other))
+    pd.testing.assert_series_equal(first["spread"], second["spread"])
+    fixed = to.Policy.model_validate({"quotas": {"target": 1e7}})
+    given = backtest(replace(problem, policy=fixed), months=3, looks=6).looks
+    estimate = first["method"] == "estimate"
+    first_look = first["first_month"] == first["first_month"].min()
+    assert (given["spread"][estimate & first_look] == first["spread"][estimate & first_look]).all()
+    assert (given["spread"][estimate & ~first_look] < first["spread"][estimate & ~first_look]).all()

@@ -117,11 +117,12 @@ def test_plan_folder_is_described(workplace: Path) -> None:
 
 
 def test_exit_codes_are_those_of_the_command_line() -> None:
-    from territory_opt import cli
+    from territory_opt import cli_solve as codes_of
 
     codes = {
-        cli.DONE: "a plan was found", cli.DEFECT: "a defect", cli.BAD_INPUT: "bad input",
-        cli.CONFLICT: "no plan was found that keeps", cli.NO_PLAN: "the time limit or Ctrl-C came before",
+        codes_of.DONE: "a plan was found", codes_of.DEFECT: "a defect", codes_of.BAD_INPUT: "bad input",
+        codes_of.CONFLICT: "no plan was found that keeps", codes_of.NO_PLAN: "the time limit or Ctrl-C came before",
+        codes_of.ABORTED: "a second Ctrl-C",
     }  # fmt: skip
     for code, words in codes.items():
         assert re.search(rf"^\| {code} \| {words}", text_of(README), flags=re.MULTILINE)

@@ -6,11 +6,13 @@ against what the reps went on to sell. With past quotas those stand in the table
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.stats import norm, rankdata
 
@@ -20,6 +22,8 @@ from territory_opt.estimate.looks import FEWEST_MONTHS, Stage
 from territory_opt.estimate.methods import ESTIMATE, METHODS, Method, Past
 from territory_opt.estimate.shocks import SharedErrors, Shocks
 from territory_opt.problem.problem import Problem
+
+FloatArray = npt.NDArray[np.float64]
 
 AS_SET = "quotas as they were"
 """Name of the row with the quotas of the quota_history table."""
@@ -134,30 +138,59 @@ def backtest(
         fix = f"give {stage.horizon + FEWEST_MONTHS} months or more, or hide fewer with --months"
         problem_is = f"{history.n_months} months of sales are too few to hide {stage.horizon} of them"
         raise _refused(problem, problem_is, fix)
-    looked, shared = [], SharedErrors(problem)
+    looked, done = [], _Done(problem, stage)
     for at in stage.cutoffs:
         past = stage.past(at)
-        looked.append(_look(stage, at, past, methods))
-        shared.add(past, history.sales[:, at : at + stage.horizon].sum(axis=1))
+        looked.append(_look(stage, at, past, methods, done.shock(at)))
+        done.add(at, past, history.sales[:, at : at + stage.horizon].sum(axis=1))
     frame = pd.concat(looked, ignore_index=True)
     peeking = _peeking(stage, methods, seed)
     if peeking:
         fix = "let it use nothing but the past it is handed"
         raise _refused(problem, f"the figures of {', '.join(peeking)} depend on months that were hidden", fix)
     warnings = tuple(foresight(history, stage.cutoffs[-1], stage.horizon))
-    span = stage.cutoffs[-1] - stage.cutoffs[0] + stage.horizon
-    shocks = shared.shocks(min(span / stage.horizon, float(len(stage.cutoffs))))
+    shocks = done.shared(history.n_months).shocks(stage.independent)
     return Backtest(tuple(_scores(frame, seed)), frame, stage.horizon, len(stage.cutoffs), shocks, warnings)
 
 
-def _look(stage: Stage, at: int, past: Past, methods: Mapping[str, Method]) -> pd.DataFrame:
+class _Done:
+    """Looks so far. A look knows the errors of those whose hidden months had passed by then, and of no others."""
+
+    def __init__(self, problem: Problem, stage: Stage) -> None:
+        self.problem, self.stage = problem, stage
+        odds = problem.policy.quotas.odds
+        self.auto = odds is not None and odds.common_shock == "auto"
+        self.looks: list[tuple[int, Past, FloatArray]] = []
+
+    def add(self, at: int, past: Past, came: FloatArray) -> None:
+        """Take in the look after ``at`` months and what each account went on to sell, (n_accounts,)."""
+        self.looks.append((at, past, came))
+
+    def shared(self, at: int) -> SharedErrors:
+        """Errors that are known after ``at`` months."""
+        shared = SharedErrors(self.problem)
+        for looked, past, came in self.looks:
+            if looked + self.stage.horizon <= at:
+                shared.add(past, came)
+        return shared
+
+    def shock(self, at: int) -> float:
+        """The shock that ranges after ``at`` months count with: the policy's, or as estimated by then."""
+        known = sum(looked + self.stage.horizon <= at for looked, _, _ in self.looks)
+        if not (self.auto and known):
+            return self.stage.shock
+        found = self.shared(at).shocks(float(known))
+        return math.hypot(found.company, found.region, found.segment)
+
+
+def _look(stage: Stage, at: int, past: Past, methods: Mapping[str, Method], shock: float) -> pd.DataFrame:
     """Rows of one look: every method, and the quotas as they were set, against what the reps sold."""
     sales = stage.came(at, past)
     book = past.by_rep(past.base)
     figures = {name: (past.totals(method(past)), np.full(len(sales), np.nan)) for name, method in methods.items()}
     if ESTIMATE in figures:
         total = figures[ESTIMATE][0]
-        variance = past.by_rep(past.forecast.variance) + (stage.shock * total) ** 2
+        variance = past.by_rep(past.forecast.variance) + (shock * total) ** 2
         figures[ESTIMATE] = (total, np.sqrt(variance))
     if at in stage.quotas:
         figures[AS_SET] = (stage.quotas[at], np.full(len(sales), np.nan))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from territory_opt.estimate.history import History, month_numbers
 from territory_opt.estimate.methods import Past
+from territory_opt.problem.policy import ASSUMED_SHOCK
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -21,8 +22,6 @@ MOST_LOOKS, STEP = 8, 3
 """Looks at most, and months between them, where there are no past quotas to line up with."""
 NEXT_MONTH_FROM = 28
 """A quota period that starts on this day of a month or later counts from the next month."""
-SHOCK = 0.05
-"""Common shock where the policy names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,16 @@ class Stage:
         return cls(
             history, tuple(cutoffs[-looks:] if looks else cutoffs), horizon, rows,
             index.get_indexer(problem.accounts["incumbent"].to_numpy(object)), rep_ids, quotas,
-            SHOCK if odds is None else odds.shock,
+            ASSUMED_SHOCK if odds is None else odds.shock,
         )  # fmt: skip
+
+    @property
+    def independent(self) -> float:
+        """How many looks the hidden months would be without any overlap."""
+        if not self.cutoffs:
+            return 0.0
+        span = self.cutoffs[-1] - self.cutoffs[0] + self.horizon
+        return min(span / self.horizon, float(len(self.cutoffs)))
 
     def label(self, at: int) -> str:
         """First hidden month of a look as text."""

@@ -8,13 +8,15 @@ company's error is taken out. Few looks that overlap say little: the estimates a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from territory_opt.estimate.looks import SHOCK
+from territory_opt.estimate.history import History
+from territory_opt.estimate.looks import Stage
 from territory_opt.estimate.methods import Past
+from territory_opt.problem.policy import ASSUMED_SHOCK
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -64,8 +66,34 @@ class SharedErrors:
 
     def shocks(self, looks: float) -> Shocks:
         """Return the shocks from so many independent ``looks``."""
-        company = self._company.spread(looks, SHOCK)
+        company = self._company.spread(looks, ASSUMED_SHOCK)
         return Shocks(company, self._region.spread(looks, 0.0), self._segment.spread(looks, 0.0), looks)
+
+
+def with_shocks(problem: Problem) -> Problem:
+    """Return ``problem`` with estimated shocks where its policy says ``common_shock: auto``; else as it is.
+
+    Where the history is too short to look back on, the assumed shock takes their place.
+    """
+    odds = problem.policy.quotas.odds
+    if odds is None or odds.common_shock != "auto":
+        return problem
+    found = _looked_back(problem)
+    numbers = {"common_shock": found.company, "region_shock": found.region, "segment_shock": found.segment}
+    quotas = problem.policy.quotas.model_copy(update={"odds": odds.model_copy(update=numbers)})
+    return replace(problem, policy=problem.policy.model_copy(update={"quotas": quotas}))
+
+
+def _looked_back(problem: Problem) -> Shocks:
+    """Shocks of stretches as long as the plan, or as long as a third of the history."""
+    if not len(problem.sales):
+        return Shocks(ASSUMED_SHOCK, 0.0, 0.0, 0.0)
+    history = History.of(problem)
+    months = max(min(problem.policy.period.months, history.n_months // 3), 1)
+    stage, shared = Stage.of(problem, history, months, None), SharedErrors(problem)
+    for at in stage.cutoffs:
+        shared.add(stage.past(at), history.sales[:, at : at + months].sum(axis=1))
+    return shared.shocks(stage.independent)
 
 
 def branches(problem: Problem) -> IntArray:

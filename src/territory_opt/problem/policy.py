@@ -183,22 +183,32 @@ class Fairness(Settings):
     worst_price: Money = 0.0
 
 
+ASSUMED_SHOCK = 0.05
+"""Spread of what hits the whole company, where nothing else is known: share of sales."""
+
+
 class Odds(Settings):
     """Each rep should reach the quota with probability ``hit_share``; see docs/model.md for the safe tangent.
 
-    The shocks are spreads, as shares of sales, of what hits the whole company, a region or a segment at once.
+    The shocks are spreads, as shares of sales, of what hits the whole company, a region or a segment at once;
+    ``common_shock: auto`` estimates all three from the history, where it is long enough.
     """
 
     hard: bool = False
     price: Money = 0.20
-    common_shock: Share = 0.05
+    common_shock: Literal["auto"] | Share = ASSUMED_SHOCK
     region_shock: Share = 0.0
     segment_shock: Share = 0.0
 
     @property
     def shock(self) -> float:
         """Spread of all shared shocks together for one rep: a segment's counts as if the rep sold to no other."""
-        return math.sqrt(self.common_shock**2 + self.region_shock**2 + self.segment_shock**2)
+        return math.hypot(self.company_shock, self.region_shock, self.segment_shock)
+
+    @property
+    def company_shock(self) -> float:
+        """The company's own shock; the default until an estimate takes the place of ``auto``."""
+        return ASSUMED_SHOCK if isinstance(self.common_shock, str) else self.common_shock
 
 
 class Pay(Settings):

@@ -139,7 +139,7 @@ class Books:
         mean = np.bincount(key, pairs["net"].to_numpy(float), minlength=n_reps * len(names)).astype(float)
         variance = np.bincount(rep, pairs["variance"].to_numpy(float), minlength=n_reps).astype(float)
         odds = model.problem.policy.quotas.odds
-        shocks = (0.0, 0.0, 0.0) if odds is None else (odds.common_shock, odds.region_shock, odds.segment_shock)
+        shocks = (0.0, 0.0, 0.0) if odds is None else (odds.company_shock, odds.region_shock, odds.segment_shock)
         return cls(mean.reshape(n_reps, -1), variance, regions(model), *shocks)
 
     def draw(self, generator: np.random.Generator, count: int, shape: Shape) -> FloatArray:
