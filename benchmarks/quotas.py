@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,23 @@ def simulation_seconds(accounts: int = 20_000, reps: int = 1_000, draws: int = 1
     return time.perf_counter() - started
 
 
+def plot(odds: Mapping[str, pd.DataFrame], path: Path) -> None:
+    """Draw stated odds against how often they came true, one line per company; a point's size is its count."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "territory-opt"})
+    figure = Figure(figsize=(5, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], ":", color="#52606D", label="as stated")
+    for (name, table), colour in zip(odds.items(), ("#1F4E79", "#C05621", "#2F855A"), strict=False):
+        axes.plot(table["stated"], table["came"], "-", color=colour, label=name)
+        axes.scatter(table["stated"], table["came"], 200 * table["n"] / table["n"].max(), color=colour, alpha=0.5)
+    axes.set(xlabel="stated odds of a goal", ylabel="share of such goals that were met", xlim=(0, 1), ylim=(0, 1))
+    axes.legend(frameon=False)
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
 def looked_back(folder: Path, **settings: Any) -> Backtest:
     """The back-test of a shipped scenario."""
     return backtest(to.load_scenario(folder).problem(), **settings)
@@ -117,6 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; return the exit code: 1 if the estimate is not the closest on either company."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quotas", description=__doc__)
     parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--plot", type=Path, help="draw the calibration of odds to this file (png, svg)")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     data = Path(os.environ.setdefault("TERRITORY_OPT_DATA", str(ROOT.parent / "shared" / "data")))
@@ -126,6 +144,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print(f"AdventureWorks is not in {data}: set TERRITORY_OPT_DATA", file=sys.stderr)
     truth, seconds = against_truth(given.seeds), simulation_seconds()
+    if given.plot:
+        known = {"known truth": pd.DataFrame(truth.odds)}
+        plot({**{name: calibration(back) for name, back in found.items()}, **known}, given.plot)
     if given.json:
         shown = {
             "machine": machine(), "backtests": {name: b.to_dict() for name, b in found.items()},
