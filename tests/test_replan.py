@@ -19,6 +19,7 @@ from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.plan import month_weights
 from territory_opt.problem.actuals import check_actuals
 from territory_opt.problem.market import generate_market, write_market
+from territory_opt.quota.by_part import by_part
 from territory_opt.whatif.replan import Replan, replan
 from territory_opt.whatif.write import write_scenario
 
@@ -265,12 +266,100 @@ def test_a_written_scenario_is_the_same_problem(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pairs[0].value, pairs[1].value)
 
 
-def test_an_id_like_a_formula_is_not_written(tmp_path: Path) -> None:
-    problem = solved().model.problem
-    accounts = problem.accounts.assign(
-        account_id=["=1+1", *problem.accounts["account_id"].iloc[1:]], incumbent="", current_sales=1.0
+def test_odd_texts_survive_the_round_trip(tmp_path: Path) -> None:
+    ids = ["001", "1e5", "NA", "null", "007", "Ü-ä", "a,b", 'q"q', "=1+1", "-low"]
+    accounts = pd.DataFrame(
+        {
+            "account_id": ids,
+            "name": ["multi\nline", "'s-Hertogenbosch", "=SUM(A1)", *"abcdefg"],
+            "lat": 48.0,
+            "lon": -9.0,
+            "segment": ["NA", "-low", "1e5", "null", ""] * 2,
+            "potential": np.pi * np.arange(1, 11),
+            "colour": ["-a", "b"] * 5,
+            "incumbent": ["01", "NA"] * 5,
+            "current_sales": 1 / 3,
+        }
     )
-    strange = to.Problem.from_tables(accounts=accounts, reps=problem.reps, policy=problem.policy)
-    with pytest.raises(ScenarioError, match='account_id "=1\\+1" starts like a formula'):
-        write_scenario(strange, tmp_path / "copy", name="copy")
-    assert not (tmp_path / "copy").exists()
+    reps = pd.DataFrame({"rep_id": ["01", "NA"], "lat": 48.0, "lon": [-9.0, 10.0], "colour": ["b;-a", "-a;b"]})
+    policy = {
+        "territories": {"skills": {"required": ["colour"]}},
+        "quotas": {"target": 90, "method": "estimate", "methods": {"-low": "flat", "1e5": "potential-share"}},
+    }
+    problem = to.Problem.from_tables(accounts, reps, policy=to.Policy.model_validate(policy))
+    again = to.load_scenario(write_scenario(problem, tmp_path / "copy", name="x: y # z")).problem()
+    assert again.policy == problem.policy
+    for name in problem.accounts.columns:
+        assert again.accounts[name].tolist() == problem.accounts[name].tolist()
+    assert Model.build(again).rows.items == Model.build(problem).rows.items
+
+
+# --- what the strict reviewer found ---------------------------------------------------------------------------
+
+
+def test_a_plan_for_other_reps_is_refused() -> None:
+    """Their frozen quotas would be lost."""
+    result = solved()
+    problem = result.model.problem
+    gone = problem.reps["rep_id"].iloc[0]
+    other = to.Problem.from_tables(
+        accounts=problem.accounts.assign(incumbent=problem.accounts["incumbent"].replace(gone, "")),
+        reps=problem.reps[problem.reps["rep_id"] != gone].reset_index(drop=True),
+        policy=problem.policy,
+    )
+    with pytest.raises(ScenarioError, match=f"the plan sets quotas for {gone}, who are not in the reps table"):
+        replan(other, result.plan, as_of="2027-06")
+
+
+def test_who_leaves_in_the_frozen_part_has_left() -> None:
+    result = solved()
+    problem = result.model.problem
+    ends = problem.reps["end_date"].copy()
+    ends.iloc[0] = pd.Timestamp("2027-05-31")
+    now = to.Problem.from_tables(
+        accounts=problem.accounts, reps=problem.reps.assign(end_date=ends), managers=problem.managers,
+        sales=problem.sales, rules=problem.rules, policy=problem.policy,
+    )  # fmt: skip
+    rest = replan(problem, result.plan, as_of="2027-06", now=now)
+    assert problem.reps["rep_id"].iloc[0] not in set(rest.problem.reps["rep_id"])
+    assert len(rest.problem.reps) == 3
+
+
+def test_sums_of_parts_are_freed_of_what_is_frozen() -> None:
+    sums = {"enterprise": 1_500_000.0, "mid": 2_000_000.0, "small": 1_000_000.0}
+    first = solved().model.problem
+    policy = to.Policy.model_validate(
+        {"quotas": {"target": 4_500_000, "step": 100, "by": "segment", "part_targets": sums}}
+    )
+    problem = to.Problem.from_tables(
+        accounts=first.accounts, reps=first.reps, managers=first.managers, sales=first.sales, policy=policy
+    )
+    plan = solved().plan
+    rest = replan(problem, plan, as_of="2027-06")
+    left = rest.problem.policy.quotas.part_targets
+    assert sum(left.values()) == pytest.approx(rest.problem.policy.quotas.target, abs=0.01)
+    assert all(0 < left[name] < amount for name, amount in sums.items())
+    by_part(Model.build(rest.problem), to.solve(rest.problem, time_limit=60.0).plan)
+
+
+def test_months_that_are_missing_are_not_months_without_sales() -> None:
+    result = solved()
+    sales = so_far(result, 6)
+    late = sales[sales["month"] >= "2027-05-01"]
+    with pytest.raises(ScenarioError, match="no account has sales in 2027-01, 2027-02, 2027-03, 2027-04"):
+        replan(result.model.problem, result.plan, as_of="2027-06", sales=late)
+
+
+def test_a_failed_review_leaves_no_half_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_market(generate_market(90, 4, seed=3, months=24), tmp_path / "company")
+    options = ["--set", "solve.seed=5", "--set", "solve.time_limit=21"]
+    assert run(["solve", str(path), "--out", str(tmp_path / "plan"), "--quiet", *options]) in (0, 3)
+    monkeypatch.setattr("territory_opt.report.save.save_plan", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
+    assert run(["replan", str(tmp_path / "plan"), "--as-of", "2027-03", "--out", str(tmp_path / "rest")]) == 2
+    assert not (tmp_path / "rest").exists()
+    monkeypatch.undo()
+    assert run(["replan", str(tmp_path / "plan"), "--as-of", "2027-03", "--out", str(tmp_path / "rest")]) in (0, 3)
+    written = yaml.safe_load((tmp_path / "rest" / "scenario.yaml").read_text(encoding="utf-8"))
+    assert (written["solve"]["seed"], written["solve"]["time_limit"]) == (5, 21)

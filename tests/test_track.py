@@ -80,7 +80,7 @@ def test_odds_of_finishing_against_brute_force() -> None:
     rng = np.random.default_rng(0)
     mean, outcome, doubt, past, shock = 1000.0, 90.0**2, 60.0**2, 0.4, 0.05
     quota, sold = 1020.0, 440.0
-    book = _Book(*(np.array([x]) for x in (mean, outcome, doubt, past)))
+    book = _Book(*(np.array([x]) for x in (mean, outcome, doubt, past, past)))
     found = book.outlook(np.array([sold]), np.array([quota]), shock)
     theta = rng.normal(1.0, np.sqrt(doubt / mean**2 + shock**2), 4_000_000)
     first = past * mean * theta + rng.normal(0.0, np.sqrt(past * outcome), len(theta))
@@ -111,7 +111,7 @@ def test_the_leaderboard_knows_difficulty_and_luck() -> None:
     assert found.loc[easy, "pace"] > found.loc[hard, "pace"]
     assert found.loc[easy, "adjusted"] < found.loc[hard, "adjusted"]
     assert found.loc[easy, "rank"] > found.loc[hard, "rank"]
-    large, small = (_Book(np.array([m]), np.array([v]), np.array([0.0]), np.array([0.25])) for m, v in
+    large, small = (_Book(np.array([m]), np.array([v]), np.array([0.0]), np.array([0.25]), np.array([0.25])) for m, v in
                     ((1000.0, 50.0**2), (100.0, 50.0**2)))  # fmt: skip
     lucky = [book.outlook(np.array([1.2 * 0.25 * m]), np.array([m]), 0.1)["adjusted"][0] for book, m in
              ((large, 1000.0), (small, 100.0))]  # fmt: skip
@@ -166,7 +166,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     capsys.readouterr()
     options = ["--sales", str(tmp_path / "so_far.csv"), "--metrics", str(tmp_path / "metrics.csv")]
     assert run(["track", str(tmp_path / "plan"), *options, "--out", str(tmp_path / "new" / "standing.csv")]) == 0
-    assert "after 2027-01 (1 of 12 months)" in capsys.readouterr().out
+    assert "after 2027-01 (month 1 of the plan year)" in capsys.readouterr().out
     written = pd.read_csv(tmp_path / "new" / "standing.csv")
     assert (written["win_rate"] == 0.25).all()
     assert run(["track", str(tmp_path / "plan"), *options, "--json"]) == 0

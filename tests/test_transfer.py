@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 import territory_opt as to
 from territory_opt.cli import run
-from territory_opt.estimate.transfer import learn_transfer_loss
+from territory_opt.estimate.transfer import TransferLoss, learn_transfer_loss
 from territory_opt.whatif.write import write_scenario
 
 
@@ -63,6 +64,21 @@ def test_the_range_holds_the_planted_loss_about_four_times_in_five() -> None:
         assert found is not None
         held += found.low <= 0.2 <= found.high
     assert 26 <= held <= 38
+
+
+@pytest.mark.parametrize("often", [0.2, 0.6, 0.9])
+def test_lumpy_orders_do_not_look_like_a_gain(often: float) -> None:
+    """A change shows at the next order, so the time after it begins with one; but nothing was gained."""
+    problem = company(0.0)
+    bought = np.random.default_rng(1).random(len(problem.sales)) < often
+    found = learn_transfer_loss(replace(problem, sales=problem.sales[bought].reset_index(drop=True)))
+    assert found is None or (abs(found.rate) < 0.06 and found.low < 0.03)
+
+
+def test_the_range_is_in_the_words_of_the_sentence() -> None:
+    assert "sold 9% more than" in str(TransferLoss(-0.09, -0.20, 0.02, 20, 12))
+    assert "80 % range -2% to 20%" in str(TransferLoss(-0.09, -0.20, 0.02, 20, 12))
+    assert "80 % range 2% to 20%" in str(TransferLoss(0.09, 0.02, 0.20, 20, 12))
 
 
 def test_nothing_is_said_without_changes_or_sellers() -> None:

@@ -295,18 +295,19 @@ def replan(
     from territory_opt.whatif.write import write_scenario
 
     screen = Screen(as_json=as_json, quiet=quiet)
-    plan, before = open_plan(folder, scenario)
-    problem = before.problem()
-    changed = {**before.overrides, **overrides_of(settings)}
-    now = load_scenario(before.path, before.variant, changed)
-    so_far = None if sales is None else read_actuals(sales, problem, before.file.tables.sales)
+    plan, before = open_plan(folder, None)
+    changed = {**before.overrides, **overrides_of(settings)} if scenario is None else overrides_of(settings)
+    now = load_scenario(scenario or before.path, before.variant if scenario is None else None, changed)
+    so_far = None if sales is None else read_actuals(sales, now.problem(), now.file.tables.sales)
+    issues = () if so_far is None else so_far.attrs["issues"]
+    screen.several([str(issue) for issue in issues])
     change = None if max_change is None else share_of(max_change, "--max-quota-change")
     rest = freeze(
-        problem, plan.plan, as_of=as_of, sales=so_far, now=now.problem(), max_moved_accounts=max_moves,
+        before.problem(), plan.plan, as_of=as_of, sales=so_far, now=now.problem(), max_moved_accounts=max_moves,
         max_quota_change=change,
     )  # fmt: skip
     target = out or Path("out") / f"{folder.resolve().name}-after-{rest.as_of}"
-    path = write_scenario(rest.problem, target, name=f"{before.label} after {rest.as_of}")
+    path = write_scenario(rest.problem, target, name=f"{now.label} after {rest.as_of}", solve=now.file.solve)
     raise typer.Exit(plan_the_rest(screen, load_scenario(path), rest, target))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,11 @@ def plan_the_rest(screen: Screen, chosen: Scenario, rest: Replan, folder: Path) 
     found = opening(screen, chosen.label, problem, Model.build(problem), written=True)
     given = chosen.file.solve
     options = {"seed": given.seed, "time_limit": given.time_limit, "gap": given.gap, "threads": None, "previous": None}
-    code = plan_and_tell(screen, chosen, problem, folder / "plan", options, {}, found)
+    try:
+        code = plan_and_tell(screen, chosen, problem, folder / "plan", options, {}, found)
+    finally:
+        if not (folder / "plan").is_dir():  # nothing half done stays, so that the command can be given again
+            shutil.rmtree(folder, ignore_errors=True)
     if (folder / "plan").is_dir():
         year = rest.year(read_folder(folder / "plan").plan)
         write_csv(year, folder / "year.csv")

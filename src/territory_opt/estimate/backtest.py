@@ -149,7 +149,7 @@ def backtest(
         fix = "let it use nothing but the past it is handed"
         raise _refused(problem, f"the figures of {', '.join(peeking)} depend on months that were hidden", fix)
     warnings = tuple(foresight(history, stage.cutoffs[-1], stage.horizon))
-    shocks = done.shared(history.n_months).shocks(stage.independent)
+    shocks = done.shared(history.n_months).shocks(stage.independent(history.n_months))
     return Backtest(tuple(_scores(frame, seed)), frame, stage.horizon, len(stage.cutoffs), shocks, warnings)
 
 
@@ -176,10 +176,10 @@ class _Done:
 
     def shock(self, at: int) -> float:
         """The shock that ranges after ``at`` months count with: the policy's, or as estimated by then."""
-        known = sum(looked + self.stage.horizon <= at for looked, _, _ in self.looks)
+        known = self.stage.independent(at)
         if not (self.auto and known):
             return self.stage.shock
-        found = self.shared(at).shocks(float(known))
+        found = self.shared(at).shocks(known)
         return math.hypot(found.company, found.region, found.segment)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.backtest import backtest
-from territory_opt.estimate.history import History
+from territory_opt.estimate.history import History, month_numbers
 from territory_opt.estimate.methods import ESTIMATE, METHODS, Basis, Past
 from territory_opt.problem.problem import Problem
 
@@ -33,7 +33,10 @@ def methods_by_segment(problem: Problem) -> tuple[dict[str, str], str]:
                                f"segments are: {known}") for name in unknown])  # fmt: skip
     chosen = {segment: str(quotas.methods.get(segment, quotas.method)) for segment in segments}
     if AUTO in chosen.values():
-        best = backtest(problem).best
+        dates = month_numbers(problem.sales["month"])
+        n_months = int(np.ptp(dates)) + 1 if len(dates) else 0
+        # As many months as the plan has, where the history allows: what is best for a quarter need not be for a year.
+        best = backtest(problem, months=max(min(problem.policy.period.months, n_months // 3), 1)).best
         chosen = {segment: best if method == AUTO else method for segment, method in chosen.items()}
     found = "; best in a back-test" if AUTO in (quotas.method, *quotas.methods.values()) else ""
     if len(set(chosen.values())) == 1:

@@ -24,7 +24,10 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 MOST_LEAD = 12
-"""A history that ends longer before the plan year is taken to end so many months before it."""
+"""A history that ends longer before the plan year is taken to end at most so many months before it, a year or two
+later than it does: the months of the calendar that lie ahead stay the same."""
+LEAST_INSIDE = 1e-3
+"""Share of a year's sales that a plan of few months holds at least, where season says nearly none."""
 YEARLY_CV = 0.3
 """Coefficient of variation of an account's yearly sales where months are not known."""
 LEAST_CV = 0.10
@@ -45,7 +48,7 @@ class Estimate:
     ``segment`` (n_accounts,) the row of each account; ``parts`` (n_accounts, 2): contribution of own history and of
     potential to ``expected``; ``source`` says in words where the figures come from. ``basis``: what fair quotas follow
     where that is not expected sales; ``growth``: expected sales of the company against those of the same months in the
-    last 12.
+    last 12; ``inside`` (n_segments,): part of a year's sales that falls into a plan of fewer months.
     """
 
     expected: FloatArray
@@ -57,6 +60,7 @@ class Estimate:
     source: str
     basis: Basis | None = None
     growth: float = 1.0
+    inside: FloatArray | None = None
 
     def over(self, part: float) -> Estimate:
         """Return an estimate of a year for a ``part`` of it: noise grows with time, doubt with its square."""
@@ -75,11 +79,12 @@ class Estimate:
         company.
         """
         size = len(self.seasonality)
-        company = np.bincount(self.segment, self.expected, minlength=size) @ self.seasonality
+        yearly = self.expected if self.inside is None else self.expected / self.inside[self.segment]
+        company = np.bincount(self.segment, yearly, minlength=size) @ self.seasonality
         company = company / company.sum() if company.sum() > 0 else np.full(12, 1.0 / 12.0)
         inside = group >= 0
         key = group[inside] * size + self.segment[inside]
-        mixed = np.bincount(key, self.expected[inside], minlength=n_groups * size).reshape(n_groups, size)
+        mixed = np.bincount(key, yearly[inside], minlength=n_groups * size).reshape(n_groups, size)
         by_group = mixed @ self.seasonality
         total = by_group.sum(axis=1, keepdims=True)
         return np.where(total > 0, np.divide(by_group, total, out=np.zeros_like(by_group), where=total > 0), company)
@@ -114,11 +119,16 @@ def _expected(problem: Problem) -> tuple[Estimate, int]:
 def _from_history(problem: Problem) -> tuple[Estimate, int]:
     history = History.of(problem)
     ahead = pd.Period(problem.policy.period.start, freq="M").ordinal - history.start.ordinal - history.n_months
-    lead = min(max(ahead, 0), MOST_LEAD)
+    if ahead < 0 and history.n_months + ahead >= 1:
+        history, ahead = history.until(history.n_months + ahead), 0  # what lies in the plan year is not known yet
+    # A year more or less does not change which months of the calendar lie ahead.
+    lead = max(ahead, 0) if ahead <= MOST_LEAD else (ahead - 1) % MOST_LEAD + 1
     found = forecast(history, horizon=problem.policy.period.months, lead=lead)
     source = f"{history.n_months} months of sales, potential and segment"
-    factors = seasonality(history)
-    return Estimate(found.expected, found.variance, found.doubt, factors, history.segment, found.parts, source), lead
+    factors, months = seasonality(history), problem.policy.period.months
+    inside = factors[:, history.calendar(history.n_months + lead, months)].sum(axis=1) / 12.0
+    estimate = Estimate(found.expected, found.variance, found.doubt, factors, history.segment, found.parts, source)
+    return (estimate if months == 12 else replace(estimate, inside=np.maximum(inside, LEAST_INSIDE))), lead
 
 
 def _from_last_year(yearly: FloatArray, potential: FloatArray, segment: npt.NDArray[np.int64]) -> Estimate:

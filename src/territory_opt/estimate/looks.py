@@ -71,13 +71,10 @@ class Stage:
             ASSUMED_SHOCK if odds is None else odds.shock,
         )  # fmt: skip
 
-    @property
-    def independent(self) -> float:
-        """How many looks the hidden months would be without any overlap."""
-        if not self.cutoffs:
-            return 0.0
-        span = self.cutoffs[-1] - self.cutoffs[0] + self.horizon
-        return min(span / self.horizon, float(len(self.cutoffs)))
+    def independent(self, known: int) -> float:
+        """How many looks those that had ended after ``known`` months would be without any overlap."""
+        ended = [at for at in self.cutoffs if at + self.horizon <= known]
+        return min((ended[-1] - ended[0] + self.horizon) / self.horizon, float(len(ended))) if ended else 0.0
 
     def label(self, at: int) -> str:
         """First hidden month of a look as text."""

@@ -22,6 +22,9 @@ COMPANY_YEARS = 2.0
 FEWEST_CENTRED = 18
 """Months below which no centred year tells enough; from 12 on, the last year is then taken as it is."""
 
+LEAST_NET = 0.25
+"""A year in which credits leave less than this share of what was moved tells nothing about the season."""
+
 
 def seasonality(history: History) -> FloatArray:
     """Return factors by segment and calendar month, (n_segments, 12), with mean 1; all 1 below a year of history."""
@@ -47,7 +50,11 @@ def _ratios(sales: FloatArray, history: History) -> tuple[FloatArray, FloatArray
         level, value, month = np.full(12, sales[-12:].mean()), sales[-12:], history.calendar(n - 12, 12)
     else:
         return np.zeros(12), np.zeros(12)
-    known = level > 0
-    ratio = np.divide(value, level, out=np.ones_like(value), where=known)
+    # Credits can bring a year near nothing, whose months would then be many times their year.
+    gross = (
+        np.convolve(np.abs(sales), CENTRED, "valid") if n >= FEWEST_CENTRED else np.full(12, np.abs(sales[-12:]).mean())
+    )
+    known = level > LEAST_NET * gross
+    ratio = np.clip(np.divide(value, level, out=np.ones_like(value), where=known), 0.0, 12.0)
     sums, counts = np.bincount(month, ratio * known, minlength=12), np.bincount(month, known, minlength=12)
     return sums.astype(float), counts.astype(float)

@@ -93,7 +93,7 @@ def _looked_back(problem: Problem) -> Shocks:
     stage, shared = Stage.of(problem, history, months, None), SharedErrors(problem)
     for at in stage.cutoffs:
         shared.add(stage.past(at), history.sales[:, at : at + months].sum(axis=1))
-    return shared.shocks(stage.independent)
+    return shared.shocks(stage.independent(history.n_months))
 
 
 def branches(problem: Problem) -> IntArray:

@@ -4,7 +4,9 @@ An account whose sellers were one rep for some months and another rep for as man
 of its segment that kept their rep over the same months: what it sold less than they did, as a share, is the loss.
 Months before and after are the same for both, so season and trend fall out (Angrist and Pischke, Mostly Harmless
 Econometrics, 2009, chapter 5). The spread is a jackknife over the accounts that changed. Accounts are not moved by lot:
-where those in trouble are moved, the loss is overstated.
+where those in trouble are moved, the loss is overstated; accounts that stopped buying altogether are not seen, which
+understates it. Only accounts that buy in most months count, changed or not: of the others a change would be seen at the
+next order, so that the time after it would always begin with one.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ WINDOWS = (12, 6)
 """Months before and after a change that are compared: the longer where it finds enough changes."""
 FEWEST_CHANGES, FEWEST_KEPT = 8, 5
 """Changes below which nothing is said; accounts of a segment that must have kept their rep, else the company counts."""
+OFTEN = 0.75
+"""Share of the months, before and after, in which an account must have sales to count."""
 RANGE = 1.2816
 """Normal quantile of an 80 % range."""
 
@@ -44,11 +48,12 @@ class TransferLoss:
     months: int
 
     def __str__(self) -> str:
-        way = "less" if self.rate >= 0 else "more"
-        ends = sorted((abs(self.low), abs(self.high))) if self.low * self.high > 0 else (self.low, self.high)
+        less = self.rate >= 0
+        low, high = (self.low, self.high) if less else (-self.high, -self.low)
+        way = "less" if less else "more"
         return (
             f"accounts that changed rep sold {abs(self.rate):.0%} {way} than those that kept theirs "
-            f"({self.changes} changes, {self.months} months after; 80 % range {ends[0]:.0%} to {ends[1]:.0%})"
+            f"({self.changes} changes, {self.months} months after; 80 % range {low:.0%} to {high:.0%})"
         )
 
 
@@ -87,7 +92,7 @@ def _changes(history: History, seller: IntArray, months: int) -> tuple[FloatArra
     for at in range(months, history.n_months - months + 1):
         old, was_one = _only(seller[:, at - months : at])
         new, is_one = _only(seller[:, at : at + months])
-        stable = was_one & is_one
+        stable = was_one & is_one & ((seller[:, at - months : at + months] >= 0).mean(axis=1) >= OFTEN)
         changed = stable & (old != new) & (seller[:, at] >= 0)
         if not changed.any():
             continue

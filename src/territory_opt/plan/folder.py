@@ -281,8 +281,8 @@ def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
     return pd.DataFrame(cells, columns=columns, dtype=object)
 
 
-def _read_quotas(path: Path) -> pd.DataFrame:
-    quotas = _read_csv(path, ["rep_id", "period", "quota"])
+def _read_quotas(path: Path, by: str = "period") -> pd.DataFrame:
+    quotas = _read_csv(path, ["rep_id", by, "quota"])
     quotas["quota"] = quotas["quota"].astype(float)
     if not np.isfinite(quotas["quota"].to_numpy(float)).all():
         raise ValueError("a quota is not a finite number")
@@ -330,7 +330,11 @@ def _wrong_parts(found: PlanFolder, model: Model) -> list[str]:
     path = found.path / "quotas_by_part.csv"
     if not path.exists():
         return ["quotas_by_part.csv is missing, although quotas.by asks for it"]
-    return part_problems(model, found.plan.annual, path.read_text(encoding="utf-8"))
+    try:
+        table = _named(path, lambda path: _read_quotas(path, "part"))
+    except PlanFolderError as error:
+        return [str(error)]
+    return part_problems(model, found.plan.annual, table)
 
 
 def _rep_ids(model: Model) -> pd.Index[Any]:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import io
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
 from territory_opt.model.model import Model
+from territory_opt.problem.parse import NO_PART, as_text
 
 CENT = 0.004
 
 
-def part_problems(model: Model, annual: pd.Series[float], text: str) -> list[str]:
-    """List what is wrong with quotas_by_part.csv, given as ``text``, for yearly quotas ``annual`` (rep_id -> money)."""
+def part_problems(model: Model, annual: pd.Series[float], table: pd.DataFrame) -> list[str]:
+    """List what is wrong with quotas by part for yearly quotas ``annual`` (rep_id -> money).
+
+    ``table`` has the columns rep_id, part and quota (money): one row for each rep and part.
+    """
     policy = model.problem.policy.quotas
-    table = pd.read_csv(io.StringIO(text), dtype={"rep_id": str, "part": str}, keep_default_na=False)
-    if list(table.columns) != ["rep_id", "part", "quota"] or not pd.api.types.is_numeric_dtype(table["quota"]):
-        return ["quotas_by_part.csv does not have the columns rep_id, part and quota in money"]
-    for name in ("rep_id", "part"):  # a leading apostrophe marks text that a spreadsheet would take for a formula
-        table[name] = table[name].str.removeprefix("'")
+    names = sorted({text or NO_PART for text in as_text(model.problem.accounts[policy.by])})
+    cells = list(zip(table["rep_id"], table["part"], strict=True))
+    if len(cells) != len(set(cells)) or set(cells) != set(product(annual.index, names)):
+        return [f"quotas_by_part.csv does not hold one row for each rep and each {policy.by}"]
     steps = table["quota"] / policy.step
     faults = []
     if (table["quota"] < 0).any() or (np.abs(steps - steps.round()) * policy.step > CENT).any():
         faults.append(f"quotas_by_part.csv holds a quota that is not a multiple of {policy.step:g}, or is below 0")
-    by_rep = table.groupby("rep_id")["quota"].sum()
-    off = by_rep.sub(annual, fill_value=0.0)
+    off = table.groupby("rep_id")["quota"].sum().sub(annual, fill_value=0.0)
     faults += [f"quotas_by_part.csv: the parts of {rep} are {amount:+,.2f} off the quota"
                for rep, amount in off[off.abs() > CENT].items()]  # fmt: skip
     hedged = float(annual.sum()) / policy.target if policy.target else 1.0

@@ -97,12 +97,17 @@ def split_periods(model: Model, assignment: pd.Series[str], annual: pd.Series[fl
 def month_weights(model: Model, assignment: pd.Series[str]) -> FloatArray:
     """Weight of each month of the plan year for each rep, (n_reps, months): season x days there x ramp."""
     problem = model.problem
+    there = np.column_stack([active_share(problem, 1, after=k) for k in range(problem.policy.period.months)])
+    return season_weights(model, assignment) * there * ramp_by_month(problem)
+
+
+def season_weights(model: Model, assignment: pd.Series[str]) -> FloatArray:
+    """Share of a year's sales of each rep's accounts that falls into each month of the plan year, (n_reps, months)."""
+    problem = model.problem
     wanted = assignment[~assignment.index.duplicated()].reindex(problem.accounts["account_id"])
     rep = np.asarray(model.source.rep_index.get_indexer(wanted.to_numpy(object)), dtype=np.int64)
     season = np.roll(model.estimate.seasons(rep, problem.n_reps), 1 - problem.policy.period.start.month, axis=1)
-    season = season[:, : problem.policy.period.months]
-    there = np.column_stack([active_share(problem, 1, after=k) for k in range(problem.policy.period.months)])
-    return season * there * ramp_by_month(problem)
+    return season[:, : problem.policy.period.months]
 
 
 def ramp_by_month(problem: Problem) -> FloatArray:

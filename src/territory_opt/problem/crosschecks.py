@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from territory_opt.problem.checks import Findings, Names, nearest, row_of, skill_columns
-from territory_opt.problem.parse import normal_scores, normal_values
+from territory_opt.problem.parse import NO_PART, as_text, normal_scores, normal_values
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.schema import ACCOUNTS
 
@@ -97,6 +97,27 @@ def check_policy(accounts: pd.DataFrame, n_reps: int, policy: Policy, findings: 
         known = [*_METRICS, *(c for c in _extra(accounts) if pd.api.types.is_float_dtype(accounts[c].dtype))]
         problem = "named in territories.balance but not a column of numbers"
         findings.error("accounts", 0, metric, "", problem, nearest(metric, known))
+
+
+def check_parts(accounts: pd.DataFrame, policy: Policy, findings: Findings) -> None:
+    """Record a column of parts that is not there, parts nobody has, and sums of parts that miss the target."""
+    quotas = policy.quotas
+    if quotas.target is None or not quotas.by:
+        return
+    if quotas.by not in accounts:
+        known = [str(column) for column in accounts.columns if accounts[column].dtype == object or column == "segment"]
+        findings.error("accounts", 0, quotas.by, "", "named in quotas.by but no such column", nearest(quotas.by, known))
+        return
+    names = sorted({text or NO_PART for text in as_text(accounts[quotas.by])})
+    for part in quotas.part_targets:
+        if part not in names:
+            fix = f"known: {', '.join(names[:10])}"
+            findings.error("policy", 0, "quotas.part_targets", part, f"no account has {quotas.by} {part}", fix)
+    total = sum(quotas.part_targets.values())
+    complete = set(quotas.part_targets) == set(names)
+    if total > quotas.target + quotas.step or (complete and abs(total - quotas.target) > quotas.step):
+        problem = f"the parts come to {total:,.2f}, the target is {quotas.target:,.2f}"
+        findings.error("policy", 0, "quotas.part_targets", f"{total:,.2f}", problem, "make them add up")
 
 
 def check_guards(reps: pd.DataFrame, policy: Policy, findings: Findings) -> None:
@@ -262,10 +283,34 @@ def clean_sales(sales: pd.DataFrame, accounts: Names, reps: Names, findings: Fin
         findings.warn("sales", row_of(int(rows.index[0])), "account_id", account, problem, fix)
     _warn_former_reps("sales", sales, reps, findings)
     kept = sales[known]
+    _warn_empty_months(kept, findings)
     keys = ["account_id", "month", "rep_id"]
     _warn_repeats("sales", kept, keys, "same account, month and rep", findings)
     summed = kept.groupby(keys, sort=False, dropna=False)["sales"].sum(min_count=1).reset_index()
     return summed.loc[:, ["account_id", "month", "sales", "rep_id"]]
+
+
+def warn_plan_year(sales: pd.DataFrame, policy: Policy, findings: Findings) -> None:
+    """Warn of sales that lie in the plan year or after it: what is being planned must not be known."""
+    late = sales["month"] >= pd.Timestamp(policy.period.start).to_period("M").to_timestamp()
+    if late.any() and not late.all():
+        first = sales.loc[late, "month"].min()
+        problem = f"{int(late.sum()):,} rows lie in the plan year or after it; they are left out of what is expected"
+        findings.warn("sales", 0, "month", f"{first:%Y-%m}", problem, "to plan the rest of a year, use replan")
+
+
+def _warn_empty_months(sales: pd.DataFrame, findings: Findings) -> None:
+    """Warn of months in which nobody sold anything: more often a month that is missing than one without sales."""
+    months = pd.PeriodIndex(sales["month"].dropna(), freq="M")
+    if not len(months):
+        return
+    have = set(months)
+    empty = [str(month) for month in pd.period_range(min(have), max(have), freq="M") if month not in have]
+    if empty:
+        shown = ", ".join(empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
+        count = "it counts as a month" if len(empty) == 1 else "they count as months"
+        problem = f"no account has a row in {shown}: {count} without sales"
+        findings.warn("sales", 0, "month", empty[0], problem, "add what is missing")
 
 
 def check_quota_history(history: pd.DataFrame, reps: Names, findings: Findings) -> None:

@@ -24,6 +24,8 @@ Floats = npt.NDArray[np.float64]
 Dates = npt.NDArray[np.datetime64]
 Mask = npt.NDArray[np.bool_]
 
+NO_PART = "(none)"
+"""How a part without a name is called where quotas are split by a column."""
 _ISO_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?", re.ASCII)
 _ISO_MONTH = re.compile(r"\d{4}-\d{2}", re.ASCII)
 _PLAIN_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)

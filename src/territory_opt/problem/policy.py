@@ -26,7 +26,17 @@ def parse_share(value: Any) -> Any:
     return value
 
 
-_SHARE_SCHEMA = {
+def parse_shock(value: Any) -> Any:
+    """Read a share of 0 or more, or ``auto``. Raise ValueError on anything else."""
+    if value == "auto":
+        return value
+    share = value if isinstance(value, bool) else parse_share(value)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < math.inf:
+        raise ValueError(f'"{value}" is neither a share, like "5 %" or 0.05, nor auto')
+    return float(share)
+
+
+_SHARE_SCHEMA: dict[str, Any] = {
     "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\s*[-+]?\d+(\.\d+)?\s*%?\s*$"}],
     "description": 'a share: "5 %" or 0.05',
 }
@@ -196,7 +206,11 @@ class Odds(Settings):
 
     hard: bool = False
     price: Money = 0.20
-    common_shock: Literal["auto"] | Share = ASSUMED_SHOCK
+    common_shock: Annotated[
+        float | Literal["auto"],
+        BeforeValidator(parse_shock),
+        WithJsonSchema({"anyOf": [*_SHARE_SCHEMA["anyOf"], {"const": "auto"}], "description": 'a share, or "auto"'}),
+    ] = ASSUMED_SHOCK
     region_shock: Share = 0.0
     segment_shock: Share = 0.0
 

@@ -87,12 +87,14 @@ class _Checked:
         check.check_currency(self.tables, policy, findings)
         check.check_rep_dates(self.reps, policy, findings)
         check.check_policy(self.accounts, len(self.reps), policy, findings)
+        check.check_parts(self.accounts, policy, findings)
         check.check_hedges(self.managers, policy, findings)
         check.check_skills(self.accounts, self.reps, policy, findings)
         if "rules" in self.tables:
             check.check_rules(self.tables, self.account_names, self.rep_names, policy, findings)
         if self.sales is not None:
             self.sales = check.clean_sales(self.sales, self.account_names, self.rep_names, findings)
+            check.warn_plan_year(self.sales, policy, findings)
         if "quota_history" in self.tables:
             check.check_quota_history(self.tables["quota_history"], self.rep_names, findings)
         had_sales = "current_sales" in [str(column).strip() for column in self.given["accounts"].columns]

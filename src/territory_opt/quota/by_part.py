@@ -17,6 +17,7 @@ from territory_opt.errors import ScenarioError
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs
 from territory_opt.plan.plan import Plan
+from territory_opt.problem.parse import NO_PART, as_text
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -27,8 +28,6 @@ WHOLE = 1e-4
 """A sum this near to whole steps is whole."""
 COST = 1_000_000
 """Resolution of the rounding: fractions of a step count to six digits."""
-NO_NAME = "(none)"
-"""How a part without a name is shown."""
 
 
 def by_part(model: Model, plan: Plan) -> pd.DataFrame:
@@ -61,20 +60,32 @@ def by_part(model: Model, plan: Plan) -> pd.DataFrame:
 
 def _parts(model: Model, column: str) -> tuple[IntArray, list[str]]:
     """Part of each account, (n_accounts,), and the names."""
-    values = model.problem.accounts[column].fillna("").astype(str).str.strip()
-    codes, names = pd.factorize(values, sort=True)
-    return codes.astype(np.int64), [str(name) or NO_NAME for name in names]
+    codes, names = pd.factorize(as_text(model.problem.accounts[column]), sort=True)
+    return codes.astype(np.int64), [str(name) or NO_PART for name in names]
 
 
 def _fair_cells(model: Model, plan: Plan, part: IntArray, n_parts: int) -> FloatArray:
-    """Fair quota of each rep from the accounts of each part, (n_reps, n_parts); equal where a rep expects nothing."""
+    """Fair quota of each rep from the accounts of each part, (n_reps, n_parts).
+
+    What a method shares out equally goes by expected sales; where a rep expects nothing, by potential, then equally.
+    """
     pairs, n_reps = chosen_pairs(model, plan), model.problem.n_reps
     account = pairs["account"].to_numpy(int)
     basis = model.estimate.basis
-    worth = pairs["net"].to_numpy(float) if basis is None else basis.amounts[account]
     key = pairs["rep"].to_numpy(int) * n_parts + part[account]
-    cells = np.bincount(key, np.maximum(worth, 0.0), minlength=n_reps * n_parts).reshape(n_reps, n_parts)
-    return np.asarray(np.where(cells.sum(axis=1, keepdims=True) > 0, cells, 1.0), dtype=float)
+
+    def summed(worth: FloatArray) -> FloatArray:
+        cells = np.bincount(key, np.maximum(worth, 0.0), minlength=n_reps * n_parts)
+        return np.asarray(cells.reshape(n_reps, n_parts), dtype=float)
+
+    spread = summed(pairs["net"].to_numpy(float))
+    for other in (summed(model.problem.accounts["potential"].to_numpy(float)[account]), np.ones_like(spread)):
+        spread = np.where(spread.sum(axis=1, keepdims=True) > 0, spread, other)
+    if basis is None:
+        return spread
+    cells = summed(basis.amounts[account])
+    equal = (basis.equal * model.share)[:, None] * spread / spread.sum(axis=1, keepdims=True)
+    return np.where((cells + equal).sum(axis=1, keepdims=True) > 0, cells + equal, spread)
 
 
 def _sums(model: Model, names: list[str], total: float) -> FloatArray:

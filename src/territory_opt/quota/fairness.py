@@ -86,7 +86,12 @@ def plan_fairness(model: Model, plan: Plan, *, seed: int = 0) -> Fairness:
 
 
 def past_fairness(model: Model, *, seed: int = 0) -> Fairness | None:
-    """Test last year's quotas against what was sold; None where fewer than two reps have both."""
+    """Test last year's quotas against what was sold; None where fewer than two reps have both.
+
+    Also None for a plan of part of a year, whose last quotas are of another stretch than the last 12 months' sales.
+    """
+    if model.problem.policy.period.months < 12:
+        return None
     reps, accounts = model.problem.reps, model.problem.accounts
     sales, quotas = (reps[name].to_numpy(float) for name in ("last_sales", "last_quota"))
     if (np.isfinite(sales) & (quotas > 0)).sum() < 2:
@@ -113,6 +118,8 @@ def _growth(model: Model) -> FloatArray | None:
     if not len(sales) or not (sales["rep_id"] != "").any():
         return None
     last = sales["month"].max()
+    if sales["month"].min() > last - pd.DateOffset(months=23):
+        return None
     recent = sales["month"] > last - pd.DateOffset(months=12)
     before = ~recent & (sales["month"] > last - pd.DateOffset(months=24))
     by_rep = [sales[chosen].groupby("rep_id")["sales"].sum() for chosen in (recent, before)]
@@ -135,6 +142,8 @@ def _tests(
     return Fairness(what, tuple(tests))
 
 
+MATERIAL = 0.01
+"""A point of attainment between the extremes is the least that matters: less is the rounding of quotas."""
 _HIGH = {"size": "larger books", "potential": "books with more potential", "tenure": "reps who have been there longer"}
 
 
@@ -142,7 +151,7 @@ def _rank_test(name: str, attainment: FloatArray, amounts: FloatArray, generator
     effect, p, n = _rank_effect(attainment, amounts, generator)
     if np.isnan(effect):
         return _unknown(name, n)
-    verdict = _verdict(abs(effect) >= UNFAIR_RANK, p)
+    verdict = _verdict(abs(effect) >= UNFAIR_RANK and _apart(attainment, amounts) >= MATERIAL, p)
     easier = "easier" if effect > 0 else "harder"
     words = {"fair": "no bias", "unfair": f"quotas are {easier} for {_HIGH[name]}",
              "doubtful": f"quotas seem {easier} for {_HIGH[name]}, which may be chance"}[verdict]  # fmt: skip
@@ -153,7 +162,8 @@ def _growth_test(attainment: FloatArray, growth: FloatArray, generator: np.rando
     effect, p, n = _rank_effect(attainment, growth, generator)
     if np.isnan(effect):
         return _unknown("growth", n)
-    verdict = "fair" if effect > 0 else _verdict(effect <= -UNFAIR_RANK, p)
+    worse = effect <= -UNFAIR_RANK and _apart(attainment, growth) >= MATERIAL
+    verdict = "fair" if effect > 0 else _verdict(worse, p)
     words = {
         "fair": "growth pays" if effect > 0 else "growth neither pays nor costs",
         "unfair": "who grew more attained less",
@@ -179,6 +189,14 @@ def _rank_effect(
     return effect, _p_value(np.abs(shuffled), abs(effect)), n
 
 
+def _apart(attainment: FloatArray, amounts: FloatArray) -> float:
+    """By how much mean attainment differs between the third of reps with the most and that with the least."""
+    known = np.flatnonzero(np.isfinite(attainment) & np.isfinite(amounts))
+    ranked = known[np.argsort(amounts[known], kind="stable")]
+    third = max(len(ranked) // 3, 1)
+    return abs(float(attainment[ranked[-third:]].mean() - attainment[ranked[:third]].mean()))
+
+
 def _region_test(attainment: FloatArray, region: npt.NDArray[np.int64], generator: np.random.Generator) -> FairnessTest:
     known = np.isfinite(attainment)
     n = int(known.sum())
@@ -198,7 +216,8 @@ def _region_test(attainment: FloatArray, region: npt.NDArray[np.int64], generato
     # So much of the variance lies between regions by chance: what counts is what is beyond.
     beyond = effect - float(shuffled.mean())
     p = _p_value(shuffled, effect)
-    verdict = _verdict(beyond >= UNFAIR_REGION, p)
+    means = np.bincount(group, attainment[known]) / size
+    verdict = _verdict(beyond >= UNFAIR_REGION and float(np.ptp(means)) >= MATERIAL, p)
     words = {"fair": "no bias", "unfair": "quotas are easier in some regions than in others",
              "doubtful": "quotas seem easier in some regions, which may be chance"}[verdict]  # fmt: skip
     sentence = f"region: {words} ({effect:.0%} of the variance lies between regions, {_chance(p)})"

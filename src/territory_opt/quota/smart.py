@@ -65,7 +65,8 @@ class _Case:
         rep, account = pairs["rep"].to_numpy(int), pairs["account"].to_numpy(int)
         n = len(self.reps)
         self.accounts = np.bincount(rep, minlength=n)
-        self.potential = np.bincount(rep, model.problem.accounts["potential"].to_numpy(float)[account], minlength=n)
+        potential = model.problem.accounts["potential"].to_numpy(float) * model.problem.policy.period.part
+        self.potential = np.bincount(rep, potential[account], minlength=n)
         sold = set(model.problem.sales["account_id"])
         known = model.problem.accounts["account_id"].isin(sold).to_numpy() if sold else np.zeros(0, dtype=bool)
         self.known = np.bincount(rep, known[account], minlength=n) if len(known) else np.zeros(n)

@@ -25,7 +25,7 @@ from scipy.stats import norm
 from territory_opt.errors import ScenarioError
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, rep_positions
-from territory_opt.plan.plan import Plan, month_weights
+from territory_opt.plan.plan import Plan, month_weights, season_weights
 from territory_opt.quota.odds import common_shock
 
 FloatArray = npt.NDArray[np.float64]
@@ -58,7 +58,7 @@ class Tracking:
         standing = ", ".join(f"{count.get(name, 0)} {name}" for name in ("ahead", "on pace", "behind"))
         whole = self.company
         lines = [
-            f"after {self.as_of} ({self.months} of 12 months): {standing}",
+            f"after {self.as_of} (month {self.months} of the plan year): {standing}",
             f"company: {whole['sold']:,.0f} sold of {whole['due']:,.0f} due; outlook {whole['outlook']:,.0f} against a "
             f"target of {whole['quota']:,.0f}; odds of reaching it {whole['p_finish']:.0%}",
         ]
@@ -117,7 +117,8 @@ def track(
     )
     reps.insert(0, "rank", reps["adjusted"].rank(ascending=False, method="min").astype(int))
     if metrics is not None:
-        reps = reps.merge(metrics, on="rep_id", how="left", validate="one_to_one")
+        taken = {name: f"{name} (metrics)" for name in metrics.columns if name in reps and name != "rep_id"}
+        reps = reps.merge(metrics.rename(columns=taken), on="rep_id", how="left", validate="one_to_one")
     target = float(model.problem.policy.quotas.target or 0.0)
     whole = book.together().outlook(sold.sum(keepdims=True), np.array([target]), common_shock(model))
     company = {name: float(values[0]) for name, values in whole.items() if name != "status"}
@@ -139,34 +140,41 @@ def _month(text: str) -> pd.Period:
 
 @dataclass(frozen=True, slots=True)
 class _Book:
-    """What was expected of each rep (or of all), (n,) each: money of the year, variances, and parts that are past."""
+    """What was expected of each rep (or of all), (n,) each: money of the year, variances, and parts that are past.
+
+    ``past`` is the part of the accounts' sales by season, whoever covers them; ``due`` that of the quota, which is not
+    due while the rep is not there.
+    """
 
     mean: FloatArray
     outcome: FloatArray
     doubt: FloatArray
     past: FloatArray
+    due: FloatArray
 
     @classmethod
     def of(cls, model: Model, plan: Plan, months: int) -> _Book:
-        """Sum the chosen pairs by rep; ``past`` is the part of the year by season, days and ramp."""
+        """Sum the chosen pairs by rep."""
         pairs, n = chosen_pairs(model, plan), model.problem.n_reps
         rep, account = pairs["rep"].to_numpy(int), pairs["account"].to_numpy(int)
         mean, variance, doubt = (
             np.bincount(rep, amounts, minlength=n).astype(float)
             for amounts in (pairs["net"], pairs["variance"], model.estimate.doubt[account])
         )
-        weight = month_weights(model, plan.assignment)
-        year = weight.sum(axis=1)
-        part = np.divide(weight[:, :months].sum(axis=1), year, out=np.full(n, months / weight.shape[1]), where=year > 0)
-        return cls(mean, np.maximum(variance - doubt, 0.0), doubt, part)
+        past, due = (
+            _part(weights, months)
+            for weights in (season_weights(model, plan.assignment), month_weights(model, plan.assignment))
+        )
+        return cls(mean, np.maximum(variance - doubt, 0.0), doubt, past, due)
 
     def together(self) -> _Book:
         """The company as one book."""
         total = float(self.mean.sum())
-        past = float(self.mean @ self.past) / total if total > 0 else float(self.past.mean())
-        return _Book(
-            np.array([total]), self.outcome.sum(keepdims=True), self.doubt.sum(keepdims=True), np.array([past])
+        past, due = (
+            np.array([float(self.mean @ part) / total if total > 0 else float(part.mean())])
+            for part in (self.past, self.due)
         )
+        return _Book(np.array([total]), self.outcome.sum(keepdims=True), self.doubt.sum(keepdims=True), past, due)
 
     def outlook(self, sold: FloatArray, quotas: FloatArray, shock: float) -> dict[str, Any]:
         """What the year may still bring after ``sold`` (n,), against ``quotas`` (n,)."""
@@ -184,7 +192,7 @@ class _Book:
         spread = np.sqrt(variance)
         certain = np.where(left >= missing, np.inf, -np.inf)
         finish = norm.cdf(np.divide(left - missing, spread, out=certain, where=spread > 0))
-        due = quotas * self.past
+        due = quotas * self.due
         return {
             "due": due,
             "sold": sold,
@@ -197,6 +205,13 @@ class _Book:
             "adjusted": theta,
             "status": np.where(finish < BEHIND, "behind", np.where(finish >= AHEAD, "ahead", "on pace")),
         }
+
+
+def _part(weights: FloatArray, months: int) -> FloatArray:
+    """Part of each rep's year, (n,), that lies in the first ``months``; by calendar where a year has no weight."""
+    year = weights.sum(axis=1)
+    even = np.full(len(year), months / weights.shape[1])
+    return np.asarray(np.divide(weights[:, :months].sum(axis=1), year, out=even, where=year > 0))
 
 
 def _sold(model: Model, plan: Plan, sales: pd.DataFrame) -> FloatArray:

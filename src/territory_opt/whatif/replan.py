@@ -16,11 +16,14 @@ import pandas as pd
 
 from territory_opt.errors import ScenarioError
 from territory_opt.model.hierarchy import Hierarchy
+from territory_opt.model.model import Model
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.policy import Guard, Policy
 from territory_opt.problem.problem import Problem
+from territory_opt.quota.by_part import by_part
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 YEAR_COLUMNS = ["rep_id", "period", "quota", "before", "status"]
 
@@ -63,10 +66,12 @@ def replan(
     joined or left, other territories). ``sales`` of the year so far (see :func:`check_actuals`) join the history where
     there is one. At most ``max_moved_accounts`` accounts change owner against the plan, and the rest of each quota by
     at most the share ``max_quota_change``. Limits of quotas and on-target earnings count in proportion to the months
-    left. Raise :class:`ScenarioError` if nothing can be frozen there or nothing of the target is left.
+    left. Reps whose last day lies in the past have left. Raise :class:`ScenarioError` if nothing can be frozen there,
+    nothing of the target is left, or the plan names reps that ``problem`` does not have.
     """
     if not plan.has_quotas:
         raise ScenarioError("the plan sets no quotas; set quotas.target and solve again")
+    _refuse_strangers(problem, plan)
     now = now or problem
     last = _frozen_until(plan, as_of)
     ended = pd.PeriodIndex(plan.quotas["period"].str[-7:], freq="M") <= last
@@ -75,16 +80,20 @@ def replan(
     before, frozen = Hierarchy.from_problem(problem), past.groupby("rep_id")["quota"].sum()
     policy = _policy_of_the_rest(now.policy, last, months, max_moved_accounts, max_quota_change)
     goal = _left(before, frozen, problem, "company", float(now.policy.quotas.target or 0.0))
-    policy = policy.model_copy(update={"quotas": policy.quotas.model_copy(update={"target": goal})})
+    parts = _parts_left(problem, plan, frozen, now.policy, goal)
+    numbers = {"target": goal, "part_targets": parts}
+    policy = policy.model_copy(update={"quotas": policy.quotas.model_copy(update=numbers)})
+    here = _still_here(now, last)
     rest = Problem.from_tables(
-        accounts=_accounts(now, plan),
-        reps=_reps(now, ahead, policy.period.months / now.policy.period.months),
+        accounts=_accounts(now, plan, here),
+        reps=_reps(now, ahead, policy.period.months / now.policy.period.months)[here].reset_index(drop=True),
         managers=_managers(now, before, frozen, problem),
         sales=_sales(now, sales, last),
-        rules=_rules(now, last),
+        rules=_rules(now, last, here),
         units=now.units,
         adjacency=now.adjacency,
         policy=policy,
+        quota_history=None if now.quota_history is None else _without_leavers(now.quota_history, now, here),
     )
     return Replan(rest, past, ahead, str(last))
 
@@ -111,28 +120,27 @@ def _policy_of_the_rest(
 ) -> Policy:
     """The rules for the months left, with the budgets; last year's quotas no longer count."""
     quotas, keep = policy.quotas, policy.territories.keep
+    if quotas.periods == "quarter" and months % 3:
+        raise ScenarioError(f"{months} months are left, which are not whole quarters; set quotas.periods to month")
     part = months / policy.period.months
     limits = quotas.limits
     if limits is not None:
         high = None if limits.high is None else part * limits.high
         limits = limits.model_copy(update={"low": part * limits.low, "high": high})
     guard = None if change is None else Guard(up=change, down=change)
-    parts = {name: part * target for name, target in quotas.part_targets.items()}
     budget = keep if moves is None else keep.model_copy(update={"max_moved_accounts": moves})
     return policy.model_copy(
         update={
             "period": policy.period.model_copy(update={"start": (last + 1).start_time.date(), "months": months}),
             "territories": policy.territories.model_copy(update={"keep": budget}),
-            "quotas": quotas.model_copy(
-                update={"growth_guard": guard, "ratchet_guard": None, "limits": limits, "part_targets": parts}
-            ),
+            "quotas": quotas.model_copy(update={"growth_guard": guard, "ratchet_guard": None, "limits": limits}),
         }
     )
 
 
 def _left(tree: Hierarchy, frozen: pd.Series[float], problem: Problem, node: str, target: float) -> float:
     """What the frozen quotas below ``node``, freed of their hedges, leave of its ``target``."""
-    if node not in tree.ids:
+    if node not in tree.ids or target == 0:
         return target
     at = tree.ids.index(node)
     by_rep = frozen.reindex(problem.reps["rep_id"]).fillna(0.0).to_numpy(float)
@@ -143,13 +151,29 @@ def _left(tree: Hierarchy, frozen: pd.Series[float], problem: Problem, node: str
     return left
 
 
-def _accounts(now: Problem, plan: Plan) -> pd.DataFrame:
+def _refuse_strangers(problem: Problem, plan: Plan) -> None:
+    """Raise if frozen quotas would be lost because a rep is missing from the tables."""
+    missing = plan.annual.index.difference(pd.Index(problem.reps["rep_id"]))
+    if len(missing):
+        named = ", ".join(map(str, missing[:5]))
+        raise ScenarioError(
+            f"the plan sets quotas for {named}, who are not in the reps table it was made from; "
+            "keep reps who have left in that table and name them under reps.remove"
+        )
+
+
+def _still_here(now: Problem, last: pd.Period) -> BoolArray:
+    """Which reps have days left after ``last``, (n_reps,)."""
+    end = pd.to_datetime(now.reps["end_date"])
+    return np.asarray(end.isna() | (end > last.end_time))
+
+
+def _accounts(now: Problem, plan: Plan, here: BoolArray) -> pd.DataFrame:
     """Accounts with their rep of today as incumbent; nobody where that rep has left."""
     owner = plan.assignment.reindex(now.accounts["account_id"]).to_numpy(object)
-    here = np.isin(owner.astype(str), now.reps["rep_id"].to_numpy(str))
-    known = pd.notna(owner)
-    incumbent = np.where(known, np.where(here, owner, ""), now.accounts["incumbent"].to_numpy(object))
-    return now.accounts.assign(incumbent=incumbent)
+    owner = np.where(pd.notna(owner), owner, now.accounts["incumbent"].to_numpy(object))
+    stays = np.isin(owner.astype(str), now.reps["rep_id"].to_numpy(str)[here])
+    return now.accounts.assign(incumbent=np.where(stays, owner, ""))
 
 
 def _reps(now: Problem, ahead: pd.DataFrame, part: float) -> pd.DataFrame:
@@ -158,11 +182,35 @@ def _reps(now: Problem, ahead: pd.DataFrame, part: float) -> pd.DataFrame:
     return now.reps.assign(last_quota=asked, last_sales=np.nan, ote=part * now.reps["ote"].to_numpy(float))
 
 
-def _rules(now: Problem, last: pd.Period) -> pd.DataFrame | None:
-    """Rules that still hold after ``last``."""
-    expires = pd.to_datetime(now.rules["expires"])
-    kept: pd.DataFrame = now.rules[expires.isna() | (expires > last.end_time)].reset_index(drop=True)
+def _rules(now: Problem, last: pd.Period, here: BoolArray) -> pd.DataFrame | None:
+    """Rules that still hold after ``last``, about reps who are there."""
+    rules = _without_leavers(now.rules, now, here)
+    expires = pd.to_datetime(rules["expires"])
+    kept: pd.DataFrame = rules[expires.isna() | (expires > last.end_time)].reset_index(drop=True)
     return kept if len(kept) else None
+
+
+def _without_leavers(table: pd.DataFrame, now: Problem, here: BoolArray) -> pd.DataFrame:
+    return table[~table["rep_id"].isin(now.reps["rep_id"][~here])].reset_index(drop=True)
+
+
+def _parts_left(
+    problem: Problem, plan: Plan, frozen: pd.Series[float], policy: Policy, goal: float
+) -> dict[str, float]:
+    """What the frozen quotas leave of each part's sum: every rep's parts are frozen in the proportion of the year."""
+    asked, target = policy.quotas.part_targets, float(policy.quotas.target or 0.0)
+    if not asked or problem.policy.quotas.by != policy.quotas.by:
+        return dict(asked)
+    table = by_part(Model.build(problem, kappa=plan.kappa), plan)
+    annual = plan.annual.reindex(table["rep_id"]).to_numpy(float)
+    past = frozen.reindex(table["rep_id"]).fillna(0.0).to_numpy(float)
+    done = np.divide(past, annual, out=np.zeros_like(annual), where=annual > 0) * table["quota"]
+    used = done.groupby(table["part"]).sum() * (target - goal) / max(float(done.sum()), 1e-9)
+    left = {name: amount - float(used.get(name, 0.0)) for name, amount in asked.items()}
+    short = [name for name, amount in left.items() if amount < 0]
+    if short:
+        raise ScenarioError(f"quotas.part_targets: what is frozen leaves nothing of the sum of {', '.join(short)}")
+    return {name: round(amount, 6) for name, amount in left.items()}
 
 
 def _managers(now: Problem, before: Hierarchy, frozen: pd.Series[float], problem: Problem) -> pd.DataFrame | None:
@@ -178,9 +226,18 @@ def _sales(now: Problem, sales: pd.DataFrame | None, last: pd.Period) -> pd.Data
     """The history with what was sold up to ``last``; without a history sales so far tell no year and are left out."""
     if now.sales.empty:
         return None
+    known = now.sales[pd.PeriodIndex(now.sales["month"], freq="M") <= last]
     if sales is None:
-        return now.sales
+        return known
     so_far = sales[pd.PeriodIndex(sales["month"], freq="M") <= last]
     first = so_far["month"].min() if len(so_far) else pd.NaT
-    history: pd.DataFrame = now.sales if pd.isna(first) else now.sales[now.sales["month"] < first]
-    return pd.concat([history, so_far[list(history.columns.intersection(so_far.columns))]], ignore_index=True)
+    history: pd.DataFrame = known if pd.isna(first) else known[known["month"] < first]
+    joined = pd.concat([history, so_far[list(history.columns.intersection(so_far.columns))]], ignore_index=True)
+    have = set(pd.PeriodIndex(joined["month"], freq="M"))
+    missing = [str(month) for month in pd.period_range(min(have), last, freq="M") if month not in have]
+    if missing:
+        raise ScenarioError(
+            f"no account has sales in {', '.join(missing[:6])}, between the history and {last}: give all months of "
+            "the year so far; a month that is missing would count as one without sales"
+        )
+    return joined
