@@ -13,12 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+import territory_opt as to
 from territory_opt.model.model import Model
 from territory_opt.model.rows import build_rows
 from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.plan import Plan
+from territory_opt.problem.market import generate_market
 from territory_opt.problem.policy import Odds
-from territory_opt.quota.odds import chance_to_reach, common_shock, company_odds, hit_probability
+from territory_opt.quota.odds import chance_to_reach, common_shock, company_odds, company_shock, hit_probability
+from territory_opt.quota.simulate import simulate
 from territory_opt.whatif.scenario import load_scenario
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
@@ -121,3 +124,16 @@ def test_types() -> None:
     model, plan = toy()
     assert isinstance(hit_probability(model, plan), pd.Series)
     assert isinstance(company_odds(model, plan).expected_hits, float)
+
+
+def test_shocks_of_regions_and_segments_offset_each_other_for_the_company() -> None:
+    """The closed form and the simulation agree on the company's range, with shocks of all kinds."""
+    tables = generate_market(800, 40, seed=4)
+    odds = {"common_shock": 0.02, "region_shock": 0.2, "segment_shock": 0.1}
+    policy = to.Policy.model_validate({"quotas": {"target": 2e7, "odds": odds}})
+    model = Model.build(to.Problem.from_tables(**tables, policy=policy))
+    node = np.maximum(model.source.incumbent[model.source.order[model.source.node_start[:-1]]], 0).astype(np.int64)
+    plan = Plan.from_positions(model, node, np.full(40, 5e5))
+    closed, drawn = company_odds(model, plan), simulate(model, plan, draws=20_000, shape="normal").nodes.iloc[0]
+    assert closed.p90 - closed.p10 == pytest.approx(drawn["p90"] - drawn["p10"], rel=0.12)
+    assert company_shock(model) < 0.8 * common_shock(model)

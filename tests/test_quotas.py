@@ -7,6 +7,7 @@ import pytest
 
 import territory_opt as to
 from territory_opt.model.model import Model
+from territory_opt.optimize import mathopt
 from territory_opt.optimize.quotas import set_quotas
 from territory_opt.plan.evaluate import evaluate_positions
 from territory_opt.problem.market import generate_market
@@ -45,3 +46,19 @@ def test_evenness_gives_up_nothing(target: float) -> None:
     lost = evaluate_positions(model, rep, plain).objective - evaluate_positions(model, rep, even).objective
     assert lost <= 2.0 * 1000 * 6
     assert even.sum() == pytest.approx(target, abs=0.005)
+
+
+def test_where_one_solver_gives_up_another_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _, totals = overloaded()
+    plain = set_quotas(model, totals)
+    solve, asked = mathopt.mathopt.solve, []
+
+    def giving_up(model: object, solver: object, **options: object) -> object:
+        asked.append(solver)
+        if solver == mathopt.mathopt.SolverType.HIGHS:
+            raise AttributeError("HighsModelStatus was Unknown")
+        return solve(model, solver, **options)
+
+    monkeypatch.setattr(mathopt.mathopt, "solve", giving_up)
+    np.testing.assert_allclose(set_quotas(model, totals), plain, rtol=1e-3)
+    assert mathopt.mathopt.SolverType.GLOP in asked

@@ -15,8 +15,8 @@ from territory_opt.optimize.linear import LinearModel
 
 FloatArray = npt.NDArray[np.float64]
 
-STOPPED_EARLY = "GScipOutput.status: UNKNOWN"
-"""SCIP says so when it ends before it has begun: no plan and no proof."""
+GAVE_UP = ("GScipOutput.status: UNKNOWN", "HighsModelStatus was Unknown")
+"""What SCIP says when it ends before it has begun, and HiGHS where numbers are too far apart: no plan and no proof."""
 
 Outcome = Literal["optimal", "feasible", "infeasible", "none"]
 
@@ -34,8 +34,10 @@ class Solution:
 
 
 def solve_lp(linear: LinearModel, *, time_limit: float) -> Solution:
-    """Solve the LP relaxation by HiGHS; ``duals`` are per constraint."""
-    return _solve(linear, mathopt.SolverType.HIGHS, relax=True, time_limit=time_limit)
+    """Solve the LP relaxation by HiGHS; ``duals`` are per constraint. Where HiGHS gives up, GLOP tries once more."""
+    found = _solve(linear, mathopt.SolverType.HIGHS, relax=True, time_limit=time_limit)
+    gave_up = any(text in found.raw_status for text in GAVE_UP)
+    return _solve(linear, mathopt.SolverType.GLOP, relax=True, time_limit=time_limit) if gave_up else found
 
 
 def solve_mip(
@@ -84,7 +86,7 @@ def _solve(
     except AttributeError as error:
         # MathOpt's own error is lost on the way (its code has no canonical_code): the message stands in the context.
         message = str(error.__context__ or error)
-        if STOPPED_EARLY in message:
+        if any(text in message for text in GAVE_UP):
             return Solution("none", message, -np.inf, np.inf, np.zeros(0), np.zeros(0))
         raise RuntimeError(f"the solver refused the model: {message}") from error
     return _read(result, model, relax=relax)

@@ -22,7 +22,7 @@ from scipy.stats import norm
 
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Row
-from territory_opt.quota.odds import common_shock
+from territory_opt.quota.odds import common_shock, company_shock
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -66,7 +66,7 @@ def check_consistency(model: Model) -> Consistency:
     quotas, currency = model.problem.policy.quotas, model.problem.policy.currency
     expected, hedge, spread = float(model.estimate.expected.sum()), _hedge(model), _spread(model)
     four = _Four(quotas.target, hedge, quotas.hit_share, spread, expected, currency)
-    variance = float(model.estimate.variance.sum()) + (common_shock(model) * expected) ** 2
+    variance = float(model.estimate.variance.sum()) + (company_shock(model) * expected) ** 2
     reach = float(norm.ppf(0.9)) * math.sqrt(variance)
     contradictions = () if quotas.target is None else tuple(_contradictions(model))
     return Consistency(

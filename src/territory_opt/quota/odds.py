@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import norm
 
+from territory_opt.estimate.shocks import branches
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import Evaluation, annual_quotas, evaluate
 from territory_opt.plan.plan import Plan
@@ -45,12 +46,32 @@ class CompanyOdds:
 
 
 def common_shock(model: Model) -> float:
-    """Return the spread of the shocks that reps share, as a share of sales; 0 where the policy names none.
+    """Return the spread of the shocks that one rep shares with others, as a share of sales; 0 without any.
 
-    Shocks of a region or a segment count as if they hit everyone: on the safe side for the company.
+    A segment's counts as if the rep sold to no other: on the safe side.
     """
     odds = model.problem.policy.quotas.odds
     return 0.0 if odds is None else odds.shock
+
+
+def company_shock(model: Model) -> float:
+    """Return the spread of all shared shocks for the company's sales: those of regions and segments offset each other.
+
+    Root of c^2 + r^2 sum(share of region)^2 + s^2 sum(share of segment)^2; regions by fair shares of their reps.
+    """
+    odds = model.problem.policy.quotas.odds
+    if odds is None:
+        return 0.0
+    segment = pd.factorize(model.problem.accounts["segment"])[0]
+    by_region = np.bincount(branches(model.problem), model.share)
+    by_segment = np.bincount(segment, model.estimate.expected) / max(float(model.estimate.expected.sum()), 1e-12)
+    return float(
+        np.sqrt(
+            odds.company_shock**2
+            + odds.region_shock**2 * float(by_region @ by_region)
+            + odds.segment_shock**2 * float(by_segment @ by_segment)
+        )
+    )
 
 
 def chance_to_reach(goal: FloatArray, mean: FloatArray, variance: FloatArray, shock: float) -> FloatArray:
@@ -76,13 +97,13 @@ def hit_probability(model: Model, plan: Plan) -> pd.Series[float]:
 def company_odds(model: Model, plan: Plan) -> CompanyOdds:
     """Return the odds of the company: reps expected to hit, P(target), and the 10, 50, 90 % points of its sales.
 
-    Normal approximation with a shock that is fully shared; nothing is simulated.
+    Normal approximation; nothing is simulated.
     """
     found = evaluate(model, plan)
     hits = _hits(model, plan, found)
     mean, variance = found.rep_sales.sum(keepdims=True), found.rep_variance.sum(keepdims=True)
     target = model.problem.policy.quotas.target
-    shock = common_shock(model)
+    shock = company_shock(model)
     reach = np.nan if target is None else float(chance_to_reach(np.array([target]), mean, variance, shock)[0])
     spread = float(np.sqrt(variance[0] + (shock * mean[0]) ** 2))
     p10, p50, p90 = (float(mean[0] + norm.ppf(share) * spread) for share in (0.1, 0.5, 0.9))

@@ -26,7 +26,7 @@ from territory_opt.errors import ScenarioError
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, rep_positions
 from territory_opt.plan.plan import Plan, month_weights, season_weights
-from territory_opt.quota.odds import common_shock
+from territory_opt.quota.odds import common_shock, company_shock
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -120,7 +120,7 @@ def track(
         taken = {name: f"{name} (metrics)" for name in metrics.columns if name in reps and name != "rep_id"}
         reps = reps.merge(metrics.rename(columns=taken), on="rep_id", how="left", validate="one_to_one")
     target = float(model.problem.policy.quotas.target or 0.0)
-    whole = book.together().outlook(sold.sum(keepdims=True), np.array([target]), common_shock(model))
+    whole = book.together().outlook(sold.sum(keepdims=True), np.array([target]), company_shock(model))
     company = {name: float(values[0]) for name, values in whole.items() if name != "status"}
     return Tracking(
         str(last),
