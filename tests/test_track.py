@@ -245,3 +245,11 @@ def test_no_table_of_sales_ends_in_anything_but_figures_or_findings(rows: list[d
 @cache
 def fuzzed() -> tuple[Model, Plan]:
     return planned(company())
+
+
+def test_months_that_the_file_does_not_hold_are_not_without_sales() -> None:
+    model, plan = planned(company())
+    with pytest.raises(
+        ScenarioError, match="sales end with 2027-05: give a file that holds 2027-09, or --as-of 2027-05"
+    ):
+        track(model, plan, as_expected(model, plan, 5), as_of="2027-09")

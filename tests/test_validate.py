@@ -573,7 +573,7 @@ def test_skills_from_history() -> None:
         'reps.csv  row 2  industry  "food;steel"  filled with the values of the accounts the rep serves or has sold to'
         in imputed(tables, policy)
     )
-    assert warnings(tables, policy) == [
+    assert [text for text in warnings(tables, policy) if "industry" in text] == [
         "reps.csv  row 3  industry  Kim (R-2) serves nobody and has no history; write the skills into the reps table"
     ]
 
@@ -799,3 +799,12 @@ def test_mutated_cells_give_findings_or_all_accounts(data: st.DataObject) -> Non
     except DataError:
         return
     assert problem.n_accounts == 4
+
+
+def test_sales_in_the_plan_year_and_missing_months_are_said() -> None:
+    found = warnings({**good(), "sales": sales("A-1,2027-03,3,R-2")})
+    assert any("1 rows lie in the plan year or after it" in text for text in found)
+    assert any("no account has a row in 2026-02" in text for text in found)
+    later = Policy.model_validate({"period": {"start": "2027-05-01"}})
+    texts = [str(issue) for issue in validate_tables({**good(), "sales": sales()}, later).issues]
+    assert any("the history ends 4 months before the plan year" in text for text in texts)

@@ -12,6 +12,8 @@ from territory_opt.problem.parse import NO_PART, as_text, normal_scores, normal_
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.schema import ACCOUNTS
 
+STALE_MONTHS = 3
+"""A history that ends longer before the plan year is worth a warning."""
 RULE_WORDS = ("lock", "forbid")
 _METRICS = ("potential", "workload", "current_sales")
 RESERVED = ("hours", "net_sales", "variance", "quota_basis", "moved_accounts", "moved_sales")
@@ -291,7 +293,13 @@ def clean_sales(sales: pd.DataFrame, accounts: Names, reps: Names, findings: Fin
 
 
 def warn_plan_year(sales: pd.DataFrame, policy: Policy, findings: Findings) -> None:
-    """Warn of sales that lie in the plan year or after it: what is being planned must not be known."""
+    """Warn of sales that lie in the plan year or after it, what is being planned must not be known; and of old ones."""
+    if sales["month"].notna().any():
+        last = sales["month"].max().to_period("M")
+        months = pd.Period(policy.period.start, freq="M").ordinal - last.ordinal - 1
+        if months > STALE_MONTHS:
+            problem = f"the history ends {months} months before the plan year; what changed since is not known"
+            findings.warn("sales", 0, "month", str(last), problem, "add the latest months")
     late = sales["month"] >= pd.Timestamp(policy.period.start).to_period("M").to_timestamp()
     if late.any() and not late.all():
         first = sales.loc[late, "month"].min()

@@ -43,7 +43,8 @@ class Review:
             )
         if len(self.short):
             worst = ", ".join(f"{rep} {chance:.0%}" for rep, chance in self.short.head(SHOWN).items())
-            lines.append(f"  {len(self.short)} reps are below the {self.hit_share:.0%} asked for: {worst}")
+            more = f" and {len(self.short) - SHOWN} more" if len(self.short) > SHOWN else ""
+            lines.append(f"  {len(self.short)} reps are below the {self.hit_share:.0%} asked for: {worst}{more}")
         flagged = self.odds.reps[self.odds.reps["flag"] != ""]
         for flag, reps in flagged.groupby("flag"):
             names = ", ".join(f"{row.rep_id} {row.pay:.0%}" for row in reps.head(SHOWN).itertuples())

@@ -103,6 +103,9 @@ def track(
     months = last.ordinal - first.ordinal + 1
     if not 1 <= months <= model.problem.policy.period.months:
         raise ScenarioError(f"{last} lies outside the plan year, which starts with {first}")
+    latest = pd.Period(sales["month"].max(), freq="M")
+    if last > latest:
+        raise ScenarioError(f"sales end with {latest}: give a file that holds {last}, or --as-of {latest}")
     sales = sales[pd.PeriodIndex(sales["month"], freq="M") <= last]
     book = _Book.of(model, plan, months)
     sold, quotas = _sold(model, plan, sales), annual_quotas(model, plan)
