@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 
+import territory_opt as to
 from territory_opt.model.model import Model
+from territory_opt.problem.market import generate_market
 from territory_opt.quota.consistency import Consistency, check_consistency, money, percent
 from territory_opt.whatif.scenario import load_scenario
 
@@ -154,3 +157,22 @@ def test_money(amount: float, currency: str, options: dict[str, bool], text: str
 
 def test_percent() -> None:
     assert [percent(0.05), percent(0.0506), percent(0.0519, down=True)] == ["5 %", "5.1 %", "5.1 %"]
+
+
+def test_targets_of_nodes_that_cannot_add_up_are_said() -> None:
+    tables = generate_market(200, 6, seed=3)
+    managers = pd.DataFrame({"manager_id": ["m1", "m2"], "name": ["North", "South"], "target": [3e6, 9e6]})
+    reps = tables["reps"].assign(manager=["m1", "m1", "m1", "m2", "m2", "m2"])
+
+    def found(target: float, **quotas: Any) -> tuple[str, ...]:
+        policy = to.Policy.model_validate({"quotas": {"target": target, **quotas}})
+        frames = {"accounts": tables["accounts"], "reps": reps, "managers": managers, "sales": tables["sales"]}
+        return check_consistency(Model.build(to.Problem.from_tables(**frames, policy=policy))).contradictions
+
+    assert found(12e6) == ()
+    assert found(12e6 / 1.05, hedge={"company": 0.05}) == ()
+    (sentence,) = found(10e6)
+    assert sentence.startswith(
+        "the targets of North, South come to $12,000,000, $2,000,000 above what the target of the"
+    )
+    assert "$1,000,000 below what the target of the company" in found(13e6)[0]

@@ -217,7 +217,27 @@ def _contradictions(model: Model) -> list[str]:
             f"and the {limits.cap_rule[j]} allows at most {most}"
         )
     sums = [row for row in model.rows.items if row.rule == ROLL_UP]
-    return found + [sentence for row in sums if (sentence := _sum_problem(model, row, limits))]
+    found += [sentence for row in sums if (sentence := _sum_problem(model, row, limits))]
+    return found + list(_target_problems(model))
+
+
+def _target_problems(model: Model) -> Iterator[str]:
+    """Say where targets of nodes cannot add up to that of the node above and its hedge."""
+    tree, currency, step = model.hierarchy, model.problem.policy.currency, model.problem.policy.quotas.step
+    for node in np.flatnonzero(~np.isnan(tree.target)).tolist():
+        below = [child for child in tree.children(node) if not np.isnan(tree.target[child])]
+        if not below:
+            continue
+        total, hedged = float(tree.target[below].sum()), float(tree.target[node] * (1.0 + tree.hedge[node]))
+        complete = len(below) == len(tree.children(node)) and not len(tree.reps_of(node))
+        if total > hedged + step or (complete and total < hedged - step):
+            names = ", ".join(tree.names[child] for child in below)
+            off = f"{money(abs(total - hedged), currency, exact=True)} {'above' if total > hedged else 'below'}"
+            where = "the company" if node == 0 else tree.names[node]
+            yield (
+                f"the targets of {names} come to {money(total, currency, exact=True)}, {off} what the target of "
+                f"{where} and its hedge ask for"
+            )
 
 
 def _limits(model: Model) -> _Limits:
