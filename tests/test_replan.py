@@ -44,6 +44,14 @@ def so_far(result: to.Result, months: int, factor: float = 1.0) -> pd.DataFrame:
     return check_actuals(pd.DataFrame(rows), model.problem)
 
 
+def without(problem: to.Problem, gone: str) -> dict[str, pd.DataFrame]:
+    """Accounts and reps after ``gone`` has left."""
+    return {
+        "accounts": problem.accounts.assign(incumbent=problem.accounts["incumbent"].replace(gone, "")),
+        "reps": problem.reps[problem.reps["rep_id"] != gone].reset_index(drop=True),
+    }
+
+
 def reviewed(**options: object) -> tuple[to.Result, Replan, to.Result]:
     result = solved()
     rest = replan(result.model.problem, result.plan, as_of="2027-06", sales=so_far(result, 6), **options)
@@ -114,8 +122,7 @@ def test_who_left_keeps_the_quotas_of_the_past_and_the_others_carry_the_rest() -
     problem = result.model.problem
     gone = problem.reps["rep_id"].iloc[0]
     now = to.Problem.from_tables(
-        accounts=problem.accounts.assign(incumbent=problem.accounts["incumbent"].replace(gone, "")),
-        reps=problem.reps[problem.reps["rep_id"] != gone].reset_index(drop=True),
+        **without(problem, gone),
         managers=problem.managers,
         sales=problem.sales.assign(rep_id=problem.sales["rep_id"].replace(gone, "")),
         policy=problem.policy,
@@ -302,11 +309,7 @@ def test_a_plan_for_other_reps_is_refused() -> None:
     result = solved()
     problem = result.model.problem
     gone = problem.reps["rep_id"].iloc[0]
-    other = to.Problem.from_tables(
-        accounts=problem.accounts.assign(incumbent=problem.accounts["incumbent"].replace(gone, "")),
-        reps=problem.reps[problem.reps["rep_id"] != gone].reset_index(drop=True),
-        policy=problem.policy,
-    )
+    other = to.Problem.from_tables(**without(problem, gone), policy=problem.policy)
     with pytest.raises(ScenarioError, match=f"the plan sets quotas for {gone}, who are not in the reps table"):
         replan(other, result.plan, as_of="2027-06")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from territory_opt.model.model import Model
-from territory_opt.problem.parse import NO_PART, as_text
+from territory_opt.problem.parse import part_names
 
 CENT = 0.004
 
@@ -19,9 +19,9 @@ def part_problems(model: Model, annual: pd.Series[float], table: pd.DataFrame) -
     ``table`` has the columns rep_id, part and quota (money): one row for each rep and part.
     """
     policy = model.problem.policy.quotas
-    names = sorted({text or NO_PART for text in as_text(model.problem.accounts[policy.by])})
     cells = list(zip(table["rep_id"], table["part"], strict=True))
-    if len(cells) != len(set(cells)) or set(cells) != set(product(annual.index, names)):
+    wanted = set(product(annual.index, part_names(model.problem.accounts[policy.by])))
+    if len(cells) != len(set(cells)) or set(cells) != wanted:
         return [f"quotas_by_part.csv does not hold one row for each rep and each {policy.by}"]
     steps = table["quota"] / policy.step
     faults = []

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from territory_opt.problem.checks import Findings, Names, nearest, row_of, skill_columns
-from territory_opt.problem.parse import NO_PART, as_text, normal_scores, normal_values
+from territory_opt.problem.parse import normal_scores, normal_values, part_names
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.schema import ACCOUNTS
 
@@ -110,7 +110,7 @@ def check_parts(accounts: pd.DataFrame, policy: Policy, findings: Findings) -> N
         known = [str(column) for column in accounts.columns if accounts[column].dtype == object or column == "segment"]
         findings.error("accounts", 0, quotas.by, "", "named in quotas.by but no such column", nearest(quotas.by, known))
         return
-    names = sorted({text or NO_PART for text in as_text(accounts[quotas.by])})
+    names = part_names(accounts[quotas.by])
     for part in quotas.part_targets:
         if part not in names:
             fix = f"known: {', '.join(names[:10])}"
@@ -307,13 +307,17 @@ def warn_plan_year(sales: pd.DataFrame, policy: Policy, findings: Findings) -> N
         findings.warn("sales", 0, "month", f"{first:%Y-%m}", problem, "to plan the rest of a year, use replan")
 
 
+def empty_months(dates: pd.Series[pd.Timestamp], until: pd.Period | None = None) -> list[str]:
+    """Return the months without any of ``dates``, from the first of them to the last or ``until``."""
+    have = set(pd.PeriodIndex(dates.dropna(), freq="M"))
+    if not have:
+        return []
+    return [str(month) for month in pd.period_range(min(have), until or max(have), freq="M") if month not in have]
+
+
 def _warn_empty_months(sales: pd.DataFrame, findings: Findings) -> None:
     """Warn of months in which nobody sold anything: more often a month that is missing than one without sales."""
-    months = pd.PeriodIndex(sales["month"].dropna(), freq="M")
-    if not len(months):
-        return
-    have = set(months)
-    empty = [str(month) for month in pd.period_range(min(have), max(have), freq="M") if month not in have]
+    empty = empty_months(sales["month"])
     if empty:
         shown = ", ".join(empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
         count = "it counts as a month" if len(empty) == 1 else "they count as months"

@@ -87,6 +87,11 @@ def as_text(cells: pd.Series[Any]) -> Texts:
     return out
 
 
+def part_names(cells: pd.Series[Any]) -> list[str]:
+    """Return the parts that a column of accounts splits quotas into, sorted."""
+    return sorted({text or NO_PART for text in as_text(cells)})
+
+
 def as_numbers(cells: pd.Series[Any], style: NumberFormat) -> ReadNumbers:
     """Read a column of numbers. Typed numbers are taken as they are, text under the given number format."""
     kind = cells.dtype

@@ -18,6 +18,7 @@ from territory_opt.errors import ScenarioError
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
 from territory_opt.plan.plan import Plan
+from territory_opt.problem.crosschecks import empty_months
 from territory_opt.problem.policy import Guard, Policy
 from territory_opt.problem.problem import Problem
 from territory_opt.quota.by_part import by_part
@@ -233,8 +234,7 @@ def _sales(now: Problem, sales: pd.DataFrame | None, last: pd.Period) -> pd.Data
     first = so_far["month"].min() if len(so_far) else pd.NaT
     history: pd.DataFrame = known if pd.isna(first) else known[known["month"] < first]
     joined = pd.concat([history, so_far[list(history.columns.intersection(so_far.columns))]], ignore_index=True)
-    have = set(pd.PeriodIndex(joined["month"], freq="M"))
-    missing = [str(month) for month in pd.period_range(min(have), last, freq="M") if month not in have]
+    missing = empty_months(joined["month"], last)
     if missing:
         raise ScenarioError(
             f"no account has sales in {', '.join(missing[:6])}, between the history and {last}: give all months of "
