@@ -128,9 +128,11 @@ def test_far_ends_of_the_globe() -> None:
 # --- the dual -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("first", [0, 6_000], ids=["by ascent alone", "from a linear program"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_dual_meets_the_linear_program(seed: int) -> None:
+def test_the_dual_meets_the_linear_program(seed: int, first: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a market without quotas the ascent ends within 0.05 % of the exact optimum, and never below it."""
+    monkeypatch.setattr(bound, "PROGRAM_NODES", first)
     model = Model.build(market(seed=seed))
     exact = bound_by_program(model, model.pairs(), model.rows, time_limit=60.0)
     found = bounded(model)
@@ -148,6 +150,7 @@ def test_the_dual_meets_the_linear_program_with_quotas() -> None:
 
 def test_a_sample_is_a_good_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """The coarse problem changes the way, not the bound."""
+    monkeypatch.setattr(bound, "PROGRAM_NODES", 0)
     model = Model.build(market(2000, 8))
     whole = bounded(model)
     monkeypatch.setattr(dual, "COARSE_NODES", 300)
@@ -551,10 +554,12 @@ def test_a_rep_far_from_all_others_gets_a_share(lat: float, lon: float, territor
     assert to.certify(problem, result.plan, result.certificate).bound == pytest.approx(result.bound, abs=0.01)
 
 
+@pytest.mark.parametrize("first", [0, 6_000], ids=["by ascent alone", "from a linear program"])
 @pytest.mark.parametrize(("lat", "lon", "territories", "share"), FAR)
 def test_the_bound_at_scale_meets_the_linear_program_there(
-    lat: float, lon: float, territories: dict, share: int
+    lat: float, lon: float, territories: dict, share: int, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(bound, "PROGRAM_NODES", first)
     model = Model.build(with_a_far_rep(lat, lon, accounts=200, reps=15, **territories))
     program = bound_by_program(model, model.pairs(), model.rows, time_limit=100.0).bound
     assert bounded(model).bound == pytest.approx(program, rel=1e-3)

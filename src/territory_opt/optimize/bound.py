@@ -31,7 +31,7 @@ PROOF_TOLERANCE = 1e-7
 LEAST_PROOF_SECONDS = 10.0
 """That rules clash is worth proving even when the time is up."""
 PROGRAM_NODES, PROGRAM_WIDTH, PROGRAM_NEW, PROGRAM_ROUNDS = 6_000, 8, 3, 6
-"""The linear program that finds the first multipliers of quotas: nodes, reps of each at first, best reps added to each
+"""The linear program that finds the first multipliers, of quotas at any size: nodes, reps of each at first, best reps added to each
 after every round (column generation), rounds."""
 
 
@@ -39,7 +39,7 @@ after every round (column generation), rounds."""
 class Bounded:
     """Multipliers of a set of ``rows`` with the bound they prove, by the judge's own formula.
 
-    ``start`` is the assignment they suggest, (n_nodes,); empty for the exact method, which needs none.
+    ``start`` is the assignment they suggest, (n_nodes,).
     """
 
     rows: Rows
@@ -54,9 +54,12 @@ def bound_by_program(model: Model, pairs: Pairs, rows: Rows, *, time_limit: floa
     When the hard rows cannot all hold (or time runs out), multipliers are those of the relaxation with priced
     violations, or zero.
     """
-    values = _program_multipliers(model, pairs, rows, time_limit)
+    values = _program_multipliers(model, pairs, rows, default_hard_price(pairs, rows), time_limit)
     values = np.zeros(len(rows)) if values is None else settle_quotas(rows, values, ceiling_prices(rows, np.inf))
-    return Bounded(rows, values, dual_bound(replace(model, rows=rows), values), np.zeros(0, dtype=np.int64))
+    reduced = pairs.value + (rows.at_rep(values)[pairs.rep].T * pairs.quantities).sum(axis=0)
+    best = np.lexsort((-reduced, pairs.node))[pairs.start[:-1]]
+    start = pairs.rep[best].astype(np.int64)
+    return Bounded(rows, values, dual_bound(replace(model, rows=rows), values), start)
 
 
 def bound_at_scale(
@@ -82,9 +85,9 @@ def bound_at_scale(
     fair = model.share * float(model.problem.policy.quotas.target or 0.0)
     fair *= np.array([model.hierarchy.compound(j) for j in range(rows.n_reps)])
     ceiling = Ceiling(ceiling_prices(rows, _dearest(factors, nearest)), model.quota_limit, fair)
-    if rows.quotas.nnz:
+    if rows.quotas.nnz or factors.n_nodes <= PROGRAM_NODES:
         limit = max(clock.left / 3, 1.0)
-        start = _program_start(model, factors, rows, start, nearest, time_limit=limit, threads=threads)
+        start = _program_start(model, factors, rows, start, nearest, ceiling.price, time_limit=limit, threads=threads)
     watch = Watch(tell, lambda: clock.left <= 0.0)
     ascent = ascend(factors, rows, ceiling, nearest, start=start, warm=warm, watch=watch, threads=threads)
     bound = dual_bound(replace(model, rows=rows), ascent.multipliers)
@@ -106,13 +109,15 @@ def _dearest(factors: Factors, nearest: Lists) -> float:
 
 
 def _program_start(
-    model: Model, factors: Factors, rows: Rows, known: FloatArray | None, nearest: Lists, *, time_limit: float,
-    threads: int,
+    model: Model, factors: Factors, rows: Rows, known: FloatArray | None, nearest: Lists, price: FloatArray, *,
+    time_limit: float, threads: int,
 ) -> FloatArray | None:  # fmt: skip
     """Multipliers of the linear program over a sample of nodes and their best pairs; ``known`` if it has none in time.
 
-    Multipliers of quotas stand and fall together (the roll-up pushes, odds and fairness hold against it), which makes
-    a narrow valley for the ascent; the program finds its bottom at once, on few nodes as well as on many.
+    ``price`` (n_rows,) is the largest multiplier of each: hard rows that clash, or that only a pair outside the lists
+    can meet, cost so much. Multipliers of quotas stand and fall together (the roll-up pushes, odds and fairness hold
+    against it), which makes a narrow valley for the ascent; the program finds its bottom at once, on few nodes as well
+    as on many.
     """
     nodes, weight = np.arange(factors.n_nodes), np.ones(factors.n_nodes)
     if factors.n_nodes > PROGRAM_NODES:
@@ -126,7 +131,7 @@ def _program_start(
         pairs = pairs_of(part, *union(lists, rows.n_reps), threads=threads)
         stands_for = weight[pairs.node]
         pairs = Pairs(pairs.start, pairs.rep.astype(np.int64), pairs.value * stands_for, pairs.quantities * stands_for)
-        found = _program_multipliers(model, pairs, rows, max(until - time.perf_counter(), 0.1))
+        found = _program_multipliers(model, pairs, rows, price, max(until - time.perf_counter(), 0.1))
         if found is None:
             break
         values = found
@@ -139,12 +144,14 @@ def _program_start(
     return values
 
 
-def _program_multipliers(model: Model, pairs: Pairs, rows: Rows, time_limit: float) -> FloatArray | None:
+def _program_multipliers(
+    model: Model, pairs: Pairs, rows: Rows, hard_price: FloatArray, time_limit: float
+) -> FloatArray | None:
     """Multipliers of the linear relaxation, or of the one with priced violations if hard rows clash; None: no time."""
     linear = linear_model(model, pairs, rows)
     solution = solve_lp(linear, time_limit=time_limit)
     if len(solution.duals) == 0:
-        linear = linear_model(model, pairs, rows, violations="price", hard_price=default_hard_price(pairs, rows))
+        linear = linear_model(model, pairs, rows, violations="price", hard_price=hard_price)
         solution = solve_lp(linear, time_limit=time_limit)
     return linear.multipliers(solution.duals) if len(solution.duals) else None
 
@@ -186,3 +193,17 @@ def default_hard_price(pairs: Pairs, rows: Rows) -> FloatArray:
     best = np.maximum.reduceat(pairs.value, pairs.start[:-1])
     worst = np.minimum.reduceat(pairs.value, pairs.start[:-1])
     return np.where(rows.hard, max(float((best - worst).sum()), 1.0) * 2.0, 0.0) / rows.scale
+
+
+def hard_prices(rows: Rows, multipliers: FloatArray, pairs: Pairs, factor: float) -> FloatArray:
+    """Price per unit of each hard row in a search: ``factor`` times the largest multiplier of its rule."""
+    per_scale = np.abs(multipliers) * rows.scale
+    floor = default_hard_price(pairs, rows) * rows.scale / max(rows.n_reps, 1)
+    price = np.zeros(len(rows))
+    names = np.array([row.rule for row in rows.items], dtype=object)
+    for rule in set(names[rows.hard]):
+        same = (names == rule) & rows.hard
+        price[same] = factor * per_scale[same].max()
+        if not price[same].any():
+            price[same] = floor[same]
+    return price / rows.scale

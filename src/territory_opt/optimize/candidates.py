@@ -16,6 +16,9 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 SmallInts = npt.NDArray[np.int32]
 
+TIE = 1e-6
+"""Losses below this share of the mean loss are rounding."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
@@ -26,19 +29,21 @@ class Candidates:
 
     @property
     def unit(self) -> float:
-        """Median loss of the second-best rep: the temperature scale."""
-        second = self.pairs.start[:-1][np.diff(self.pairs.start) > 1] + 1
-        return _median_positive(self.loss[second])
+        """Median loss of the second-best rep where it is not as good as the best: the temperature scale."""
+        second = self.loss[self.pairs.start[:-1][np.diff(self.pairs.start) > 1] + 1]
+        worse = second[second > self._tie]
+        return float(np.median(worse)) if len(worse) else self.spread
 
     @property
     def spread(self) -> float:
-        """Median loss of a candidate that is not the best."""
-        return _median_positive(self.loss)
+        """Median loss of a candidate that is not as good as the best."""
+        worse = self.loss[self.loss > self._tie]
+        return float(np.median(worse)) if len(worse) else 1.0
 
-
-def _median_positive(loss: FloatArray) -> float:
-    positive = loss[loss > 0]
-    return float(np.median(positive)) if len(positive) else 1.0
+    @property
+    def _tie(self) -> float:
+        """A loss no larger than this is rounding: reps who live at one place are equally good."""
+        return TIE * float(self.loss.mean()) if len(self.loss) else 0.0
 
 
 def candidates(

@@ -40,6 +40,9 @@ HOTTEST, COOLEST = 1.0, 1 / 2048
 """First and last temperature, in units of the mean loss between a node's best and third rep."""
 MORE_STAGES, WORTHWHILE = 3, 5e-5
 """Beyond the last temperature it falls on, so many times at most, while that improves the bound by this share."""
+EVEN = 3e-5
+"""A start keeps its place only if it is better by this share: it may be a corner, and the search does better from
+multipliers in the middle of those that are as good."""
 WARM = 1 / 32
 """First temperature when multipliers are known already."""
 STEPS_HOT, STEPS_COLD = 40, 120
@@ -147,7 +150,8 @@ class _Dual:
         side = self.sides.split(start)
         values = settle_quotas(self.rows, self.sides.join(side), self.ceiling.price)
         quick = best_reps(self.factors, self.rows.at_rep(values), WIDTH, threads=self.threads)
-        best, best_side, reps = self._bound(values, quick.best), self.sides.split(values), quick.rep[:, 0]
+        first = _Kept(self._bound(values, quick.best), self.sides.split(values), quick.rep[:, 0])
+        best, kept = first.bound, first
         passes, calm, gained = 1, 0, np.inf
         for stage in range(n_stages + MORE_STAGES):
             if watch.over() or (calm >= 2 and stage > n_stages // 2 + 1):
@@ -171,11 +175,13 @@ class _Dual:
             side = found
             gained = best - bound
             calm = calm + 1 if gained < SETTLED * abs(bound) else 0
-            if bound < best:
-                best, best_side, reps = bound, self.sides.split(values), quick.rep[:, 0]
+            if bound < kept.bound or kept is first:
+                kept = _Kept(bound, self.sides.split(values), quick.rep[:, 0])
+            best = min(best, bound)
             self._forget(pairs, values, temperature)
             watch.tell(best)
-        return Ascent(self.sides.join(best_side), reps.astype(np.int64), passes)
+        kept = kept if kept.bound <= first.bound + EVEN * abs(first.bound) else first
+        return Ascent(self.sides.join(kept.side), kept.rep.astype(np.int64), passes)
 
     def _bound(self, values: FloatArray, best: FloatArray) -> float:
         bound = float(self.weight @ best)
@@ -265,6 +271,15 @@ class _Dual:
             value(found.x)
             self.fair = quota.copy()
         return np.asarray(found.x * unit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A bound over all pairs with its multipliers by side, and each node's best rep there."""
+
+    bound: float
+    side: FloatArray
+    rep: SmallInts
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,15 +48,17 @@ def solve_mip(
     seed: int,
     start: FloatArray | None = None,
     node_limit: int | None = None,
+    light: bool = False,
 ) -> Solution:
     """Solve the mixed-integer model by SCIP, from ``start`` if there is one.
 
+    ``light`` leaves out cuts and most heuristics: several times faster to a good plan, with a weaker bound.
     In one thread: with two and a start SCIP now and then ends at once with the status "unknown", and its answer may
     depend on which thread was first.
     """
     return _solve(
         linear, mathopt.SolverType.GSCIP, relax=False, time_limit=time_limit, gap=gap, seed=seed,
-        start=start, node_limit=node_limit,
+        start=start, node_limit=node_limit, light=light,
     )  # fmt: skip
 
 
@@ -70,6 +72,7 @@ def _solve(
     seed: int = 0,
     start: FloatArray | None = None,
     node_limit: int | None = None,
+    light: bool = False,
 ) -> Solution:
     model = mathopt.Model.from_model_proto(model_proto(linear, relax=relax))
     params = mathopt.SolveParameters(time_limit=dt.timedelta(seconds=max(time_limit, 0.01)), random_seed=seed)
@@ -77,6 +80,8 @@ def _solve(
         params.relative_gap_tolerance = gap
         params.node_limit = node_limit
         params.threads = 1
+    if light:
+        params.cuts, params.heuristics = mathopt.Emphasis.OFF, mathopt.Emphasis.LOW
     hints = mathopt.ModelSolveParameters()
     if start is not None:
         values = {model.get_variable(k): float(v) for k, v in enumerate(start)}

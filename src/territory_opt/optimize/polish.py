@@ -1,4 +1,4 @@
-"""Polish: exact mixed-integer models over a few neighbouring reps, and over all that is open when that is little."""
+"""Polish: exact mixed-integer models over a few neighbouring reps."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import numpy.typing as npt
 
 from territory_opt.model.model import Model, Pairs
 from territory_opt.model.rows import Rows
-from territory_opt.optimize.bound import Bounded
+from territory_opt.optimize.bound import Bounded, hard_prices
 from territory_opt.optimize.candidates import Candidates, competition, grow_groups
 from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.incumbent import Incumbent
 from territory_opt.optimize.linear import LinearModel, Violations, linear_model, restrict
 from territory_opt.optimize.mathopt import solve_mip
-from territory_opt.optimize.stages import hard_prices
 from territory_opt.plan.audit import ROW_TOLERANCE
 
 FloatArray = npt.NDArray[np.float64]
@@ -27,9 +26,6 @@ MOST_NODES = 5_000
 """Above this many nodes the search alone makes the plan: a neighbourhood's model would cost more than it finds."""
 WIDTH = 6
 """Reps per node in the models, best by reduced value."""
-CORE_PAIRS = 600
-"""Up to this many open pairs the whole surviving core goes to branch and bound."""
-CORE_NODES = 200
 PAIRS_OF_MODELS = 2
 """Models solved side by side; the number is fixed so that the plan does not depend on the machine."""
 ROUNDS = ((2, 1.5), (3, 0.2))
@@ -38,8 +34,6 @@ MOST_NEIGHBOURHOODS = 60
 NODE_LIMIT = 30
 MEND_FACTOR = 2.0
 """Price of a broken hard row against the largest multiplier of its rule."""
-MENDABLE_PAIRS, MEND_NODES, MEND_GAP = 20_000, 30, 0.01
-"""While hard rules are broken, up to so many pairs go to branch and bound as a whole: its nodes and gap."""
 SECONDS = 60.0
 """Safety only: the node limit ends a neighbourhood, so that the plan does not depend on the clock."""
 
@@ -65,9 +59,6 @@ def polish_stage(
     linear = linear_model(model, near, rows, violations=kind, hard_price=prices)
     polisher = _Polisher(linear, rows.owner, clock, seed)
     solution = linear.point(incumbent.reps, incumbent.quotas)
-    if 0 < _open_count(near) <= CORE_PAIRS:
-        kept, values = polisher.improve(solution, np.ones(rows.n_reps, dtype=bool), nodes=CORE_NODES)
-        solution = polisher.accept(solution, kept, values)
     plan = _plan(rows.n_reps, np.random.default_rng(seed))
     generator = np.random.default_rng(seed + 1)
     pull_of = Candidates(near, loss)
@@ -86,19 +77,6 @@ def polish_stage(
     return Incumbent.of(model, rows, linear.reps(solution))
 
 
-def mend_stage(model: Model, rows: Rows, broken: Incumbent, clock: Clock, *, seed: int) -> Incumbent:
-    """Look for a plan that keeps the hard rules among all eligible pairs, not only the near ones, if they are few."""
-    if model.source.n_nodes * rows.n_reps > MENDABLE_PAIRS or clock.left < 1.0:
-        return broken
-    clock.tell("mend", "branch and bound over all eligible pairs")
-    linear = linear_model(model, model.pairs(), rows)
-    time_limit = min(SECONDS, clock.left)
-    found = solve_mip(linear, time_limit=time_limit, gap=MEND_GAP, seed=seed, node_limit=MEND_NODES)
-    if len(found.values) == 0:
-        return broken
-    return min([broken, Incumbent.of(model, rows, linear.reps(found.values))], key=lambda incumbent: incumbent.score)
-
-
 def _nearest(open_pairs: Candidates, reps: IntArray) -> tuple[Pairs, FloatArray]:
     """The best few open pairs of each node and the one it is at."""
     pairs = open_pairs.pairs
@@ -106,12 +84,6 @@ def _nearest(open_pairs: Candidates, reps: IntArray) -> tuple[Pairs, FloatArray]
     kept = (np.arange(len(node)) - pairs.start[node] < WIDTH) | (pairs.rep == reps[node])
     near = pairs.keep(kept)
     return Pairs(near.start, near.rep.astype(np.int64), near.value, near.quantities), open_pairs.loss[kept]
-
-
-def _open_count(near: Pairs) -> int:
-    """Pairs of nodes that still have a choice."""
-    count = np.diff(near.start)
-    return int(count[count > 1].sum())
 
 
 def _plan(n_reps: int, generator: np.random.Generator) -> list[tuple[int, IntArray]]:
@@ -150,7 +122,7 @@ class _Polisher:
         before = float(small.cost @ solution[kept])
         found = solve_mip(
             small, time_limit=min(SECONDS, max(self.clock.left, 0.1)), gap=1e-5, seed=self.seed,
-            start=solution[kept], node_limit=nodes,
+            start=solution[kept], node_limit=nodes, light=True,
         )  # fmt: skip
         better = len(found.values) > 0 and found.objective > before + 1e-9 * abs(before)
         return kept, found.values if better else np.zeros(0)

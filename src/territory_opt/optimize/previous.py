@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -39,9 +39,15 @@ class Previous:
         """Match ids and names; accounts, reps and rules that are new or gone are left out."""
         plan, certificate, source = solved.plan, solved.certificate, model.source
         wanted = plan.assignment[~plan.assignment.index.duplicated()].reindex(model.problem.accounts["account_id"])
-        rep = np.asarray(source.rep_index.get_indexer(wanted.to_numpy(object)), dtype=np.int64)
-        known = np.flatnonzero(rep >= 0)
-        rep[known[~source.facts(known, rep[known]).eligible]] = -1
-        first = source.order[source.node_start[:-1]]
+        reps = possible(model, source.rep_index.get_indexer(wanted.to_numpy(object)))
         named = zip(certificate.rules, certificate.subjects, certificate.values.tolist(), strict=True)
-        return cls(rep[first], {(rule, subject): value for rule, subject, value in named if np.isfinite(value)})
+        return cls(reps, {(rule, subject): value for rule, subject, value in named if np.isfinite(value)})
+
+
+def possible(model: Model, rep_of_account: npt.NDArray[np.integer[Any]]) -> IntArray:
+    """Return who has each node and may serve it, (n_nodes,), -1: nobody; ``rep_of_account`` (n_accounts,) likewise."""
+    source = model.source
+    rep = np.array(rep_of_account, dtype=np.int64)
+    known = np.flatnonzero(rep >= 0)
+    rep[known[~source.facts(known, rep[known]).eligible]] = -1
+    return np.asarray(rep[source.order[source.node_start[:-1]]])

@@ -10,15 +10,18 @@ import numpy.typing as npt
 from territory_opt.model.model import Model, Pairs, fair_kappa
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.bound import Bounded, bound_at_scale, bound_by_program, prove_least_violation
+from territory_opt.optimize.candidates import Candidates
 from territory_opt.optimize.clock import Clock
+from territory_opt.optimize.core import core_stage
 from territory_opt.optimize.dual import WARM, nearest_reps
 from territory_opt.optimize.factors import Factors
 from territory_opt.optimize.incumbent import Incumbent
 from territory_opt.optimize.least_bad import exact_least_bad, relaxations
 from territory_opt.optimize.linear import linear_model
+from territory_opt.optimize.lumps import lump_start
 from territory_opt.optimize.mathopt import solve_mip
-from territory_opt.optimize.polish import mend_stage, polish_stage
-from territory_opt.optimize.previous import Previous, Solved
+from territory_opt.optimize.polish import polish_stage
+from territory_opt.optimize.previous import Previous, Solved, possible
 from territory_opt.optimize.pricing import Lists
 from territory_opt.optimize.quotas import set_quotas
 from territory_opt.optimize.result import ProgressCallback, Relaxation, Result, Status
@@ -47,6 +50,8 @@ AGAIN = Schedule(rounds=3, threes=0, hot=1.0, warm=0.1, steps=50, thorough=False
 """The search after an edit: short, from the previous plan where that is still good."""
 AGAIN_WARM = 1 / 128
 """First temperature of the bound after an edit."""
+AGAIN_GAP = 0.02
+"""Where the search after an edit ends farther from its bound, the previous plan was no help: everything runs anew."""
 
 
 def solve(
@@ -105,12 +110,20 @@ class _Run:
         self.previous = None if previous is None else Previous.of(previous, model)
         self.known: dict[tuple[str, str], float] = {} if self.previous is None else dict(self.previous.multipliers)
         self.solver_bound = float("nan")
-        self.complete = self.cut_off = False
+        self.complete = self.cut_off = self.anew = False
+        today = possible(model, model.source.incumbent)
+        self.kept = [today] if (today >= 0).any() else []
+        """Plans (n_nodes,), -1 for nobody, that the result is never worse than."""
 
     @cached_property
     def nearest(self) -> Lists:
         """Each node's best reps at zero multipliers: they depend on nothing that changes during the run."""
         return nearest_reps(self.factors, self.threads)
+
+    @property
+    def _quick(self) -> bool:
+        """Whether the short stages after an edit run."""
+        return self.previous is not None and not self.anew
 
     @property
     def why(self) -> str:
@@ -123,22 +136,31 @@ class _Run:
             start = "" if self.previous is None else "; the previous plan is not needed"
             return f"exact: {count}, at most {EXACT_PAIRS} are searched completely{start}{rule}"
         start = "" if self.previous is None else ", from the previous plan"
+        start += ", which was of little help: then without it" if self.anew else ""
         size = f"{nodes:,} accounts and families x {reps:,} reps"
         return f"large-scale: {size} are too many pairs to search all{start}{rule}"
 
     def result(self) -> Result:
-        """Run all stages: territories alone, then (with quotas) the joint model until kappa is stable."""
+        """Run all stages; from a previous plan the short ones first, and all if that is of little help."""
+        if self.previous is None or self.exact:
+            return self._from_scratch()
+        bounded, found = self._again(self.previous)
+        if self.clock.over or found.close_to(bounded.bound, AGAIN_GAP):
+            return self._finish(bounded, found, float("nan"))
+        self.anew, self.known = True, {}
+        self.kept.append(found.reps)
+        self.clock.tell("model", self.why)
+        return self._from_scratch()
+
+    def _from_scratch(self) -> Result:
+        """Territories alone, then (with quotas) the joint model until kappa is stable."""
         joint_gain = float("nan")
         rows = self.model.rows
-        if self.previous is not None and not self.exact:
-            return self._again(self.previous)
         if self.model.has_quotas:
             rows = self.model.rows.territory_only()
             self._say("territories alone")
             self.clock.stage = SEQUENTIAL_SHARE if self.model.problem.policy.quotas.mode == "joint" else 1.0
         bounded, found = self._territories(rows, None)
-        if found is None:
-            return self._no_plan()
         self.clock.stage = 1.0
         if self.model.has_quotas:
             self.model = self.model.with_kappa(self._kappa_of(found.reps))
@@ -151,7 +173,7 @@ class _Run:
                 bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
         return self._finish(bounded, found, joint_gain)
 
-    def _again(self, previous: Previous) -> Result:
+    def _again(self, previous: Previous) -> tuple[Bounded, Incumbent]:
         """Solve from a previous plan: one joint pass, kappa from that plan."""
         start, rows = previous.reps, self.model.rows
         if self.model.has_quotas:
@@ -163,34 +185,41 @@ class _Run:
         found = self._large(rows, bounded, [bounded.start, start])
         if rows is not self.model.rows:
             bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
-        return self._finish(bounded, found, float("nan"))
+            found = Incumbent.of(self.model, self.model.rows, found.reps)
+        return bounded, found
 
     def _joint(self, sequential: Incumbent) -> tuple[Bounded, Incumbent, Incumbent]:
-        """Solve the joint model from the sequential plan, re-fixing kappa until it is stable."""
-        best, bounded_kappa = sequential, self.model.kappa
+        """Solve the joint model from the sequential plan, re-fixing kappa until it is stable; briefly after the first.
+
+        The exact method solves anew every time.
+        """
+        best = sequential
         for round_ in range(KAPPA_ROUNDS):
             if round_ == 0 or self.exact:
                 self._say("territories and quotas together", best)
                 bounded, found = self._territories(self.model.rows, best)
-                best = found if found is not None and found.score < best.score else best
+            else:
+                bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
+                found, _ = self._search(self.model.rows, bounded, [best.reps], AGAIN)
+            best = min(best, found, key=lambda incumbent: incumbent.score)
             kappa = self._kappa_of(best.reps)
             if abs(kappa / self.model.kappa - 1.0) < KAPPA_TOLERANCE or round_ == KAPPA_ROUNDS - 1:
                 break
             self.model = self.model.with_kappa(kappa)
+            self._claim(self.model.rows, float("nan"), False)
             best = Incumbent.of(self.model, self.model.rows, best.reps)
             sequential = Incumbent.of(self.model, self.model.rows, sequential.reps)
             best = min(best, sequential, key=lambda incumbent: incumbent.score)
-        if not self.exact and self.model.kappa != bounded_kappa:
-            bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
         return bounded, best, sequential
 
-    def _territories(self, rows: Rows, start: Incumbent | None) -> tuple[Bounded, Incumbent | None]:
+    def _territories(self, rows: Rows, start: Incumbent | None) -> tuple[Bounded, Incumbent]:
         bounded = self.clock.run("bound", lambda: self._bound(rows))
+        starts = [bounded.start] if start is None else [bounded.start, start.reps]
         if self.exact:
             self.clock.bound = bounded.bound
             self.clock.tell("bound")
-            return bounded, self._exact(rows, start)
-        return bounded, self._large(rows, bounded, [bounded.start] if start is None else [bounded.start, start.reps])
+            return bounded, self._exact(rows, bounded, starts)
+        return bounded, self._large(rows, bounded, starts)
 
     def _bound(self, rows: Rows) -> Bounded:
         if self.pairs is not None:
@@ -200,22 +229,38 @@ class _Run:
         start = np.array([self.known.get(name, 0.0) for name in names]) if self.known else None
         bounded = bound_at_scale(
             self.model, self.factors, rows, self.clock, nearest=self.nearest, start=start, threads=self.threads,
-            warm=WARM if self.previous is None else AGAIN_WARM,
+            warm=AGAIN_WARM if self._quick else WARM,
         )  # fmt: skip
         self.known |= dict(zip(names, bounded.multipliers.tolist(), strict=True))
         return bounded
 
-    def _large(self, rows: Rows, bounded: Bounded, starts: list[IntArray]) -> Incumbent:
-        """Search from the best start, then polish by exact models; a re-solve is a short search alone."""
-        best, open_pairs = self.clock.run(
+    def _search(
+        self, rows: Rows, bounded: Bounded, starts: list[IntArray], schedule: Schedule
+    ) -> tuple[Incumbent, Candidates]:
+        """Search from the best start; what comes out is no worse than any plan that is to be kept."""
+        kept = [np.where(plan >= 0, plan, bounded.start) for plan in self.kept]
+        if schedule.thorough:
+            lumps = self.clock.run(
+                "lumps",
+                lambda: lump_start(
+                    self.model, self.factors, rows, bounded, self.clock, seed=self.seed, threads=self.threads
+                ),
+            )
+            starts = starts if lumps is None else [lumps, *starts]
+        found = self.clock.run(
             "search",
             lambda: search_stage(
-                self.model, self.factors, rows, bounded, starts, self.clock, gap=self.gap, seed=self.seed,
-                threads=self.threads, schedule=Schedule() if self.previous is None else AGAIN,
+                self.model, self.factors, rows, bounded, starts, kept, self.clock, gap=self.gap, seed=self.seed,
+                threads=self.threads, schedule=schedule,
             ),
         )  # fmt: skip
-        self._show(best, "search")
-        if self.previous is not None:
+        self._show(found[0], "search")
+        return found
+
+    def _large(self, rows: Rows, bounded: Bounded, starts: list[IntArray]) -> Incumbent:
+        """Search, then polish by exact models, then what is still open as one; a re-solve is a short search alone."""
+        best, open_pairs = self._search(rows, bounded, starts, AGAIN if self._quick else Schedule())
+        if self._quick:
             return best
         polished = self.clock.run(
             "polish",
@@ -226,45 +271,51 @@ class _Run:
         )  # fmt: skip
         best = min([best, polished], key=lambda incumbent: incumbent.score)
         self._show(best, "polish")
-        if best.score[0] > 0.0:
-            broken = best
-            best = self.clock.run("mend", lambda: mend_stage(self.model, rows, broken, self.clock, seed=self.seed))
-            self._show(best, "mend")
-        return best
+        if len(rows) < len(self.model.rows) and best.score[0] == 0.0:
+            return best
+        core = self.clock.run(
+            "core",
+            lambda: core_stage(
+                self.model, self.factors, rows, bounded, best, self.clock, gap=self.gap, seed=self.seed,
+                threads=self.threads,
+            ),
+        )  # fmt: skip
+        self._claim(rows, core.bound, core.complete)
+        self._show(core.best, "core")
+        return core.best
 
-    def _exact(self, rows: Rows, start: Incumbent | None) -> Incumbent | None:
-        """Give the whole model to branch and bound; when the hard rows cannot hold, find the least bad plan."""
+    def _claim(self, rows: Rows, bound: float, complete: bool) -> None:
+        """Keep what branch and bound says about ``rows`` if they are the whole problem."""
+        whole = len(rows) == len(self.model.rows)
+        self.complete = whole and complete
+        self.solver_bound = bound if whole else float("nan")
+
+    def _exact(self, rows: Rows, bounded: Bounded, starts: list[IntArray]) -> Incumbent:
+        """Give the whole model to branch and bound, from a search; if no plan keeps the hard rules, the least bad."""
         pairs = self.pairs
         assert pairs is not None  # noqa: S101  (the exact method has them)
+        start, _ = self._search(rows, bounded, starts, Schedule())
         linear = linear_model(self.model, pairs, rows)
-        point = None if start is None or start.score[0] > 0 else linear.point(start.reps, start.quotas)
+        point = None if start.score[0] > 0 else linear.point(start.reps, start.quotas)
+        time_limit = max(self.clock.left, 0.1)
         solution = self.clock.run(
-            "search",
-            lambda: solve_mip(
-                linear,
-                time_limit=max(self.clock.left, 0.1),
-                gap=0.0,
-                seed=self.seed,
-                start=point,
-            ),
+            "branch and bound",
+            lambda: solve_mip(linear, time_limit=time_limit, gap=0.0, seed=self.seed, start=point),
         )
-        self.complete, self.solver_bound = False, float("nan")
+        self._claim(rows, float("nan"), False)
+        found = [start]
         if len(solution.values):
-            whole = len(rows) == len(self.model.rows)
-            self.complete = whole and solution.outcome == "optimal"
-            self.solver_bound = solution.bound * linear.money if whole else float("nan")
-            best = Incumbent.of(self.model, rows, linear.reps(solution.values))
-        elif solution.outcome == "none" and start is not None:
+            self._claim(rows, solution.bound * linear.money, solution.outcome == "optimal")
+            found.append(Incumbent.of(self.model, rows, linear.reps(solution.values)))
+        elif solution.outcome == "none" and point is not None:
             self.cut_off = not self.clock.over
-            return start
         else:
             reps = self.clock.run(
                 "least bad",
                 lambda: exact_least_bad(self.model, pairs, rows, time_limit=max(self.clock.left, 0.1), seed=self.seed),
             )
-            if reps is None:
-                return start
-            best = Incumbent.of(self.model, rows, reps)
+            found += [] if reps is None else [Incumbent.of(self.model, rows, reps)]
+        best = min(found, key=lambda incumbent: incumbent.score)
         self._show(best, "branch and bound")
         return best
 
@@ -308,23 +359,6 @@ class _Run:
             phases=dict(self.clock.phases),
             warnings=self._warnings(found),
             _plan=plan,
-        )
-
-    def _no_plan(self) -> Result:
-        zero = np.zeros(len(self.model.rows))
-        return Result(
-            status=Status.NO_PLAN,
-            raw_status="time limit before any plan",
-            model=self.model,
-            objective=float("nan"),
-            bound=dual_bound(self.model, zero),
-            solver_bound=float("nan"),
-            method="exact" if self.exact else "large",
-            why=self.why,
-            certificate=Multipliers.of(self.model, zero),
-            evaluation=None,
-            seed=self.seed,
-            seconds=self.clock.seconds,
         )
 
     def _kappa_of(self, reps: IntArray) -> float:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from territory_opt.model.model import Model, Pairs
+from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
-from territory_opt.optimize.bound import Bounded, default_hard_price
+from territory_opt.optimize.bound import Bounded, hard_prices
 from territory_opt.optimize.candidates import Candidates, candidates, make_groups
 from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.factors import Factors
@@ -45,21 +45,9 @@ RUGGED_HOT, RUGGED_WARM = 5.0, 1.0
 """Temperature of the first and the last of them, in units of the median loss of a candidate."""
 OPENING_HOT, OPENING_COLD = 20.0, 0.0001
 """Before them, one annealing of all reps at once from each start: first temperature, and how far it falls."""
+RETRIES = 6
+"""The same again, at most so often, with dearer prices while hard rules are broken."""
 SWEEPS = 5
-
-
-def hard_prices(rows: Rows, multipliers: FloatArray, pairs: Pairs, factor: float) -> FloatArray:
-    """Price per unit of each hard row in the search: ``factor`` times the largest multiplier of its rule."""
-    per_scale = np.abs(multipliers) * rows.scale
-    floor = default_hard_price(pairs, rows) * rows.scale / max(rows.n_reps, 1)
-    price = np.zeros(len(rows))
-    names = np.array([row.rule for row in rows.items], dtype=object)
-    for rule in set(names[rows.hard]):
-        same = (names == rule) & rows.hard
-        price[same] = factor * per_scale[same].max()
-        if not price[same].any():
-            price[same] = floor[same]
-    return price / rows.scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +88,7 @@ def search_stage(
     rows: Rows,
     bounded: Bounded,
     starts: list[IntArray],
+    kept: list[IntArray],
     clock: Clock,
     *,
     schedule: Schedule,
@@ -109,9 +98,10 @@ def search_stage(
 ) -> tuple[Incumbent, Candidates]:
     """Search from the best of ``starts`` in rounds of falling temperature; every round cuts the reps into new groups.
 
-    After the first short round, pairs that cannot be in a better plan are dropped for good.
+    What comes out is no worse than any of ``kept``. After the first short round, pairs that cannot be in a better plan
+    are dropped for good.
     """
-    rounds = _Rounds(model, factors, rows, bounded, starts, seed=seed, threads=threads)
+    rounds = _Rounds(model, factors, rows, bounded, starts, kept, seed=seed, threads=threads)
     long, short = schedule.efforts(rows, rounds.open_pairs)
     count = len(long) + len(short)
 
@@ -127,7 +117,11 @@ def search_stage(
         if schedule.still_good is not None:
             rounds.mix(starts[0], starts[-1], schedule.still_good)
         if long:
-            rounds.open(starts[0], clock.flag)
+            rounds.open([starts[0], *kept], clock.flag)
+            for _ in range(RETRIES):
+                if rounds.best.score[0] == 0.0 or done(0):
+                    break
+                rounds.open([starts[0], *kept], clock.flag)
         for number, effort in enumerate([*long, *short]):
             if done(number):
                 break
@@ -151,6 +145,7 @@ class _Rounds:
         rows: Rows,
         bounded: Bounded,
         starts: list[IntArray],
+        kept: list[IntArray],
         *,
         seed: int,
         threads: int,
@@ -158,28 +153,31 @@ class _Rounds:
         self.model, self.factors, self.rows, self.bounded = model, factors, rows, bounded
         self.seed, self.threads, self.number = seed, threads, 0
         self.generator = np.random.default_rng(seed)
-        self.best = min((Incumbent.of(model, rows, start) for start in starts), key=lambda found: found.score)
+        first = min((Incumbent.of(model, rows, start) for start in starts), key=lambda found: found.score)
+        self.best = min([first, *(Incumbent.of(model, rows, plan) for plan in kept)], key=lambda found: found.score)
         width = MOST_WIDTH if rows.n_reps <= GROUP else FIRST_WIDTH
-        self.open_pairs = self._candidates(starts, width, np.inf)
+        self.open_pairs = self._candidates([*starts, *kept], width, np.inf)
         self.unit = self.open_pairs.unit
         self.prices = hard_prices(rows, bounded.multipliers, self.open_pairs.pairs, HARD_FACTOR)
-        self.search = self._search(self.best.reps)
+        self.search = self._search(first.reps)
 
     def mix(self, best: IntArray, plan: IntArray, still_good: float) -> None:
         """Start from ``plan`` where it loses at most ``still_good`` units against the best rep, else from ``best``."""
         loss = self.open_pairs.loss[positions(self.open_pairs.pairs, plan)]
         self.search = self._search(np.where(loss <= still_good * self.unit, plan, best))
 
-    def open(self, other: IntArray, stop: IntArray) -> None:
-        """Anneal all reps at once from the best plan and from ``other``, side by side; go on from the better one."""
+    def open(self, others: list[IntArray], stop: IntArray) -> None:
+        """Anneal all reps at once from the plan at hand and from ``others``, side by side; go on from the best one."""
         hot = OPENING_HOT * self.open_pairs.spread
         effort = Effort(steps=RUGGED_STEPS, hot=hot, cold=OPENING_COLD * hot, sweeps=SWEEPS)
         everyone = [np.arange(self.rows.n_reps)]
 
-        chains = [self._search(self.best.reps), self._search(other)]
+        chains = [self._search(self.search.reps), *(self._search(plan) for plan in others)]
         work = [
-            chain.worker(everyone, effort, seed=self.seed + number, stop=stop) for number, chain in enumerate(chains)
+            chain.worker(everyone, effort, seed=self.seed + 31 * self.number + number, stop=stop)
+            for number, chain in enumerate(chains)
         ]
+        self.number += 1
         in_threads(lambda number: work[number](0), range(len(work)), self.threads)
         opened = [Incumbent.of(self.model, self.rows, chain.reps) for chain in chains]
         found = min(opened, key=lambda found: found.score)

@@ -1,0 +1,70 @@
+"""The surviving core: branch and bound over every pair that could be in a better plan, when these are few.
+
+With quotas it only mends: branch and bound finds nothing better there in the time it takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from territory_opt.model.model import Model, Pairs
+from territory_opt.model.rows import Rows
+from territory_opt.optimize.bound import Bounded
+from territory_opt.optimize.candidates import candidates
+from territory_opt.optimize.clock import Clock
+from territory_opt.optimize.factors import Factors
+from territory_opt.optimize.incumbent import Incumbent
+from territory_opt.optimize.linear import linear_model
+from territory_opt.optimize.mathopt import solve_mip
+
+CORE_PAIRS, MEND_PAIRS = 6_000, 20_000
+"""Up to so many open pairs, of nodes that still have a choice, go to branch and bound as a whole; the second while hard
+rules are broken."""
+MOST_PAIRS = 200_000
+"""Above so many pairs in all nobody looks how many are still open."""
+CORE_NODES, MEND_NODES, MEND_GAP = 200, 30, 0.01
+"""Nodes of branch and bound; while hard rules are broken its nodes and gap: any plan that keeps them is welcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """``best`` so far; ``bound`` is what branch and bound claims for the whole problem, money, NaN without a claim."""
+
+    best: Incumbent
+    bound: float
+    complete: bool
+
+
+def core_stage(
+    model: Model, factors: Factors, rows: Rows, bounded: Bounded, best: Incumbent, clock: Clock, *, gap: float,
+    seed: int, threads: int,
+) -> Core:  # fmt: skip
+    """Look for a better plan, or for any that keeps the hard rules, among all pairs that could be in one."""
+    none = Core(best, float("nan"), False)
+    broken = best.score[0] > 0.0
+    if rows.quotas.nnz and not broken:
+        return none
+    if model.source.n_nodes * rows.n_reps > MOST_PAIRS or clock.left < 1.0 or best.close_to(bounded.bound, gap):
+        return none
+    open_pairs = candidates(
+        factors, rows, bounded.multipliers, [best.reps], width=rows.n_reps, within=best.gap_to(bounded.bound),
+        threads=threads,
+    ).pairs  # fmt: skip
+    count = np.diff(open_pairs.start)
+    n_open = int(count[count > 1].sum())
+    if not 0 < n_open <= (MEND_PAIRS if broken else CORE_PAIRS):
+        return none
+    clock.tell("core", f"branch and bound over the {n_open:,} pairs that could be in a better plan")
+    pairs = Pairs(open_pairs.start, open_pairs.rep.astype(np.int64), open_pairs.value, open_pairs.quantities)
+    linear = linear_model(model, pairs, rows)
+    found = solve_mip(
+        linear, time_limit=clock.left, gap=MEND_GAP if broken else gap, seed=seed,
+        start=None if broken else linear.point(best.reps, best.quotas),
+        node_limit=MEND_NODES if broken else CORE_NODES,
+    )  # fmt: skip
+    if len(found.values) == 0:
+        return none
+    better = min([best, Incumbent.of(model, rows, linear.reps(found.values))], key=lambda incumbent: incumbent.score)
+    return Core(better, found.bound * linear.money, found.outcome == "optimal" and not broken)
