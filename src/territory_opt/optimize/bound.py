@@ -22,7 +22,10 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 HARD_CEILING = 200.0
-"""Largest multiplier of a hard row at scale: this many times what an average rep's nodes are worth, per full scale."""
+"""Largest multiplier of a hard row at scale: this many times what an average rep's nodes are worth and its priced rows
+cost per full scale, per full scale."""
+COMPANY_WIDE = 10.0
+"""So many times more for a row over all reps: a budget of a few moves may be worth far more per move than the mean."""
 FARTHEST, FARTHEST_NODES = 4.0, 256
 """Or this many times what such nodes lose with the worst rep of all, by a sample of nodes, if that is more."""
 MOST_PER_MONEY = 100.0
@@ -31,8 +34,8 @@ PROOF_TOLERANCE = 1e-7
 LEAST_PROOF_SECONDS = 10.0
 """That rules clash is worth proving even when the time is up."""
 PROGRAM_NODES, PROGRAM_WIDTH, PROGRAM_NEW, PROGRAM_ROUNDS = 6_000, 8, 3, 6
-"""The linear program that finds the first multipliers, of quotas at any size: nodes, reps of each at first, best reps added to each
-after every round (column generation), rounds."""
+"""The linear program that finds the first multipliers (of quotas and company-wide rules at any size): nodes, reps of
+each at first, best reps added to each after every round (column generation), rounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,8 @@ def bound_at_scale(
 
     fair = model.share * float(model.problem.policy.quotas.target or 0.0)
     fair *= np.array([model.hierarchy.compound(j) for j in range(rows.n_reps)])
-    ceiling = Ceiling(ceiling_prices(rows, _dearest(factors, nearest)), model.quota_limit, fair)
-    if rows.quotas.nnz or factors.n_nodes <= PROGRAM_NODES:
+    ceiling = Ceiling(ceiling_prices(rows, _dearest(factors, rows, nearest)), model.quota_limit, fair)
+    if rows.quotas.nnz or (rows.owner < 0).any() or factors.n_nodes <= PROGRAM_NODES:
         limit = max(clock.left / 3, 1.0)
         start = _program_start(model, factors, rows, start, nearest, ceiling.price, time_limit=limit, threads=threads)
     watch = Watch(tell, lambda: clock.left <= 0.0)
@@ -96,15 +99,17 @@ def bound_at_scale(
     return Bounded(rows, ascent.multipliers, bound, ascent.reps)
 
 
-def _dearest(factors: Factors, nearest: Lists) -> float:
-    """Largest multiplier of a hard row of one rep, money per full scale."""
+def _dearest(factors: Factors, rows: Rows, nearest: Lists) -> float:
+    """Largest multiplier of a hard row of one rep, money per full scale; it may have to outweigh the priced rows."""
     step = -(-factors.n_nodes // FARTHEST_NODES)
     nodes = np.arange(step // 2, factors.n_nodes, step)
     everyone = np.tile(np.arange(factors.n_reps, dtype=np.int32), (len(nodes), 1))
     pairs = pairs_of(factors.take(nodes), *union([everyone], factors.n_reps))
     lost = nearest.best[nodes] - np.minimum.reduceat(pairs.value, pairs.start[:-1])
     per_rep = factors.n_nodes / factors.n_reps
-    worth = max(float(np.abs(nearest.best).mean()) * per_rep, 1.0)
+    priced = ~rows.hard & (np.diff(rows.quotas.indptr) == 0)
+    charged = float((rows.price * rows.scale)[priced].sum()) / factors.n_reps
+    worth = max(float(np.abs(nearest.best).mean()) * per_rep + charged, 1.0)
     return max(HARD_CEILING * worth, FARTHEST * float(lost.mean()) * per_rep)
 
 
@@ -184,7 +189,7 @@ def ceiling_prices(rows: Rows, hard: float) -> FloatArray:
     extra = np.append(rows.worst_price / np.maximum(members, 1), 0.0)[rows.worst_group]
     on_quotas = np.diff(rows.quotas.indptr) > 0
     per_money = MOST_PER_MONEY * max(1.0, float(rows.price[on_quotas & ~rows.hard].max(initial=0.0)))
-    whole = np.where(rows.owner < 0, rows.n_reps * hard, hard)  # the scale of a company-wide row is all reps' together
+    whole = np.where(rows.owner < 0, COMPANY_WIDE * rows.n_reps * hard, hard)  # their scale is all reps' together
     return np.where(rows.hard, np.where(on_quotas, per_money, whole / rows.scale), rows.price + extra)
 
 

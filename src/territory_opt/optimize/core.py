@@ -1,6 +1,7 @@
 """The surviving core: branch and bound over every pair that could be in a better plan, when these are few.
 
-With quotas it only mends: branch and bound finds nothing better there in the time it takes.
+By HiGHS: on these models it is several times faster than SCIP to a good plan, and to a proof. With quotas it only
+mends: branch and bound finds nothing better there in the time it takes.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ CORE_PAIRS, MEND_PAIRS = 6_000, 20_000
 rules are broken."""
 MOST_PAIRS = 200_000
 """Above so many pairs in all nobody looks how many are still open."""
-CORE_NODES, MEND_NODES, MEND_GAP = 200, 30, 0.01
-"""Nodes of branch and bound; while hard rules are broken its nodes and gap: any plan that keeps them is welcome."""
+CORE_NODES, MEND_GAP = 200, 0.01
+"""Nodes of branch and bound; its gap while hard rules are broken: any plan that keeps them is welcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,7 @@ def core_stage(
     linear = linear_model(model, pairs, rows)
     found = solve_mip(
         linear, time_limit=clock.left, gap=MEND_GAP if broken else gap, seed=seed,
-        start=None if broken else linear.point(best.reps, best.quotas),
-        node_limit=MEND_NODES if broken else CORE_NODES,
+        start=None if broken else linear.point(best.reps, best.quotas), node_limit=CORE_NODES, solver="highs",
     )  # fmt: skip
     if len(found.values) == 0:
         return none

@@ -49,15 +49,17 @@ def solve_mip(
     start: FloatArray | None = None,
     node_limit: int | None = None,
     light: bool = False,
+    solver: Literal["scip", "highs"] = "scip",
 ) -> Solution:
-    """Solve the mixed-integer model by SCIP, from ``start`` if there is one.
+    """Solve the mixed-integer model by SCIP or HiGHS, from ``start`` if there is one.
 
     ``light`` leaves out cuts and most heuristics: several times faster to a good plan, with a weaker bound.
-    In one thread: with two and a start SCIP now and then ends at once with the status "unknown", and its answer may
+    SCIP in one thread: with two and a start it now and then ends at once with the status "unknown", and its answer may
     depend on which thread was first.
     """
+    kind = mathopt.SolverType.GSCIP if solver == "scip" else mathopt.SolverType.HIGHS
     return _solve(
-        linear, mathopt.SolverType.GSCIP, relax=False, time_limit=time_limit, gap=gap, seed=seed,
+        linear, kind, relax=False, time_limit=time_limit, gap=gap, seed=seed,
         start=start, node_limit=node_limit, light=light,
     )  # fmt: skip
 
@@ -79,7 +81,7 @@ def _solve(
     if not relax:
         params.relative_gap_tolerance = gap
         params.node_limit = node_limit
-        params.threads = 1
+        params.threads = 1 if solver is mathopt.SolverType.GSCIP else None
     if light:
         params.cuts, params.heuristics = mathopt.Emphasis.OFF, mathopt.Emphasis.LOW
     hints = mathopt.ModelSolveParameters()

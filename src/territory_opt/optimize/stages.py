@@ -45,8 +45,8 @@ RUGGED_HOT, RUGGED_WARM = 5.0, 1.0
 """Temperature of the first and the last of them, in units of the median loss of a candidate."""
 OPENING_HOT, OPENING_COLD = 20.0, 0.0001
 """Before them, one annealing of all reps at once from each start: first temperature, and how far it falls."""
-RETRIES = 6
-"""The same again, at most so often, with dearer prices while hard rules are broken."""
+RETRIES, DEARER_AGAIN = 8, 2.0
+"""The same again, at most so often, while hard rules are broken; each time they cost so many times more."""
 SWEEPS = 5
 
 
@@ -118,10 +118,7 @@ def search_stage(
             rounds.mix(starts[0], starts[-1], schedule.still_good)
         if long:
             rounds.open([starts[0], *kept], clock.flag)
-            for _ in range(RETRIES):
-                if rounds.best.score[0] == 0.0 or done(0):
-                    break
-                rounds.open([starts[0], *kept], clock.flag)
+            rounds.insist([starts[0], *kept], clock)
         for number, effort in enumerate([*long, *short]):
             if done(number):
                 break
@@ -183,6 +180,18 @@ class _Rounds:
         found = min(opened, key=lambda found: found.score)
         self.search = self._search(found.reps)
         self._judge(found)
+
+    def insist(self, others: list[IntArray], clock: Clock) -> None:
+        """While hard rules are broken, anneal again at ever dearer prices, and go on half-way back."""
+        before = self.prices
+        if self.best.score[0] > 0.0:
+            self.open_pairs = self._candidates([self.search.reps, self.best.reps, *others], MOST_WIDTH, np.inf)
+        for retry in range(1, RETRIES + 1):
+            if self.best.score[0] == 0.0 or clock.left <= 0.0:
+                break
+            self.prices = DEARER_AGAIN**retry * before
+            self.open(others, clock.flag)
+        self.prices = np.sqrt(before * self.prices)
 
     def run(self, effort: Effort, stop: IntArray) -> None:
         """One round."""
