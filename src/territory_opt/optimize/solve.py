@@ -50,7 +50,7 @@ AGAIN = Schedule(rounds=3, threes=0, hot=1.0, warm=0.1, steps=50, thorough=False
 """The search after an edit: short, from the previous plan where that is still good."""
 AGAIN_WARM = 1 / 128
 """First temperature of the bound after an edit."""
-AGAIN_GAP = 0.02
+AGAIN_GAP = 0.01
 """Where the search after an edit ends farther from its bound, the previous plan was no help: everything runs anew."""
 
 
