@@ -457,7 +457,7 @@ def rewrite_hashes(plan: Path) -> None:
     (plan / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
-def restate(plan: Path, **claims: float) -> None:
+def restate(plan: Path, **claims: Any) -> None:
     """Change what plan.json claims."""
     stated = json.loads((plan / "plan.json").read_text(encoding="utf-8"))
     (plan / "plan.json").write_text(json.dumps({**stated, **claims}), encoding="utf-8")
@@ -530,6 +530,24 @@ def claim_a_better_plan(plan: Path) -> str:
     return "objective is stated as"
 
 
+def claim_other_parts(plan: Path) -> str:
+    """Shift money from one part of the objective to another: the sum stays."""
+    parts = json.loads((plan / "plan.json").read_text(encoding="utf-8"))["parts"]
+    restate(plan, parts={**parts, "travel": parts["travel"] + 10.0, "fairness": parts["fairness"] - 10.0})
+    return 'part "travel" of the objective is stated as'
+
+
+def make_up_a_part(plan: Path) -> str:
+    parts = json.loads((plan / "plan.json").read_text(encoding="utf-8"))["parts"]
+    restate(plan, parts={**parts, "goodwill": 1.0})
+    return 'part "goodwill" of the objective is stated as'
+
+
+def claim_more_accounts(plan: Path) -> str:
+    restate(plan, accounts=13)
+    return "accounts is stated as 13"
+
+
 def overprice_a_multiplier(plan: Path) -> str:
     """Push multipliers of priced rows past their price, where the formula gives too good a bound."""
     from territory_opt.model.model import Model
@@ -564,6 +582,9 @@ TAMPERINGS = (
     add_a_cent,
     claim_a_smaller_gap,
     claim_a_better_plan,
+    claim_other_parts,
+    make_up_a_part,
+    claim_more_accounts,
     overprice_a_multiplier,
     weaken_a_multiplier,
     lose_a_multiplier,

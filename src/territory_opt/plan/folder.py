@@ -355,6 +355,7 @@ def _unconfirmed_claims(
         faults.append("the objective is above the bound: one of them is wrong")
     if (claims.get("status") == "infeasible") != bool(violations):
         faults.append(f'the status is stated as "{claims.get("status")}", with {len(violations)} hard rules broken')
+    faults += _unconfirmed_parts(claims.get("parts"), found, model)
     faults += _unconfirmed_violations(claims, violations)
     stated_least = claims.get("least_violation") or 0.0
     if not isinstance(stated_least, int | float) or not stated_least <= certificate.least_violation + 1e-9:
@@ -367,7 +368,7 @@ def _recomputed(
 ) -> dict[str, float | None]:
     """The figures of plan.json as the data give them."""
     figures: dict[str, float | None] = {"objective": certificate.objective, "bound": certificate.bound}
-    figures |= {"gap": None, "gap_money": None}
+    figures |= {"gap": None, "gap_money": None, "accounts": model.problem.n_accounts, "reps": model.problem.n_reps}
     if not violations:
         figures |= {"gap": certificate.gap, "gap_money": certificate.gap_money}
     if found.plan.assignment.index.has_duplicates:
@@ -377,9 +378,23 @@ def _recomputed(
         "moved_accounts": evaluation.moved_accounts,
         "moved_sales": evaluation.moved_sales,
         "sales_at_risk": evaluation.sales_at_risk,
+        "margin_whoever_serves": evaluation.common_margin,
         "kappa": model.kappa,
         "kappa_drift": kappa_drift(model, evaluation),
     }
+
+
+def _unconfirmed_parts(stated: object, found: PlanFolder, model: Model) -> list[str]:
+    """The parts of the objective that a recomputation does not confirm, or that are missing or made up."""
+    if found.plan.assignment.index.has_duplicates:
+        return []
+    parts, given = evaluate(model, found.plan).parts, stated if isinstance(stated, dict) else {}
+    return [
+        f'part "{name}" of the objective is stated as {_money(given.get(name))}, recomputed it is '
+        f"{_money(parts.get(name))}"
+        for name in dict.fromkeys([*parts, *map(str, given)])
+        if not _same(given.get(name), parts.get(name))
+    ]
 
 
 def _unconfirmed_violations(claims: Mapping[str, Any], violations: list[Violation]) -> list[str]:
