@@ -26,6 +26,7 @@ from territory_opt.optimize.bound import (
     bound_at_scale,
     bound_by_program,
     ceiling_prices,
+    hard_prices,
     prove_least_violation,
 )
 from territory_opt.optimize.candidates import candidates
@@ -38,7 +39,7 @@ from territory_opt.optimize.moves import Effort, Search, State
 from territory_opt.optimize.moves import _gather as gather
 from territory_opt.optimize.pricing import BARRED, best_reps, pairs_of, union
 from territory_opt.optimize.search_rows import SearchRows, rep_cost, shared_cost
-from territory_opt.optimize.stages import HARD_FACTOR, hard_prices
+from territory_opt.optimize.stages import HARD_FACTOR
 from territory_opt.plan.certificate import dual_bound, multiplier_problems
 from territory_opt.problem.market import generate_market
 

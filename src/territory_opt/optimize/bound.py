@@ -33,6 +33,8 @@ MOST_PER_MONEY = 100.0
 PROOF_TOLERANCE = 1e-7
 LEAST_PROOF_SECONDS = 10.0
 """That rules clash is worth proving even when the time is up."""
+PROGRAM_PER_REP = 20
+"""A sample for company-wide rules has at least so many nodes of each rep, else the ascent starts from its own."""
 PROGRAM_NODES, PROGRAM_WIDTH, PROGRAM_NEW, PROGRAM_ROUNDS = 6_000, 8, 3, 6
 """The linear program that finds the first multipliers (of quotas and company-wide rules at any size): nodes, reps of
 each at first, best reps added to each after every round (column generation), rounds."""
@@ -88,7 +90,8 @@ def bound_at_scale(
     fair = model.share * float(model.problem.policy.quotas.target or 0.0)
     fair *= np.array([model.hierarchy.compound(j) for j in range(rows.n_reps)])
     ceiling = Ceiling(ceiling_prices(rows, _dearest(factors, rows, nearest)), model.quota_limit, fair)
-    if rows.quotas.nnz or (rows.owner < 0).any() or factors.n_nodes <= PROGRAM_NODES:
+    company_wide = (rows.owner < 0).any() and rows.n_reps * PROGRAM_PER_REP <= PROGRAM_NODES
+    if clock.left > 0 and (rows.quotas.nnz or company_wide or factors.n_nodes <= PROGRAM_NODES):
         limit = max(clock.left / 3, 1.0)
         start = _program_start(model, factors, rows, start, nearest, ceiling.price, time_limit=limit, threads=threads)
     watch = Watch(tell, lambda: clock.left <= 0.0)
@@ -153,11 +156,12 @@ def _program_multipliers(
     model: Model, pairs: Pairs, rows: Rows, hard_price: FloatArray, time_limit: float
 ) -> FloatArray | None:
     """Multipliers of the linear relaxation, or of the one with priced violations if hard rows clash; None: no time."""
+    until = time.perf_counter() + time_limit
     linear = linear_model(model, pairs, rows)
     solution = solve_lp(linear, time_limit=time_limit)
     if len(solution.duals) == 0:
         linear = linear_model(model, pairs, rows, violations="price", hard_price=hard_price)
-        solution = solve_lp(linear, time_limit=time_limit)
+        solution = solve_lp(linear, time_limit=max(until - time.perf_counter(), 0.1))
     return linear.multipliers(solution.duals) if len(solution.duals) else None
 
 

@@ -17,7 +17,7 @@ IntArray = npt.NDArray[np.int64]
 SmallInts = npt.NDArray[np.int32]
 
 TIE = 1e-6
-"""Losses below this share of the mean loss are rounding."""
+"""Losses below this share of what a pair is worth on average are rounding, or the tolerance of a solver's duals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Candidates:
     @property
     def _tie(self) -> float:
         """A loss no larger than this is rounding: reps who live at one place are equally good."""
-        return TIE * float(self.loss.mean()) if len(self.loss) else 0.0
+        return TIE * float(np.abs(self.pairs.value).mean()) if len(self.loss) else 0.0
 
 
 def candidates(

@@ -25,6 +25,8 @@ CORE_PAIRS, MEND_PAIRS = 6_000, 20_000
 rules are broken."""
 MOST_PAIRS = 200_000
 """Above so many pairs in all nobody looks how many are still open."""
+SECONDS = 60.0
+"""At most so long: Ctrl-C is not heard while the solver works."""
 CORE_NODES, MEND_GAP = 200, 0.01
 """Nodes of branch and bound; its gap while hard rules are broken: any plan that keeps them is welcome."""
 
@@ -35,7 +37,6 @@ class Core:
 
     best: Incumbent
     bound: float
-    complete: bool
 
 
 def core_stage(
@@ -43,7 +44,7 @@ def core_stage(
     seed: int, threads: int,
 ) -> Core:  # fmt: skip
     """Look for a better plan, or for any that keeps the hard rules, among all pairs that could be in one."""
-    none = Core(best, float("nan"), False)
+    none = Core(best, float("nan"))
     broken = best.score[0] > 0.0
     if rows.quotas.nnz and not broken:
         return none
@@ -61,10 +62,10 @@ def core_stage(
     pairs = Pairs(open_pairs.start, open_pairs.rep.astype(np.int64), open_pairs.value, open_pairs.quantities)
     linear = linear_model(model, pairs, rows)
     found = solve_mip(
-        linear, time_limit=clock.left, gap=MEND_GAP if broken else gap, seed=seed,
+        linear, time_limit=min(SECONDS, clock.left), gap=MEND_GAP if broken else gap, seed=seed,
         start=None if broken else linear.point(best.reps, best.quotas), node_limit=CORE_NODES, solver="highs",
     )  # fmt: skip
     if len(found.values) == 0:
         return none
     better = min([best, Incumbent.of(model, rows, linear.reps(found.values))], key=lambda incumbent: incumbent.score)
-    return Core(better, found.bound * linear.money, found.outcome == "optimal" and not broken)
+    return Core(better, found.bound * linear.money)

@@ -28,7 +28,7 @@ IntArray = npt.NDArray[np.int64]
 LUMP_NODES = 6_000
 """Above so many nodes no single one decides much, and the model would be large."""
 LUMP_SHARE, MOST_LUMPS = 0.05, 100
-"""An account is a lump from this share of an average territory on; the largest so many are."""
+"""An account is a lump from this share of an average territory on; where more of them are, no few decide."""
 LUMP_WIDTH, SMALL_WIDTH = 20, 3
 """Reps of a lump and of any other account, best by reduced value."""
 LUMP_GAP, LUMP_TREE = 3e-4, 30
@@ -48,8 +48,8 @@ def lump_start(
     ).pairs
     size = node_sizes(rows, listed)
     share = size / max(float(size.sum()) / rows.n_reps, 1e-300)
-    lump = share >= max(LUMP_SHARE, np.sort(share)[-min(MOST_LUMPS, len(share))])
-    if not lump.any():
+    lump = share >= LUMP_SHARE
+    if not 0 < lump.sum() <= MOST_LUMPS:
         return None
     clock.tell("lumps", f"{lump.sum():,} large accounts first")
     node, rank = listed.node, np.arange(len(listed.rep)) - listed.start[listed.node]

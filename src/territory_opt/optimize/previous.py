@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from territory_opt.model.model import Model
+from territory_opt.model.pairs import BLOCK_CELLS
 from territory_opt.plan.certificate import Multipliers
 from territory_opt.plan.plan import Plan
 
@@ -47,7 +48,10 @@ class Previous:
 def possible(model: Model, rep_of_account: npt.NDArray[np.integer[Any]]) -> IntArray:
     """Return who has each node and may serve it, (n_nodes,), -1: nobody; ``rep_of_account`` (n_accounts,) likewise."""
     source = model.source
-    rep = np.array(rep_of_account, dtype=np.int64)
+    first = source.order[source.node_start[:-1]]
+    rep = np.array(rep_of_account[first], dtype=np.int64)
     known = np.flatnonzero(rep >= 0)
-    rep[known[~source.facts(known, rep[known]).eligible]] = -1
-    return np.asarray(rep[source.order[source.node_start[:-1]]])
+    for start in range(0, len(known), BLOCK_CELLS):
+        part = known[start : start + BLOCK_CELLS]
+        rep[part[~source.facts(first[part], rep[part]).eligible]] = -1
+    return rep

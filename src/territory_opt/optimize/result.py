@@ -20,8 +20,8 @@ from territory_opt.plan.plan import Plan
 class Status(StrEnum):
     """Outcome in planner terms.
 
-    ``optimal``: within the asked gap of the bound (or the exact search is complete). ``feasible``: a plan that
-    keeps all hard rules. ``infeasible``: the hard rules cannot all hold or no plan that keeps them was found
+    ``optimal``: within the asked gap of the bound, or of what a complete branch and bound claims. ``feasible``: a plan
+    that keeps all hard rules. ``infeasible``: the hard rules cannot all hold or no plan that keeps them was found
     (see ``Result.proven``); the plan is the least bad one. ``no_plan``: the time limit came first.
     """
 

@@ -40,12 +40,14 @@ EXACT_PAIRS = 400
 KAPPA_TOLERANCE = 1e-3
 """Kappa is stable when the plan's own fair share differs by less than this."""
 KAPPA_ROUNDS = 4
+CLAIM_TOLERANCE = 2e-6
+"""A solver may break a row by about this share of its scale: the best plan may miss its claim by as much."""
 SEQUENTIAL_SHARE = 0.45
 """Share of the time limit for territories alone when quotas are then set jointly."""
 LEAST_BOUND_SECONDS = 5.0
 """The linear program of a small problem gets at least this long: a plan without a bound is worth little."""
 DEFAULT_THREADS = 2
-CUT_OFF = "branch and bound ended without an answer: quotas were set after the territories, not together with them"
+CUT_OFF = "branch and bound ended without an answer: the plan is that of the search"
 AGAIN = Schedule(rounds=3, threes=0, hot=1.0, warm=0.1, steps=50, thorough=False, still_good=0.05)
 """The search after an edit: short, from the previous plan where that is still good."""
 AGAIN_WARM = 1 / 128
@@ -111,9 +113,9 @@ class _Run:
         self.known: dict[tuple[str, str], float] = {} if self.previous is None else dict(self.previous.multipliers)
         self.solver_bound = float("nan")
         self.complete = self.cut_off = self.anew = False
-        today = possible(model, model.source.incumbent)
+        today = clock.run("model", lambda: possible(model, model.source.incumbent))
         self.kept = [today] if (today >= 0).any() else []
-        """Plans (n_nodes,), -1 for nobody, that the result is never worse than."""
+        """Plans (n_nodes,), -1 for nobody, that no search ends worse than, by the rows and the kappa it works with."""
 
     @cached_property
     def nearest(self) -> Lists:
@@ -200,13 +202,15 @@ class _Run:
                 bounded, found = self._territories(self.model.rows, best)
             else:
                 bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
-                found, _ = self._search(self.model.rows, bounded, [best.reps], AGAIN)
+                found = best if self.clock.over else self._search(self.model.rows, bounded, [best.reps], AGAIN)[0]
             best = min(best, found, key=lambda incumbent: incumbent.score)
             kappa = self._kappa_of(best.reps)
             if abs(kappa / self.model.kappa - 1.0) < KAPPA_TOLERANCE or round_ == KAPPA_ROUNDS - 1:
                 break
+            if round_ > 0 and self.clock.over:
+                break
             self.model = self.model.with_kappa(kappa)
-            self._claim(self.model.rows, float("nan"), False)
+            self._claim(self.model.rows, best, float("nan"), 0.0)
             best = Incumbent.of(self.model, self.model.rows, best.reps)
             sequential = Incumbent.of(self.model, self.model.rows, sequential.reps)
             best = min(best, sequential, key=lambda incumbent: incumbent.score)
@@ -239,7 +243,7 @@ class _Run:
     ) -> tuple[Incumbent, Candidates]:
         """Search from the best start; what comes out is no worse than any plan that is to be kept."""
         kept = [np.where(plan >= 0, plan, bounded.start) for plan in self.kept]
-        if schedule.thorough:
+        if schedule.thorough and not self.exact:
             lumps = self.clock.run(
                 "lumps",
                 lambda: lump_start(
@@ -280,14 +284,19 @@ class _Run:
                 threads=self.threads,
             ),
         )  # fmt: skip
-        self._claim(rows, core.bound, core.complete)
+        self._claim(rows, core.best, core.bound, self.gap)
         self._show(core.best, "core")
         return core.best
 
-    def _claim(self, rows: Rows, bound: float, complete: bool) -> None:
-        """Keep what branch and bound says about ``rows`` if they are the whole problem."""
+    def _claim(self, rows: Rows, best: Incumbent, bound: float, gap: float) -> None:
+        """Keep the ``bound`` that branch and bound claims if ``rows`` are the whole problem; NaN: none.
+
+        The search is complete if ``best`` is within ``gap`` of it.
+        """
         whole = len(rows) == len(self.model.rows)
-        self.complete = whole and complete
+        slack = CLAIM_TOLERANCE * float((rows.price * rows.scale)[~rows.hard].sum() + abs(best.value) + 1.0)
+        near = best.score[0] == 0.0 and bound - best.value <= gap * abs(best.value) + slack
+        self.complete = whole and near
         self.solver_bound = bound if whole else float("nan")
 
     def _exact(self, rows: Rows, bounded: Bounded, starts: list[IntArray]) -> Incumbent:
@@ -302,10 +311,8 @@ class _Run:
             "branch and bound",
             lambda: solve_mip(linear, time_limit=time_limit, gap=0.0, seed=self.seed, start=point),
         )
-        self._claim(rows, float("nan"), False)
-        found = [start]
+        found, self.cut_off = [start], False
         if len(solution.values):
-            self._claim(rows, solution.bound * linear.money, solution.outcome == "optimal")
             found.append(Incumbent.of(self.model, rows, linear.reps(solution.values)))
         elif solution.outcome == "none" and point is not None:
             self.cut_off = not self.clock.over
@@ -316,6 +323,7 @@ class _Run:
             )
             found += [] if reps is None else [Incumbent.of(self.model, rows, reps)]
         best = min(found, key=lambda incumbent: incumbent.score)
+        self._claim(rows, best, solution.bound * linear.money if len(solution.values) else float("nan"), 0.0)
         self._show(best, "branch and bound")
         return best
 

@@ -192,6 +192,7 @@ class _Rounds:
             self.prices = DEARER_AGAIN**retry * before
             self.open(others, clock.flag)
         self.prices = np.sqrt(before * self.prices)
+        self.search = self._search(self.search.reps)
 
     def run(self, effort: Effort, stop: IntArray) -> None:
         """One round."""
