@@ -10,7 +10,9 @@ from territory_opt.problem.market import generate_market, write_market
 
 ROOT = Path(__file__).parents[1]
 
-PHASES = ("read", "model", "bound", "search", "polish", "least bad", "quotas", "judge")
+PHASES = (
+    "read", "model", "bound", "lumps", "search", "polish", "core", "branch and bound", "least bad", "quotas", "judge"
+)  # fmt: skip
 """Every phase a run can have, in order. ``read`` loads and checks the tables, ``judge`` is audit and certify."""
 
 EXACT = ("read", "model", "bound", "search", "quotas", "judge")

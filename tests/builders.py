@@ -10,6 +10,11 @@ import pandas as pd
 
 from territory_opt.errors import DataError
 from territory_opt.model.model import Model
+from territory_opt.model.rows import Rows
+from territory_opt.optimize.bound import Bounded, bound_at_scale
+from territory_opt.optimize.clock import Clock
+from territory_opt.optimize.dual import nearest_reps
+from territory_opt.optimize.factors import Factors
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.problem import Problem
 
@@ -33,6 +38,14 @@ def random_problem(seed: int, *, quotas: bool | None = None, reps: int | None = 
             continue
         return problem
     raise AssertionError("not reached")
+
+
+def bounded(model: Model, rows: Rows | None = None, clock: Clock | None = None) -> Bounded:
+    """The bound at scale of ``rows``, by default all of the model."""
+    factors = Factors.of(model)
+    return bound_at_scale(
+        model, factors, rows or model.rows, clock or Clock(1e9), nearest=nearest_reps(factors, 2), start=None, threads=2
+    )
 
 
 def _draw(rng: np.random.Generator, quotas: bool | None, reps: int | None) -> Problem:

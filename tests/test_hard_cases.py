@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,15 @@ import pytest
 from benchmarks.markets import make_market
 
 import territory_opt as to
+from builders import bounded
 from territory_opt.model.model import Model
-from territory_opt.optimize.bound import bound_at_scale, bound_by_program
+from territory_opt.optimize.bound import bound_by_program
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.dual import nearest_reps
 from territory_opt.optimize.factors import Factors
 from territory_opt.optimize.incumbent import Incumbent
 from territory_opt.optimize.linear import linear_model
 from territory_opt.optimize.lumps import lump_start
-from territory_opt.optimize.mathopt import solve_mip
+from territory_opt.optimize.mathopt import Solution, solve_mip
 
 Assigned = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -126,11 +125,7 @@ def test_a_move_budget_that_outweighs_priced_bands_is_bounded(nodes: int, monkey
     """The multiplier of the budget has to be as large as all the points it would mend."""
     monkeypatch.setattr("territory_opt.optimize.bound.PROGRAM_NODES", nodes)
     given = uneven_today(0.02, accounts=300, reps=12, seed=5)
-    model = Model.build(given)
-    factors = Factors.of(model)
-    found = bound_at_scale(
-        model, factors, model.rows, Clock(100.0), nearest=nearest_reps(factors, 2), start=None, threads=2
-    )
+    found = bounded(Model.build(given))
     assert found.bound == pytest.approx(program_bound(given), rel=2e-3)
     assert found.bound >= program_bound(given) - 1e-6 * abs(found.bound)
 
@@ -158,12 +153,10 @@ def test_large_accounts_are_placed_before_all_others(seed: int) -> None:
     """A start with the large accounts well placed is far better than each node's best rep, and the plan is close."""
     market = make_market("heavy", 600, 6, seed=seed).problem()
     model = Model.build(market)
-    factors = Factors.of(model)
-    clock = Clock(100.0)
-    bounded = bound_at_scale(model, factors, model.rows, clock, nearest=nearest_reps(factors, 2), start=None, threads=2)
-    start = lump_start(model, factors, model.rows, bounded, clock, seed=0, threads=2)
+    found, factors = bounded(model), Factors.of(model)
+    start = lump_start(model, factors, model.rows, found, Clock(100.0), seed=0, threads=2)
     assert start is not None
-    assert Incumbent.of(model, model.rows, start).value > Incumbent.of(model, model.rows, bounded.start).value
+    assert Incumbent.of(model, model.rows, start).value > Incumbent.of(model, model.rows, found.start).value
     result = to.solve(market, time_limit=100.0, gap=1e-5)
     assert "lumps" in result.phases
     assert result.gap < 0.01
@@ -176,12 +169,8 @@ def test_the_exact_method_is_no_worse_than_the_search(monkeypatch: pytest.Monkey
     full = to.solve(given, time_limit=20.0)
     assert full.method == "exact"
 
-    def nothing(*_: Any, **__: Any) -> Any:
-        solution = solve_mip(linear_model(model, model.pairs(), model.rows), time_limit=0.01, gap=0.0, seed=0)
-        return replace(solution, outcome="none", values=np.zeros(0))
-
-    model = Model.build(given)
-    monkeypatch.setattr("territory_opt.optimize.solve.solve_mip", nothing)
+    cut_off = Solution("none", "stopped", -np.inf, np.inf, np.zeros(0), np.zeros(0))
+    monkeypatch.setattr("territory_opt.optimize.solve.solve_mip", lambda *_, **__: cut_off)
     cut = to.solve(given, time_limit=20.0)
     assert len(to.audit(given, cut.plan)) <= len(to.audit(given, full.plan))
     assert np.isnan(cut.solver_bound)

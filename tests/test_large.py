@@ -17,13 +17,11 @@ from benchmarks.markets import make_market
 from benchmarks.scale import edited
 
 import territory_opt as to
-from builders import random_problem
+from builders import bounded, random_problem
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
 from territory_opt.optimize import bound, dual, solve
 from territory_opt.optimize.bound import (
-    Bounded,
-    bound_at_scale,
     bound_by_program,
     ceiling_prices,
     hard_prices,
@@ -31,7 +29,7 @@ from territory_opt.optimize.bound import (
 )
 from territory_opt.optimize.candidates import candidates
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.dual import nearest_reps, settle_quotas
+from territory_opt.optimize.dual import settle_quotas
 from territory_opt.optimize.exchange import exchange
 from territory_opt.optimize.factors import Factors
 from territory_opt.optimize.incumbent import Incumbent
@@ -67,14 +65,6 @@ def with_everything() -> to.Problem:
         "quotas": {"target": target},
     }
     return to.Problem.from_tables(**frames, policy=to.Policy.model_validate(policy))
-
-
-def bounded(model: Model, rows: Rows | None = None, clock: Clock | None = None) -> Bounded:
-    """The bound at scale of ``rows``, by default all of the model."""
-    factors = Factors.of(model)
-    return bound_at_scale(
-        model, factors, rows or model.rows, clock or Clock(1e9), nearest=nearest_reps(factors, 2), start=None, threads=2
-    )
 
 
 # --- pricing --------------------------------------------------------------------------------------------------

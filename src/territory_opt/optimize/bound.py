@@ -15,7 +15,7 @@ from territory_opt.optimize.dual import WARM, Ceiling, Watch, ascend, nearest_re
 from territory_opt.optimize.factors import Factors
 from territory_opt.optimize.linear import linear_model
 from territory_opt.optimize.mathopt import solve_lp
-from territory_opt.optimize.pricing import Lists, best_reps, pairs_of, union
+from territory_opt.optimize.pricing import Lists, best_reps, pairs_of, reduced_values, union
 from territory_opt.plan.certificate import dual_bound, least_violation_bound
 
 FloatArray = npt.NDArray[np.float64]
@@ -61,8 +61,7 @@ def bound_by_program(model: Model, pairs: Pairs, rows: Rows, *, time_limit: floa
     """
     values = _program_multipliers(model, pairs, rows, default_hard_price(pairs, rows), time_limit)
     values = np.zeros(len(rows)) if values is None else settle_quotas(rows, values, ceiling_prices(rows, np.inf))
-    reduced = pairs.value + (rows.at_rep(values)[pairs.rep].T * pairs.quantities).sum(axis=0)
-    best = np.lexsort((-reduced, pairs.node))[pairs.start[:-1]]
+    best = np.lexsort((-reduced_values(pairs, rows.at_rep(values)), pairs.node))[pairs.start[:-1]]
     start = pairs.rep[best].astype(np.int64)
     return Bounded(rows, values, dual_bound(replace(model, rows=rows), values), start)
 
@@ -138,7 +137,7 @@ def _program_start(
     for _ in range(PROGRAM_ROUNDS):
         pairs = pairs_of(part, *union(lists, rows.n_reps), threads=threads)
         stands_for = weight[pairs.node]
-        pairs = Pairs(pairs.start, pairs.rep.astype(np.int64), pairs.value * stands_for, pairs.quantities * stands_for)
+        pairs = Pairs(pairs.start, pairs.rep, pairs.value * stands_for, pairs.quantities * stands_for)
         found = _program_multipliers(model, pairs, rows, price, max(until - time.perf_counter(), 0.1))
         if found is None:
             break

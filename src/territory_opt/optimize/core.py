@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from territory_opt.model.model import Model, Pairs
+from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.bound import Bounded
 from territory_opt.optimize.candidates import candidates
 from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.factors import Factors
-from territory_opt.optimize.incumbent import Incumbent
+from territory_opt.optimize.incumbent import Incumbent, best_of
 from territory_opt.optimize.linear import linear_model
 from territory_opt.optimize.mathopt import solve_mip
 
@@ -50,16 +50,15 @@ def core_stage(
         return none
     if model.source.n_nodes * rows.n_reps > MOST_PAIRS or clock.left < 1.0 or best.close_to(bounded.bound, gap):
         return none
-    open_pairs = candidates(
+    pairs = candidates(
         factors, rows, bounded.multipliers, [best.reps], width=rows.n_reps, within=best.gap_to(bounded.bound),
         threads=threads,
     ).pairs  # fmt: skip
-    count = np.diff(open_pairs.start)
+    count = np.diff(pairs.start)
     n_open = int(count[count > 1].sum())
     if not 0 < n_open <= (MEND_PAIRS if broken else CORE_PAIRS):
         return none
     clock.tell("core", f"branch and bound over the {n_open:,} pairs that could be in a better plan")
-    pairs = Pairs(open_pairs.start, open_pairs.rep.astype(np.int64), open_pairs.value, open_pairs.quantities)
     linear = linear_model(model, pairs, rows)
     found = solve_mip(
         linear, time_limit=min(SECONDS, clock.left), gap=MEND_GAP if broken else gap, seed=seed,
@@ -67,5 +66,4 @@ def core_stage(
     )  # fmt: skip
     if len(found.values) == 0:
         return none
-    better = min([best, Incumbent.of(model, rows, linear.reps(found.values))], key=lambda incumbent: incumbent.score)
-    return Core(better, found.bound * linear.money)
+    return Core(best_of([best, Incumbent.of(model, rows, linear.reps(found.values))]), found.bound * linear.money)

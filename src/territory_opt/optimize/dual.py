@@ -26,7 +26,7 @@ from scipy.optimize import minimize
 from territory_opt.model.model import Pairs
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.factors import Factors
-from territory_opt.optimize.pricing import Lists, best_reps, in_threads, pairs_of, union
+from territory_opt.optimize.pricing import Lists, best_reps, in_threads, pairs_of, reduced_values, union
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -192,7 +192,7 @@ class _Dual:
         """Whether ``values`` give a much worse ``bound`` than ``best``, and ``pairs`` promised better."""
         if bound <= best + TOO_FAR * self.money * self.rows.n_reps:
             return False
-        promised = np.maximum.reduceat(self._reduced(pairs, values), pairs.start[:-1])
+        promised = np.maximum.reduceat(reduced_values(pairs, self.rows.at_rep(values)), pairs.start[:-1])
         return self._bound(values, promised) <= best + 0.5 * (bound - best)
 
     def _listed_pairs(self, known: list[_Point], temperature: float) -> Pairs:
@@ -207,16 +207,9 @@ class _Dual:
 
     def _weighty(self, pairs: Pairs, values: FloatArray, temperature: float) -> npt.NDArray[np.bool_]:
         """Which pairs have any weight at multipliers ``values`` and ``temperature``, (n_pairs,)."""
-        reduced, length = self._reduced(pairs, values), np.diff(pairs.start)
+        reduced, length = reduced_values(pairs, self.rows.at_rep(values)), np.diff(pairs.start)
         behind = np.repeat(np.maximum.reduceat(reduced, pairs.start[:-1]), length) - reduced
         return np.asarray(behind <= FADED * temperature * np.repeat(self.size, length))
-
-    def _reduced(self, pairs: Pairs, values: FloatArray) -> FloatArray:
-        """Reduced value of each pair, (n_pairs,)."""
-        at_rep, reduced = self.rows.at_rep(values), pairs.value.copy()
-        for k in range(at_rep.shape[1]):
-            reduced += at_rep[pairs.rep, k] * pairs.quantities[k]
-        return reduced
 
     def _forget(self, pairs: Pairs, values: FloatArray, temperature: float) -> None:
         """Keep as the previous list only reps that still have weight at half the temperature."""

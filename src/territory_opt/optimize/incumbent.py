@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,11 @@ from territory_opt.plan.audit import ROW_TOLERANCE
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+
+def best_of(incumbents: Iterable[Incumbent]) -> Incumbent:
+    """Return the one that ranks best, the first of equals."""
+    return min(incumbents, key=lambda incumbent: incumbent.score)
 
 
 @dataclass(slots=True)

@@ -84,7 +84,7 @@ class LinearModel:
         """Return for each node the rep with the largest x, (n_nodes,)."""
         x = solution[: self.n_pairs]
         order = np.lexsort((-x, self.pairs.node))
-        return np.asarray(self.pairs.rep[order[self.pairs.start[:-1]]])
+        return np.asarray(self.pairs.rep[order[self.pairs.start[:-1]]], dtype=np.int64)
 
 
 Violations = Literal["none", "count", "limit", "price"]

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from territory_opt.model.model import Model, Pairs
+from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.bound import Bounded
 from territory_opt.optimize.candidates import candidates
@@ -53,8 +53,7 @@ def lump_start(
         return None
     clock.tell("lumps", f"{lump.sum():,} large accounts first")
     node, rank = listed.node, np.arange(len(listed.rep)) - listed.start[listed.node]
-    kept = listed.keep(lump[node] | (rank < SMALL_WIDTH) | (listed.rep == bounded.start[node]))
-    pairs = Pairs(kept.start, kept.rep.astype(np.int64), kept.value, kept.quantities)
+    pairs = listed.keep(lump[node] | (rank < SMALL_WIDTH) | (listed.rep == bounded.start[node]))
     linear = linear_model(model, pairs, rows)
     whole = linear.integer.copy()
     whole[: linear.n_pairs] &= lump[pairs.node]

@@ -82,8 +82,7 @@ def _nearest(open_pairs: Candidates, reps: IntArray) -> tuple[Pairs, FloatArray]
     pairs = open_pairs.pairs
     node = pairs.node
     kept = (np.arange(len(node)) - pairs.start[node] < WIDTH) | (pairs.rep == reps[node])
-    near = pairs.keep(kept)
-    return Pairs(near.start, near.rep.astype(np.int64), near.value, near.quantities), open_pairs.loss[kept]
+    return pairs.keep(kept), open_pairs.loss[kept]
 
 
 def _plan(n_reps: int, generator: np.random.Generator) -> list[tuple[int, IntArray]]:

@@ -72,6 +72,14 @@ def pairs_of(factors: Factors, start: IntArray, rep: SmallInts, *, threads: int 
     return Pairs(start, rep, value, weight.T)
 
 
+def reduced_values(pairs: Pairs, at_rep: FloatArray) -> FloatArray:
+    """Value of each pair + sum of ``at_rep`` (m, K) x quantities, (n_pairs,)."""
+    reduced = pairs.value.copy()
+    for k in range(at_rep.shape[1]):
+        reduced += at_rep[pairs.rep, k] * pairs.quantities[k]
+    return reduced
+
+
 def union(lists: list[SmallInts], n_reps: int) -> tuple[IntArray, SmallInts]:
     """Unite lists of reps per node, (n_nodes, any width) each with -1 for none; return CSR start and sorted reps."""
     stacked = np.sort(np.hstack([np.where(part < 0, n_reps, part) for part in lists]).astype(np.int32), axis=1)

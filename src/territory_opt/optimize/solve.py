@@ -15,7 +15,7 @@ from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.core import core_stage
 from territory_opt.optimize.dual import WARM, nearest_reps
 from territory_opt.optimize.factors import Factors
-from territory_opt.optimize.incumbent import Incumbent
+from territory_opt.optimize.incumbent import Incumbent, best_of
 from territory_opt.optimize.least_bad import exact_least_bad, relaxations
 from territory_opt.optimize.linear import linear_model
 from territory_opt.optimize.lumps import lump_start
@@ -172,7 +172,7 @@ class _Run:
                 bounded, found, sequential = self._joint(sequential)
                 joint_gain = sequential.score[1] - found.score[1] if found.score[0] == sequential.score[0] else np.nan
             else:
-                bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
+                bounded = self._bound(self.model.rows)
         return self._finish(bounded, found, joint_gain)
 
     def _again(self, previous: Previous) -> tuple[Bounded, Incumbent]:
@@ -182,11 +182,11 @@ class _Run:
             self.model = self.model.with_kappa(self._kappa_of(np.where(start >= 0, start, self.nearest.rep[:, 0])))
             joint = self.model.problem.policy.quotas.mode == "joint"
             rows = self.model.rows if joint else self.model.rows.territory_only()
-        bounded = self.clock.run("bound", lambda: self._bound(rows))
+        bounded = self._bound(rows)
         start = np.where(start >= 0, start, bounded.start)
         found = self._large(rows, bounded, [bounded.start, start])
         if rows is not self.model.rows:
-            bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
+            bounded = self._bound(self.model.rows)
             found = Incumbent.of(self.model, self.model.rows, found.reps)
         return bounded, found
 
@@ -201,9 +201,9 @@ class _Run:
                 self._say("territories and quotas together", best)
                 bounded, found = self._territories(self.model.rows, best)
             else:
-                bounded = self.clock.run("bound", lambda: self._bound(self.model.rows))
+                bounded = self._bound(self.model.rows)
                 found = best if self.clock.over else self._search(self.model.rows, bounded, [best.reps], AGAIN)[0]
-            best = min(best, found, key=lambda incumbent: incumbent.score)
+            best = best_of([best, found])
             kappa = self._kappa_of(best.reps)
             if abs(kappa / self.model.kappa - 1.0) < KAPPA_TOLERANCE or round_ == KAPPA_ROUNDS - 1:
                 break
@@ -213,11 +213,11 @@ class _Run:
             self._claim(self.model.rows, best, float("nan"), 0.0)
             best = Incumbent.of(self.model, self.model.rows, best.reps)
             sequential = Incumbent.of(self.model, self.model.rows, sequential.reps)
-            best = min(best, sequential, key=lambda incumbent: incumbent.score)
+            best = best_of([best, sequential])
         return bounded, best, sequential
 
     def _territories(self, rows: Rows, start: Incumbent | None) -> tuple[Bounded, Incumbent]:
-        bounded = self.clock.run("bound", lambda: self._bound(rows))
+        bounded = self._bound(rows)
         starts = [bounded.start] if start is None else [bounded.start, start.reps]
         if self.exact:
             self.clock.bound = bounded.bound
@@ -226,6 +226,9 @@ class _Run:
         return bounded, self._large(rows, bounded, starts)
 
     def _bound(self, rows: Rows) -> Bounded:
+        return self.clock.run("bound", lambda: self._multipliers(rows))
+
+    def _multipliers(self, rows: Rows) -> Bounded:
         if self.pairs is not None:
             seconds = max(self.clock.left, LEAST_BOUND_SECONDS)
             return bound_by_program(self.model, self.pairs, rows, time_limit=seconds)
@@ -273,7 +276,7 @@ class _Run:
                 threads=self.threads,
             ),
         )  # fmt: skip
-        best = min([best, polished], key=lambda incumbent: incumbent.score)
+        best = best_of([best, polished])
         self._show(best, "polish")
         if len(rows) < len(self.model.rows) and best.score[0] == 0.0:
             return best
@@ -322,7 +325,7 @@ class _Run:
                 lambda: exact_least_bad(self.model, pairs, rows, time_limit=max(self.clock.left, 0.1), seed=self.seed),
             )
             found += [] if reps is None else [Incumbent.of(self.model, rows, reps)]
-        best = min(found, key=lambda incumbent: incumbent.score)
+        best = best_of(found)
         self._claim(rows, best, solution.bound * linear.money if len(solution.values) else float("nan"), 0.0)
         self._show(best, "branch and bound")
         return best

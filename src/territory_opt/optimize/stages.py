@@ -13,7 +13,7 @@ from territory_opt.optimize.bound import Bounded, hard_prices
 from territory_opt.optimize.candidates import Candidates, candidates, make_groups
 from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.factors import Factors
-from territory_opt.optimize.incumbent import Incumbent
+from territory_opt.optimize.incumbent import Incumbent, best_of
 from territory_opt.optimize.moves import Effort, Search, positions
 from territory_opt.optimize.pricing import in_threads
 from territory_opt.optimize.search_rows import SearchRows
@@ -150,8 +150,8 @@ class _Rounds:
         self.model, self.factors, self.rows, self.bounded = model, factors, rows, bounded
         self.seed, self.threads, self.number = seed, threads, 0
         self.generator = np.random.default_rng(seed)
-        first = min((Incumbent.of(model, rows, start) for start in starts), key=lambda found: found.score)
-        self.best = min([first, *(Incumbent.of(model, rows, plan) for plan in kept)], key=lambda found: found.score)
+        first = best_of(Incumbent.of(model, rows, start) for start in starts)
+        self.best = best_of([first, *(Incumbent.of(model, rows, plan) for plan in kept)])
         width = MOST_WIDTH if rows.n_reps <= GROUP else FIRST_WIDTH
         self.open_pairs = self._candidates([*starts, *kept], width, np.inf)
         self.unit = self.open_pairs.unit
@@ -176,16 +176,16 @@ class _Rounds:
         ]
         self.number += 1
         in_threads(lambda number: work[number](0), range(len(work)), self.threads)
-        opened = [Incumbent.of(self.model, self.rows, chain.reps) for chain in chains]
-        found = min(opened, key=lambda found: found.score)
+        found = best_of(Incumbent.of(self.model, self.rows, chain.reps) for chain in chains)
         self.search = self._search(found.reps)
         self._judge(found)
 
     def insist(self, others: list[IntArray], clock: Clock) -> None:
         """While hard rules are broken, anneal again at ever dearer prices, and go on half-way back."""
+        if self.best.score[0] == 0.0:
+            return
         before = self.prices
-        if self.best.score[0] > 0.0:
-            self.open_pairs = self._candidates([self.search.reps, self.best.reps, *others], MOST_WIDTH, np.inf)
+        self.open_pairs = self._candidates([self.search.reps, self.best.reps, *others], MOST_WIDTH, np.inf)
         for retry in range(1, RETRIES + 1):
             if self.best.score[0] == 0.0 or clock.left <= 0.0:
                 break

@@ -31,7 +31,7 @@ from territory_opt.errors import PlanFolderError
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation, audit_model
 from territory_opt.plan.certificate import Certificate, Multipliers, certify_model
-from territory_opt.plan.evaluate import evaluate, kappa_drift
+from territory_opt.plan.evaluate import Evaluation, evaluate, kappa_drift
 from territory_opt.plan.parts import part_problems
 from territory_opt.plan.plan import Plan
 from territory_opt.plan.rollup import roll_up
@@ -346,16 +346,17 @@ def _unconfirmed_claims(
 ) -> list[str]:
     """Every figure of plan.json that a recomputation does not confirm."""
     claims = found.claims
+    evaluation = None if found.plan.assignment.index.has_duplicates else evaluate(model, found.plan)
     faults = [
         f"{name} is stated as {_money(claims.get(name))}, recomputed it is {_money(value)}"
-        for name, value in _recomputed(found, model, certificate, violations).items()
+        for name, value in _recomputed(model, evaluation, certificate, violations).items()
         if not _same(claims.get(name), value)
     ]
     if not certificate.problems and certificate.objective > certificate.bound + MONEY_TOLERANCE and not violations:
         faults.append("the objective is above the bound: one of them is wrong")
     if (claims.get("status") == "infeasible") != bool(violations):
         faults.append(f'the status is stated as "{claims.get("status")}", with {len(violations)} hard rules broken')
-    faults += _unconfirmed_parts(claims.get("parts"), found, model)
+    faults += [] if evaluation is None else _unconfirmed_parts(claims.get("parts"), evaluation.parts)
     faults += _unconfirmed_violations(claims, violations)
     stated_least = claims.get("least_violation") or 0.0
     if not isinstance(stated_least, int | float) or not stated_least <= certificate.least_violation + 1e-9:
@@ -364,16 +365,15 @@ def _unconfirmed_claims(
 
 
 def _recomputed(
-    found: PlanFolder, model: Model, certificate: Certificate, violations: list[Violation]
+    model: Model, evaluation: Evaluation | None, certificate: Certificate, violations: list[Violation]
 ) -> dict[str, float | None]:
     """The figures of plan.json as the data give them."""
     figures: dict[str, float | None] = {"objective": certificate.objective, "bound": certificate.bound}
     figures |= {"gap": None, "gap_money": None, "accounts": model.problem.n_accounts, "reps": model.problem.n_reps}
     if not violations:
         figures |= {"gap": certificate.gap, "gap_money": certificate.gap_money}
-    if found.plan.assignment.index.has_duplicates:
+    if evaluation is None:
         return figures
-    evaluation = evaluate(model, found.plan)
     return figures | {
         "moved_accounts": evaluation.moved_accounts,
         "moved_sales": evaluation.moved_sales,
@@ -384,11 +384,9 @@ def _recomputed(
     }
 
 
-def _unconfirmed_parts(stated: object, found: PlanFolder, model: Model) -> list[str]:
-    """The parts of the objective that a recomputation does not confirm, or that are missing or made up."""
-    if found.plan.assignment.index.has_duplicates:
-        return []
-    parts, given = evaluate(model, found.plan).parts, stated if isinstance(stated, dict) else {}
+def _unconfirmed_parts(stated: object, parts: dict[str, float]) -> list[str]:
+    """The stated parts of the objective that the recomputed ``parts`` do not confirm, missing and made-up ones too."""
+    given = stated if isinstance(stated, dict) else {}
     return [
         f'part "{name}" of the objective is stated as {_money(given.get(name))}, recomputed it is '
         f"{_money(parts.get(name))}"
