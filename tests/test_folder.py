@@ -113,6 +113,11 @@ ODD_IDS = (
 )
 
 
+@pytest.mark.parametrize("manifest", [{}, {"inputs": None}, {"inputs": ["accounts.csv"]}])
+def test_a_manifest_without_inputs_is_a_fault(manifest: dict[str, object]) -> None:
+    assert changed_inputs(manifest, {}) == ["manifest.json lists no input files"]
+
+
 def test_no_cell_is_taken_for_a_formula_and_every_id_comes_back(tmp_path: Path) -> None:
     result = toy_result()
     assignment = pd.Series(list(ODD_IDS), index=pd.Index(list(ODD_IDS), name="account_id"), name="rep_id")

@@ -47,6 +47,8 @@ OPENING_HOT, OPENING_COLD = 20.0, 0.0001
 """Before them, one annealing of all reps at once from each start: first temperature, and how far it falls."""
 RETRIES, DEARER_AGAIN = 8, 2.0
 """The same again, at most so often, while hard rules are broken; each time they cost so many times more."""
+LAST_ROUNDS = 3
+"""Short rounds after the last of these."""
 SWEEPS = 5
 
 
@@ -117,8 +119,9 @@ def search_stage(
         if schedule.still_good is not None:
             rounds.mix(starts[0], starts[-1], schedule.still_good)
         if long:
-            rounds.open([starts[0], *kept], clock.flag)
-            rounds.insist([starts[0], *kept], clock)
+            rounds.open(starts[0], kept, clock.flag)
+            if rounds.best.score[0] > 0.0:
+                rounds.insist(starts[0], kept, clock)
         for number, effort in enumerate([*long, *short]):
             if done(number):
                 break
@@ -128,6 +131,10 @@ def search_stage(
             if schedule.thorough and number - len(long) in (0, len(short) // 2):
                 rounds.look_again()
         else:
+            if long and rounds.astray:
+                rounds.insist(starts[0], kept, clock)
+                for effort in short[-LAST_ROUNDS:]:
+                    rounds.run(effort, clock.flag)
             done(count)
     return rounds.best, rounds.open_pairs
 
@@ -156,65 +163,87 @@ class _Rounds:
         self.open_pairs = self._candidates([*starts, *kept], width, np.inf)
         self.unit = self.open_pairs.unit
         self.prices = hard_prices(rows, bounded.multipliers, self.open_pairs.pairs, HARD_FACTOR)
+        self.here = first
         self.search = self._search(first.reps)
 
     def mix(self, best: IntArray, plan: IntArray, still_good: float) -> None:
         """Start from ``plan`` where it loses at most ``still_good`` units against the best rep, else from ``best``."""
         loss = self.open_pairs.loss[positions(self.open_pairs.pairs, plan)]
-        self.search = self._search(np.where(loss <= still_good * self.unit, plan, best))
+        self.here = Incumbent.of(self.model, self.rows, np.where(loss <= still_good * self.unit, plan, best))
+        self.search = self._search(self.here.reps)
 
-    def open(self, others: list[IntArray], stop: IntArray) -> None:
-        """Anneal all reps at once from the plan at hand and from ``others``, side by side; go on from the best one."""
+    def open(self, first: IntArray, kept: list[IntArray], stop: IntArray) -> None:
+        """Anneal all reps at once from the plan at hand, from ``first`` and from the ``kept``, side by side.
+
+        The search goes on from the best one; from a kept plan only if that is also best at the prices of the time, for
+        one that breaks a hard row by little is closer to a very good plan than a poor one that keeps it.
+        """
         hot = OPENING_HOT * self.open_pairs.spread
         effort = Effort(steps=RUGGED_STEPS, hot=hot, cold=OPENING_COLD * hot, sweeps=SWEEPS)
         everyone = [np.arange(self.rows.n_reps)]
 
-        chains = [self._search(self.search.reps), *(self._search(plan) for plan in others)]
+        chains = [self._search(plan) for plan in (self.here.reps, first, *kept)]
         work = [
             chain.worker(everyone, effort, seed=self.seed + 31 * self.number + number, stop=stop)
             for number, chain in enumerate(chains)
         ]
         self.number += 1
         in_threads(lambda number: work[number](0), range(len(work)), self.threads)
-        found = best_of(Incumbent.of(self.model, self.rows, chain.reps) for chain in chains)
-        self.search = self._search(found.reps)
-        self._judge(found)
+        found = [Incumbent.of(self.model, self.rows, chain.reps) for chain in chains]
+        self.best = best_of([self.best, *found])
+        own = best_of(found[:2])
+        self._stand(best_of([own, *(one for one in found[2:] if self._priced(one) < self._priced(own))]))
 
-    def insist(self, others: list[IntArray], clock: Clock) -> None:
+    @property
+    def astray(self) -> bool:
+        """Whether no plan keeps the hard rules, or only one worse than the broken one at hand, at its prices."""
+        broken = self.here.score[0] > 0.0 and self._priced(self.here) < self._priced(self.best)
+        return broken or self.best.score[0] > 0.0
+
+    def insist(self, first: IntArray, kept: list[IntArray], clock: Clock) -> None:
         """While hard rules are broken, anneal again at ever dearer prices, and go on half-way back."""
-        if self.best.score[0] == 0.0:
+        if not self.astray:
             return
         before = self.prices
-        self.open_pairs = self._candidates([self.search.reps, self.best.reps, *others], MOST_WIDTH, np.inf)
+        self.open_pairs = self._candidates([self.here.reps, self.best.reps, first, *kept], MOST_WIDTH, np.inf)
         for retry in range(1, RETRIES + 1):
-            if self.best.score[0] == 0.0 or clock.left <= 0.0:
+            if not self.astray or clock.left <= 0.0:
                 break
             self.prices = DEARER_AGAIN**retry * before
-            self.open(others, clock.flag)
+            self.open(first, kept, clock.flag)
         self.prices = np.sqrt(before * self.prices)
-        self.search = self._search(self.search.reps)
+        self.search = self._search(self.here.reps)
 
     def run(self, effort: Effort, stop: IntArray) -> None:
         """One round."""
-        groups = make_groups(self.open_pairs, self.search.reps, self.rows.n_reps, self.unit, GROUP, self.generator)
+        groups = make_groups(self.open_pairs, self.here.reps, self.rows.n_reps, self.unit, GROUP, self.generator)
         self.search.improve(groups, effort, seed=self.seed + 104_729 * self.number, threads=self.threads, stop=stop)
         self.number += 1
-        self._judge(Incumbent.of(self.model, self.rows, self.search.reps))
+        found = Incumbent.of(self.model, self.rows, self.search.reps)
+        self.best = best_of([self.best, found])
+        self._stand(found)
 
     def look_again(self) -> None:
         """Drop pairs that cannot be in a better plan, take in those that can."""
         within = self.best.gap_to(self.bounded.bound)
         width = MOST_WIDTH if np.isfinite(within) else FIRST_WIDTH
-        self.open_pairs = self._candidates([self.search.reps, self.best.reps], width, within)
-        self.search = self._search(self.search.reps)
+        self.open_pairs = self._candidates([self.here.reps, self.best.reps], width, within)
+        self.search = self._search(self.here.reps)
 
-    def _judge(self, found: Incumbent) -> None:
-        """Keep the best; hard rows that ``found``, where the search stands, breaks get dearer."""
-        if found.score < self.best.score:
-            self.best = found
+    def _stand(self, found: Incumbent) -> None:
+        """Go on from ``found``; hard rows that it breaks get dearer."""
+        moved = not np.array_equal(found.reps, self.search.reps)
+        self.here = found
         if found.breaks.any():
             self.prices = np.where(found.breaks, DEARER * self.prices, self.prices)
+        if moved or found.breaks.any():
             self.search = self._search(found.reps)
+
+    def _priced(self, found: Incumbent) -> float:
+        """What ``found`` loses at the prices of hard rows the search works with, money; smaller is better."""
+        totals, _ = self.model.totals(found.reps)
+        outside = np.abs(self.rows.outside(totals, found.quotas))
+        return float((self.prices * outside)[self.rows.hard].sum()) - found.value
 
     def _candidates(self, keep: list[IntArray], width: int, within: float) -> Candidates:
         return candidates(

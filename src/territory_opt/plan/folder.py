@@ -147,7 +147,9 @@ def check_folder(found: PlanFolder, problem: Problem) -> Check:
 
 def changed_inputs(manifest: Mapping[str, Any], paths: Mapping[str, Path]) -> list[str]:
     """List input files that are not those the plan was made from."""
-    recorded: dict[str, str] = dict(manifest.get("inputs", {}))
+    recorded = manifest.get("inputs")
+    if not isinstance(recorded, dict):
+        return ["manifest.json lists no input files"]
     changed = [f"{name} is no longer among the inputs" for name in recorded if name not in paths]
     for name, path in paths.items():
         if recorded.get(name) != file_hash(path):
