@@ -313,11 +313,12 @@ def _parts(model: Model, rep: int, own: pd.DataFrame) -> tuple[tuple[str, float]
     history, from_potential = (float(part) for part in model.estimate.parts[accounts].sum(axis=0))
     gross, net = float(own["gross"].sum()), float(own["net"].sum())
     growth = model.estimate.growth
+    growth = growth if abs(growth - 1.0) >= LEAST_GROWTH else 1.0  # too little for a line: it stays in the two others
     moves = [(f"growth of the company, {growth - 1.0:+.1%}", (history + from_potential) * (1.0 - 1.0 / growth))]
     return (
         ("own history of the accounts", history / growth),
         ("potential of the accounts", from_potential / growth),
-        *(moves if abs(growth - 1.0) >= LEAST_GROWTH else []),
+        *(moves if growth != 1.0 else []),
         ("fit of this rep", gross - history - from_potential),
         ("transfer loss", net - gross),
     )
