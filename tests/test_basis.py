@@ -61,7 +61,10 @@ def test_flat_is_the_same_for_everyone_by_working_time() -> None:
     result = to.solve(problem, time_limit=60.0)
     per_share = result.plan.annual.to_numpy() / Model.build(problem).share
     np.testing.assert_allclose(per_share, 8_000_000, rtol=1e-3)
-    assert "the same for everyone" in str(explain_quotas(result.model, result.plan)[0])
+    explained = explain_quotas(result.model, result.plan)[0]
+    assert explained.lines["line"].iloc[0] == "the same for everyone, by working time"
+    assert explained.doubts == []
+    assert not [text for text in explained.what_would_change if "potential" in text]
 
 
 def test_segments_can_have_their_own_method() -> None:

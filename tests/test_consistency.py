@@ -176,3 +176,26 @@ def test_targets_of_nodes_that_cannot_add_up_are_said() -> None:
         "the targets of North, South come to $12,000,000, $2,000,000 above what the target of the"
     )
     assert "$1,000,000 below what the target of the company" in found(13e6)[0]
+
+
+def test_a_target_beyond_what_the_accounts_of_its_reps_support_is_said() -> None:
+    tables = generate_market(200, 6, seed=3)
+    reps = tables["reps"].assign(manager=["m1", "m1", "m1", "m2", "m2", "m2"])
+
+    def flags(north: float, south: float) -> tuple[str, ...]:
+        managers = pd.DataFrame({"manager_id": ["m1", "m2"], "name": ["North", "South"], "target": [north, south]})
+        policy = to.Policy.model_validate({"quotas": {"target": north + south}})
+        frames = {"accounts": tables["accounts"], "reps": reps, "managers": managers, "sales": tables["sales"]}
+        return check_consistency(Model.build(to.Problem.from_tables(**frames, policy=policy))).flags
+
+    model = Model.build(to.Problem.from_tables(accounts=tables["accounts"], reps=reps, sales=tables["sales"]))
+    known = model.source.incumbent >= 0
+    sales = np.bincount(model.source.incumbent[known], model.estimate.expected[known], minlength=6)
+    sales += model.estimate.expected[~known].sum() * model.share
+    north, south = float(sales[:3].sum()), float(sales[3:].sum())
+    assert flags(0.5 * north, 0.5 * south) == ()
+    # In line with the accounts, a target too high for the company is the company's fault alone.
+    assert flags(1.5 * north, 1.5 * south) == ()
+    (text,) = flags(1.2 * north, 0.3 * south)
+    assert text.startswith("the target of North is $")
+    assert "the accounts its reps have today support $" in text

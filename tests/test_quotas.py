@@ -62,3 +62,25 @@ def test_where_one_solver_gives_up_another_tries(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(mathopt.mathopt, "solve", giving_up)
     np.testing.assert_allclose(set_quotas(model, totals), plain, rtol=1e-3)
     assert mathopt.mathopt.SolverType.GLOP in asked
+
+
+def test_who_carries_what_the_guards_of_others_keep_away_is_named() -> None:
+    """Five reps may grow by a quarter, which is too little; the sixth has no last quota and gets all the rest.
+
+    Nobody can be given the accounts for it.
+    """
+    tables = generate_market(200, 6, seed=2)
+    settings = {"target": 14_000_000, "step": 1000, "growth_guard": {"up": 0.25}}
+    tables["reps"]["last_quota"] = [1_400_000.0] * 5 + [None]
+    keep = {"keep": {"max_moved_accounts": 0}}
+    policy = to.Policy.model_validate({"quotas": settings, "territories": keep})
+    problem = to.Problem.from_tables(**tables, policy=policy)
+    result = to.solve(problem, time_limit=100.0)
+    assert result.violations == ()
+    last = tables["reps"]["rep_id"].iloc[-1]
+    (text,) = [text for text in result.warnings if "carries" in text]
+    assert text.startswith(f"{last} carries {result.plan.annual[last]:,.0f} where ")
+    assert "look at last_quota, guards and caps" in text
+    free = to.Policy.model_validate({"quotas": {**settings, "growth_guard": None}, "territories": keep})
+    fine = to.solve(to.Problem.from_tables(**tables, policy=free), time_limit=100.0)
+    assert not [text for text in fine.warnings if "carries" in text]

@@ -28,6 +28,8 @@ EVEN_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.5)
 """Distances from a fair quota, as shares of it, beyond each of which the next money costs a little more."""
 EVEN_PRICE = 2e-5
 """That little, per money: no real price is given up for evenness."""
+FAR_ABOVE, MOST_NAMED = 1.5, 3
+"""A quota so many times the fair one is worth a word; so many are named, the worst ones."""
 SECONDS = 20.0
 """Safety limit of one quota model; it has one variable per rep and is solved at the root."""
 
@@ -55,6 +57,24 @@ def set_quotas(model: Model, totals: FloatArray, *, rounded: bool = True) -> Flo
     # Only rounding noise is tied: a roll-up that the caps keep from holding stays as it is.
     kept = np.abs(fixed.outside(np.zeros_like(totals), tied)) <= np.maximum(step * 1e-3, 1e-9 * fixed.scale)
     return tied if kept[fixed.hard].all() else np.asarray(np.round(steps * step, 2))
+
+
+def far_above_fair(model: Model, totals: FloatArray, quotas: FloatArray) -> tuple[str, ...]:
+    """Say which ``quotas`` (n_reps,) lie far above the fair ones, worst first, and what to do.
+
+    That happens where guards or caps hold the quotas of the others: what these cannot carry falls to whoever has none,
+    for want of a last quota for example.
+    """
+    fair = model.kappa * model.fair_base(totals)
+    times = quotas / np.maximum(fair, max(model.problem.policy.quotas.step, 0.01))
+    reps = model.problem.reps["rep_id"].to_numpy(object)
+    far = [int(j) for j in np.argsort(-times, kind="stable") if times[j] > FAR_ABOVE]
+    ways = "limits on this quota, or on others whose rest falls to it; look at last_quota, guards and caps, "
+    return tuple(
+        f"{reps[j]} carries {quotas[j]:,.0f} where {fair[j]:,.0f} is fair: {ways}"
+        "or set the target to what the data supports"
+        for j in far[:MOST_NAMED]
+    )
 
 
 def _evened(rows: Rows, fair: FloatArray) -> Rows:

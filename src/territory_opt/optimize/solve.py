@@ -23,7 +23,7 @@ from territory_opt.optimize.mathopt import solve_mip
 from territory_opt.optimize.polish import polish_stage
 from territory_opt.optimize.previous import Previous, Solved, possible
 from territory_opt.optimize.pricing import Lists
-from territory_opt.optimize.quotas import set_quotas
+from territory_opt.optimize.quotas import far_above_fair, set_quotas
 from territory_opt.optimize.result import ProgressCallback, Relaxation, Result, Status
 from territory_opt.optimize.stages import Schedule, search_stage
 from territory_opt.plan.audit import audit_model
@@ -368,7 +368,7 @@ class _Run:
             seed=self.seed,
             seconds=self.clock.seconds,
             phases=dict(self.clock.phases),
-            warnings=self._warnings(found),
+            warnings=(*self._warnings(found), *(() if quotas is None else far_above_fair(model, totals, quotas))),
             _plan=plan,
         )
 

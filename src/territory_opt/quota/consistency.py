@@ -30,6 +30,8 @@ ROLL_UP = "roll-up"
 """Rule of the rows that tie quotas to the target of a node."""
 RELATIVE_TOLERANCE = 1e-9
 """Slack of the comparison, relative to the target: rounding of floats only."""
+UNEVEN_TARGET = 1.05
+"""A node's target is named from this multiple of what its accounts support on: below, a few moves make up for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def check_consistency(model: Model) -> Consistency:
         sentence=four.sentence(contradictions),
         gives=() if four.hold else four.gives(),
         contradictions=contradictions,
-        flags=() if quotas.target is None else tuple(_piled_hedges(model)),
+        flags=() if quotas.target is None else (*_piled_hedges(model), *_targets_beyond_accounts(model, four)),
     )
 
 
@@ -181,6 +183,30 @@ def _piled_hedges(model: Model) -> Iterator[str]:
             f"hedges compound to {percent(round(compound, 4))} for {reps} {'rep' if reps == 1 else 'reps'} ({layers}), "
             f"above quotas.most_hedge of {percent(most)}: lower one of them, or few reps will make it"
         )
+
+
+def _targets_beyond_accounts(model: Model, four: _Four) -> Iterator[str]:
+    """Name nodes whose target is beyond what the accounts of their reps support, by more than the company's is.
+
+    Support is the largest target that the same odds and hedges leave room for with the expected sales of the accounts
+    that the node's reps have today, and of an equal part of those that nobody has.
+    """
+    tree, currency, expected = model.hierarchy, model.problem.policy.currency, model.estimate.expected
+    owned = model.source.incumbent >= 0
+    own = np.bincount(model.source.incumbent[owned], expected[owned], minlength=model.problem.n_reps)
+    per_rep = own + float(expected[~owned].sum()) * model.share
+    supported = four.largest_target / four.expected if four.expected > 0 else 0.0
+    if not owned.any() or supported <= 0:
+        return
+    beyond = UNEVEN_TARGET * max(1.0, float(four.target or 0.0) / four.largest_target)
+    for node in np.flatnonzero(~np.isnan(tree.target)).tolist():
+        support = supported * float(per_rep[tree.members(node)].sum())
+        if node and float(tree.target[node]) > beyond * support:
+            yield (
+                f"the target of {tree.names[node]} is {money(float(tree.target[node]), currency)}, and the accounts "
+                f"its reps have today support {money(support, currency, down=True)}: lower it, or see that accounts "
+                "can move there"
+            )
 
 
 def _spread(model: Model) -> float:

@@ -292,7 +292,7 @@ class _Case:
             f"a target 1 % higher ({_money(target * 1.01)}) adds about {_money(self.fair * 0.01)}",
             f"one more point of hedge at {_node_name(self.model, top)} adds about {_money(point)}",
         ]
-        if self.potential > 0 and self.typical_potential > 0:
+        if self.model.estimate.basis is None and self.potential > 0 and self.typical_potential > 0:
             size = _round_size(self.typical_potential)
             adds = self.fair / self.potential * size
             found.append(f"each account of {size:,g} potential adds about {_money(adds)}")
@@ -307,7 +307,11 @@ def _parts(model: Model, rep: int, own: pd.DataFrame) -> tuple[tuple[str, float]
     """What makes up the base of the fair quota of ``rep`` with pairs ``own``."""
     accounts, basis = own["account"].to_numpy(int), model.estimate.basis
     if basis is not None:
-        lines = [(f"{label} (accounts)", float(amounts[accounts].sum())) for label, amounts in basis.lines.items()]
+        lines = [
+            (f"{label} (accounts)", float(amounts[accounts].sum()))
+            for label, amounts in basis.lines.items()
+            if amounts.any()
+        ]
         shared = [("the same for everyone, by working time", basis.equal * float(model.share[rep]))]
         return tuple(line for line in [*lines, *(shared if basis.equal else [])])
     history, from_potential = (float(part) for part in model.estimate.parts[accounts].sum(axis=0))
@@ -329,14 +333,16 @@ def _doubts(model: Model, own: pd.DataFrame, kappa: float, fair: float) -> list[
     accounts = own["account"].to_numpy(int)
     if not len(accounts) or fair <= 0:
         return []
-    net, table = own["net"].to_numpy(float) * kappa, model.problem.accounts
-    spread = kappa * np.sqrt(model.estimate.doubt[accounts])
+    basis, table = model.estimate.basis, model.problem.accounts
+    # What fair quotas follow: expected sales, with their doubt, or the given amounts of another method.
+    net = kappa * (own["net"].to_numpy(float) if basis is None else basis.amounts[accounts])
+    spread = kappa * np.sqrt(model.estimate.doubt[accounts]) * (basis is None)
     place, names = {int(account): k for k, account in enumerate(accounts)}, table["name"].to_numpy(object)
     file = str(table.attrs.get("file", "accounts"))
     found: list[tuple[float, str]] = []
     for issue in model.problem.issues:
         k = place.get(issue.row - 2) if issue.table in (file, "accounts") and issue.row >= 2 else None
-        if k is not None and issue.column in MATTERS:
+        if k is not None and issue.column in MATTERS and net[k] > 0.0:
             counts = f"the account counts {_money(net[k])} of the quota"
             found.append((float(net[k]), f"{issue.column} of {names[accounts[k]]}: {issue.problem}; {counts}"))
     for k in np.argsort(-spread)[:MOST_DOUBTS]:

@@ -165,7 +165,7 @@ def _growth_test(attainment: FloatArray, growth: FloatArray, generator: np.rando
     worse = effect <= -UNFAIR_RANK and _apart(attainment, growth) >= MATERIAL
     verdict = "fair" if effect > 0 else _verdict(worse, p)
     words = {
-        "fair": "growth pays" if effect > 0 else "growth neither pays nor costs",
+        "fair": "growth pays" if effect > 0 and p <= CERTAIN else "no sign that growth costs",
         "unfair": "who grew more attained less",
         "doubtful": "who grew more seems to have attained less",
     }[verdict]
