@@ -464,9 +464,11 @@ def restate(plan: Path, **claims: Any) -> None:
 
 
 def set_multipliers(plan: Path, values: np.ndarray) -> None:
-    """Replace the multipliers of the certificate."""
+    """Replace the multipliers of the certificate, in every case of its proof too."""
     with np.load(plan / "certificate.npz") as arrays:
         held = dict(arrays)
+    if "case_values" in held:
+        held["case_values"] = np.tile(values, (len(held["case_values"]), 1))
     np.savez_compressed(plan / "certificate.npz", **{**held, "values": values})
 
 

@@ -89,6 +89,18 @@ def test_todays_alignment_is_found_where_it_keeps_every_hard_rule(accounts: int,
     assert to.audit(given, result.plan) == []
 
 
+def test_an_account_above_every_band_is_named() -> None:
+    """Exact and at scale; a band that one rep alone may have above it is no such clash."""
+    for n_accounts, n_reps in ((30, 3), (120, 9)):
+        table, homes = places(n_accounts, n_reps, seed=4)
+        table.loc[0, ["name", "potential"]] = ["Giant Ltd", 2.0 * float(table["potential"].sum())]
+        result = to.solve(problem(table, homes, 0.10, hard=True), time_limit=60.0)
+        assert result.status is to.Status.INFEASIBLE
+        assert result.relaxations[0].text.startswith("Giant Ltd alone is ")
+        assert "divide the account" in result.relaxations[0].text
+        assert not any("alone is" in way.text for way in result.relaxations[1:])
+
+
 @pytest.mark.parametrize(("accounts", "reps", "places_seed", "seed"), [(100, 12, 2, 0), (150, 15, 3, 0)])
 def test_a_poor_plan_that_keeps_the_rules_does_not_end_the_search(
     accounts: int, reps: int, places_seed: int, seed: int, monkeypatch: pytest.MonkeyPatch

@@ -419,6 +419,28 @@ def test_a_re_solve_after_a_new_target(mode: str) -> None:
     assert to.certify(problems[1], again.plan, again.certificate).problems == ()
 
 
+def test_a_re_solve_fixes_kappa_anew() -> None:
+    """The previous plan is of other territories: what is fair must follow the plan that comes out."""
+    problems = []
+    for seed in (5, 11):
+        tables = generate_market(accounts=120, reps=5, seed=seed, months=12)
+        target = round(float(tables["sales"]["sales"].sum()), -4)
+        frames = {name: table for name, table in tables.items() if name != "units"}
+        problems.append(to.Problem.from_tables(**frames, policy=to.Policy(quotas={"target": target})))
+    result = to.solve(problems[1], previous=to.solve(problems[0]))
+    assert "from the previous plan" in result.why
+    assert abs(to.certify(problems[1], result.plan, result.certificate).kappa_drift) < 1e-3
+
+
+def test_an_only_rep_with_quotas_has_no_gap() -> None:
+    """There is one plan; the quota is the target, which is its limit too."""
+    tables = make_market("moderate", 500, 1, seed=0)
+    policy = to.Policy.model_validate({**tables.policy.model_dump(), "quotas": {"target": 1e6}})
+    result = to.solve(to.Problem.from_tables(tables.accounts, tables.reps, policy=policy))
+    assert result.method == "large"
+    assert result.gap < 1e-6
+
+
 @pytest.mark.parametrize("quotas", [{}, {"target": 1_000_000}])
 def test_a_problem_without_any_rule(quotas: dict[str, float]) -> None:
     """No band, nothing to price: every account has its best rep, and that is proven."""

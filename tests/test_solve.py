@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 
 import territory_opt as to
 from builders import random_problem
+from territory_opt.optimize import mathopt
 from territory_opt.problem.market import generate_market
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
@@ -305,6 +308,29 @@ def test_ctrl_c_keeps_the_best_plan_so_far(number: int) -> None:
     shown = max(clean, default=-math.inf)
     assert to.audit(problem, result.plan) == [] or math.isinf(shown)
     assert result.objective >= shown - 1e-6 * abs(result.objective)
+
+
+def test_ctrl_c_is_heard_while_a_solver_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The solver goes on for ever, as far as this run is concerned; the interrupt comes from another thread."""
+    release, seen = threading.Event(), []
+    inner = mathopt._solve
+
+    def endless(linear: Any, *arguments: Any, **options: Any) -> Any:
+        if not options["relax"] and not seen:
+            seen.append(True)
+            timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
+            timer.start()
+            release.wait(60.0)
+        return inner(linear, *arguments, **options)
+
+    monkeypatch.setattr(mathopt, "_solve", endless)
+    try:
+        result = to.solve(toy(), seed=7)
+        assert not release.is_set()
+    finally:
+        release.set()
+    assert result.raw_status == "interrupted"
+    assert to.audit(result.model.problem, result.plan) == []
 
 
 @pytest.mark.parametrize("number", range(2, 6))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from territory_opt.optimize.factors import Factors
 from territory_opt.optimize.linear import linear_model
 from territory_opt.optimize.mathopt import solve_lp
 from territory_opt.optimize.pricing import Lists, best_reps, pairs_of, reduced_values, union
+from territory_opt.plan.cases import Cases
 from territory_opt.plan.certificate import dual_bound, least_violation_bound
 
 FloatArray = npt.NDArray[np.float64]
@@ -44,22 +46,30 @@ each at first, best reps added to each after every round (column generation), ro
 class Bounded:
     """Multipliers of a set of ``rows`` with the bound they prove, by the judge's own formula.
 
-    ``start`` is the assignment they suggest, (n_nodes,).
+    ``start`` is the assignment they suggest, (n_nodes,). ``cases`` prove the tighter bound ``proven``, infinite while
+    nobody has tried; what a pair loses counts against ``bound``, which stands at the same multipliers.
     """
 
     rows: Rows
     multipliers: FloatArray
     bound: float
     start: IntArray
+    cases: Cases | None = None
+    proven: float = np.inf
+
+    @property
+    def best(self) -> float:
+        """The tightest bound that is proven."""
+        return min(self.bound, self.proven)
 
 
-def bound_by_program(model: Model, pairs: Pairs, rows: Rows, *, time_limit: float) -> Bounded:
+def bound_by_program(model: Model, pairs: Pairs, rows: Rows, *, time_limit: float, stop: Callable[[], bool]) -> Bounded:
     """Solve the LP relaxation over all eligible pairs; the bound is then recomputed by the judge's formula.
 
     When the hard rows cannot all hold (or time runs out), multipliers are those of the relaxation with priced
     violations, or zero.
     """
-    values = _program_multipliers(model, pairs, rows, default_hard_price(pairs, rows), time_limit)
+    values = _program_multipliers(model, pairs, rows, default_hard_price(pairs, rows), time_limit, stop)
     values = np.zeros(len(rows)) if values is None else settle_quotas(rows, values, ceiling_prices(rows, np.inf))
     best = np.lexsort((-reduced_values(pairs, rows.at_rep(values)), pairs.node))[pairs.start[:-1]]
     start = pairs.rep[best].astype(np.int64)
@@ -92,7 +102,9 @@ def bound_at_scale(
     company_wide = (rows.owner < 0).any() and rows.n_reps * PROGRAM_PER_REP <= PROGRAM_NODES
     if clock.left > 0 and (rows.quotas.nnz or company_wide or factors.n_nodes <= PROGRAM_NODES):
         limit = max(clock.left / 3, 1.0)
-        start = _program_start(model, factors, rows, start, nearest, ceiling.price, time_limit=limit, threads=threads)
+        start = _program_start(
+            model, factors, rows, start, nearest, ceiling.price, time_limit=limit, stop=clock.stopped, threads=threads
+        )
     watch = Watch(tell, lambda: clock.left <= 0.0)
     ascent = ascend(factors, rows, ceiling, nearest, start=start, warm=warm, watch=watch, threads=threads)
     bound = dual_bound(replace(model, rows=rows), ascent.multipliers)
@@ -117,7 +129,7 @@ def _dearest(factors: Factors, rows: Rows, nearest: Lists) -> float:
 
 def _program_start(
     model: Model, factors: Factors, rows: Rows, known: FloatArray | None, nearest: Lists, price: FloatArray, *,
-    time_limit: float, threads: int,
+    time_limit: float, stop: Callable[[], bool], threads: int,
 ) -> FloatArray | None:  # fmt: skip
     """Multipliers of the linear program over a sample of nodes and their best pairs; ``known`` if it has none in time.
 
@@ -138,7 +150,7 @@ def _program_start(
         pairs = pairs_of(part, *union(lists, rows.n_reps), threads=threads)
         stands_for = weight[pairs.node]
         pairs = Pairs(pairs.start, pairs.rep, pairs.value * stands_for, pairs.quantities * stands_for)
-        found = _program_multipliers(model, pairs, rows, price, max(until - time.perf_counter(), 0.1))
+        found = _program_multipliers(model, pairs, rows, price, max(until - time.perf_counter(), 0.1), stop)
         if found is None:
             break
         values = found
@@ -152,15 +164,15 @@ def _program_start(
 
 
 def _program_multipliers(
-    model: Model, pairs: Pairs, rows: Rows, hard_price: FloatArray, time_limit: float
+    model: Model, pairs: Pairs, rows: Rows, hard_price: FloatArray, time_limit: float, stop: Callable[[], bool] | None
 ) -> FloatArray | None:
     """Multipliers of the linear relaxation, or of the one with priced violations if hard rows clash; None: no time."""
     until = time.perf_counter() + time_limit
     linear = linear_model(model, pairs, rows)
-    solution = solve_lp(linear, time_limit=time_limit)
+    solution = solve_lp(linear, time_limit=time_limit, stop=stop)
     if len(solution.duals) == 0:
         linear = linear_model(model, pairs, rows, violations="price", hard_price=hard_price)
-        solution = solve_lp(linear, time_limit=max(until - time.perf_counter(), 0.1))
+        solution = solve_lp(linear, time_limit=max(until - time.perf_counter(), 0.1), stop=stop)
     return linear.multipliers(solution.duals) if len(solution.duals) else None
 
 
@@ -176,8 +188,16 @@ def prove_least_violation(model: Model, factors: Factors, clock: Clock, *, threa
     ceiling = Ceiling(price, model.quota_reach, fair)
     until = time.perf_counter() + max(clock.left, LEAST_PROOF_SECONDS)
     watch = Watch(lambda _: None, lambda: clock.interrupted or time.perf_counter() > until)
-    nearest = nearest_reps(worthless, threads)
-    ascent = ascend(worthless, rows, ceiling, nearest, start=None, watch=watch, threads=threads)
+    nearest, start = nearest_reps(worthless, threads), None
+    if factors.n_nodes <= PROGRAM_NODES:
+        counted = replace(rows, price=np.where(rows.hard, rows.price, 0.0), worst_price=np.zeros_like(rows.worst_price))
+        start = _program_start(
+            model, worthless, counted, None, nearest, price, time_limit=LEAST_PROOF_SECONDS, stop=clock.stopped,
+            threads=threads,
+        )  # fmt: skip
+        if start is not None and not start.any():
+            return start, 0.0  # the rules hold where accounts may be split: no multipliers prove more
+    ascent = ascend(worthless, rows, ceiling, nearest, start=start, watch=watch, threads=threads)
     values = np.where(rows.hard, np.clip(ascent.multipliers, -price, price), 0.0)
     proven = least_violation_bound(model, values)
     return values, proven if proven > PROOF_TOLERANCE else 0.0

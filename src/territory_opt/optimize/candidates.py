@@ -19,6 +19,9 @@ SmallInts = npt.NDArray[np.int32]
 TIE = 1e-6
 """Losses below this share of what a pair is worth on average are rounding, or the tolerance of a solver's duals."""
 
+ROUNDING = 1e-9
+"""A pair is left out only if it loses more than it may by this share: losses are sums of floats."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
@@ -63,7 +66,7 @@ def candidates(
     """
     at_rep = rows.at_rep(multipliers)
     width = min(width, rows.n_reps)
-    lists = best_reps(factors, at_rep, width, within=within, threads=threads)
+    lists = best_reps(factors, at_rep, width, within=within * (1.0 + ROUNDING), threads=threads)
     start, rep = _with(lists.rep, keep)
     pairs = pairs_of(factors, start, rep, threads=threads)
     loss = np.repeat(lists.best, np.diff(start)) - pairs.value

@@ -23,7 +23,8 @@ _T = TypeVar("_T")
 class Clock:
     """Runs out at ``limit`` seconds, or at once after Ctrl-C; ``stage`` is the share of it for the work at hand.
 
-    ``flag`` (1,) is read by compiled code, so that the search stops soon; a solver call under way is finished.
+    ``flag`` (1,) is read by compiled code, so that the search stops soon; while a solver works, :meth:`stopped` is
+    asked.
     """
 
     limit: float
@@ -50,6 +51,10 @@ class Clock:
     def over(self) -> bool:
         """Whether the time limit (or Ctrl-C) has come."""
         return self.interrupted or self.seconds >= self.limit
+
+    def stopped(self) -> bool:
+        """Whether Ctrl-C (or the caller) has ended the work."""
+        return self.interrupted
 
     def stop(self) -> None:
         """End all work soon, keeping the best plan so far."""
@@ -85,6 +90,7 @@ class Clock:
             yield
         finally:
             timer.cancel()
+            timer.join()
             self.flag[0] = int(self.interrupted)
 
     @contextmanager

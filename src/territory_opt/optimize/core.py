@@ -26,7 +26,7 @@ rules are broken."""
 MOST_PAIRS = 200_000
 """Above so many pairs in all nobody looks how many are still open."""
 SECONDS = 60.0
-"""At most so long: Ctrl-C is not heard while the solver works."""
+"""At most so long."""
 CORE_NODES, MEND_GAP = 200, 0.01
 """Nodes of branch and bound; its gap while hard rules are broken: any plan that keeps them is welcome."""
 
@@ -48,7 +48,7 @@ def core_stage(
     broken = best.score[0] > 0.0
     if rows.quotas.nnz and not broken:
         return none
-    if model.source.n_nodes * rows.n_reps > MOST_PAIRS or clock.left < 1.0 or best.close_to(bounded.bound, gap):
+    if model.source.n_nodes * rows.n_reps > MOST_PAIRS or clock.left < 1.0 or best.close_to(bounded.best, gap):
         return none
     pairs = candidates(
         factors, rows, bounded.multipliers, [best.reps], width=rows.n_reps, within=best.gap_to(bounded.bound),
@@ -63,6 +63,7 @@ def core_stage(
     found = solve_mip(
         linear, time_limit=min(SECONDS, clock.left), gap=MEND_GAP if broken else gap, seed=seed,
         start=None if broken else linear.point(best.reps, best.quotas), node_limit=CORE_NODES, solver="highs",
+        stop=clock.stopped,
     )  # fmt: skip
     if len(found.values) == 0:
         return none

@@ -362,9 +362,10 @@ def sample_nodes(factors: Factors, rows: Rows, nearest: Lists, count: int, threa
 def settle_quotas(rows: Rows, values: FloatArray, price: FloatArray) -> FloatArray:
     """Cancel positive reduced values of quotas, which a large quota limit would blow up in the bound.
 
-    The multipliers of rows on one rep's quota give way first, within their prices; then those of the roll-up.
+    The multipliers of rows on one rep's quota give way first, within their prices; then those of the roll-up. The quota
+    of an only rep is the target, which is its limit: there is nothing to blow up.
     """
-    if rows.quotas.nnz == 0:
+    if rows.quotas.nnz == 0 or rows.n_reps == 1:
         return values
     values = values.copy()
     reduced = np.asarray(rows.quotas.T @ values)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from territory_opt.model.model import Model, Pairs
 from territory_opt.model.rows import Rows
+from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.linear import LinearModel, linear_model
 from territory_opt.optimize.mathopt import solve_mip
 from territory_opt.optimize.result import Relaxation
@@ -18,22 +19,26 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 CHECK_SECONDS = 3.0
+ONLY_ADDS = ("balance: ", "hours")
+"""Rules over amounts that no account makes smaller."""
+MOST_NAMED = 3
 
 
-def exact_least_bad(model: Model, pairs: Pairs, rows: Rows, *, time_limit: float, seed: int) -> IntArray | None:
+def exact_least_bad(model: Model, pairs: Pairs, rows: Rows, clock: Clock, *, seed: int) -> IntArray | None:
     """Return the assignment with the least summed violation (each in units of its scale), then the best value."""
     count = linear_model(model, pairs, rows, violations="count")
-    first = solve_mip(count, time_limit=time_limit / 2, gap=1e-9, seed=seed)
+    time_limit = max(clock.left, 0.1) / 2
+    first = solve_mip(count, time_limit=time_limit, gap=1e-9, seed=seed, stop=clock.stopped)
     if len(first.values) == 0:
         return None
     least = max(-first.objective, 0.0) * (1 + 1e-6) + 1e-7
     allowed = linear_model(model, pairs, rows, violations="limit", limit=least)
-    second = solve_mip(allowed, time_limit=time_limit / 2, gap=1e-9, seed=seed)
+    second = solve_mip(allowed, time_limit=time_limit, gap=1e-9, seed=seed, stop=clock.stopped)
     return allowed.reps(second.values) if len(second.values) else count.reps(first.values)
 
 
 def relaxations(
-    model: Model, pairs: Pairs | None, violations: list[Violation], *, seed: int = 0
+    model: Model, pairs: Pairs | None, violations: list[Violation], clock: Clock, *, seed: int = 0
 ) -> tuple[Relaxation, ...]:
     """List what could give, in planner words, cheapest first.
 
@@ -41,23 +46,52 @@ def relaxations(
     plan was found which then keeps every other hard rule. Otherwise the list is what the least bad plan breaks.
     """
     unlock = [text for v in violations for r in _rows_of(model, v) for text in _unlock(model, r)]
-    ways = [] if pairs is None else _each_rule_alone(model, pairs, seed)
+    ways = [] if pairs is None else _each_rule_alone(model, pairs, clock, seed)
     if not ways:
         ways = [Relaxation(_way_out(model, r, v.value), False) for v in violations for r in _rows_of(model, v)]
-    return (*ways, *(Relaxation(text, False) for text in unlock))
+    alone = [Relaxation(text, False) for text in _too_large(model)]
+    return (*alone, *ways, *(Relaxation(text, False) for text in unlock))
 
 
-def _each_rule_alone(model: Model, pairs: Pairs, seed: int) -> list[Relaxation]:
+def _too_large(model: Model) -> list[str]:
+    """Name the accounts that alone are more than any rep who may serve them can have: no plan is without them."""
+    rows, source = model.rows, model.source
+    names, first = model.problem.accounts["name"].to_numpy(object), source.order[source.node_start[:-1]]
+    texts: list[str] = []
+    for rule in dict.fromkeys(row.rule for row in rows.items if row.hard and row.rule.startswith(ONLY_ADDS)):
+        limit, metric = np.full(rows.n_reps, np.inf), ""
+        for row in rows.items:
+            if row.rule == rule and row.hard:
+                ((j, metric),) = row.totals
+                limit[j] = row.high
+        k = source.quantities.index(metric)
+        for block in source.blocks():
+            amount = np.broadcast_to(block.quantities[k], block.eligible.shape)
+            over = np.where(block.eligible, amount - limit, -np.inf)
+            for i in np.flatnonzero(np.where(block.eligible, over, np.inf).min(axis=1) > 0.0):
+                j = int(np.argmin(np.where(block.eligible[i], over[i], np.inf)))
+                texts.append(
+                    f"{names[first[block.start + i]]} alone is {amount[i, j]:,.0f} of {metric}, and no rep who may "
+                    f"serve it can have more than {limit[j]:,.0f}: raise that limit, or divide the account"
+                )
+    return texts[:MOST_NAMED]
+
+
+def _each_rule_alone(model: Model, pairs: Pairs, clock: Clock, seed: int) -> list[Relaxation]:
     """For each hard rule: how far it alone must give so that all others hold, if that is possible."""
     rows = model.rows
     linear = linear_model(model, pairs, rows, violations="count")
     first = linear.n_pairs + rows.n_reps
     found: list[tuple[float, str]] = []
     for rule in dict.fromkeys(row.rule for row in rows.items if row.hard):
+        if clock.over:
+            break
         may_give = np.array([not row.hard or row.rule == rule for row in rows.items])
         high = linear.column_high.copy()
         high[first : first + 2 * len(rows)] = np.where(np.tile(may_give, 2), np.inf, 0.0)
-        solution = solve_mip(replace(linear, column_high=high), time_limit=CHECK_SECONDS, gap=1e-6, seed=seed)
+        solution = solve_mip(
+            replace(linear, column_high=high), time_limit=CHECK_SECONDS, gap=1e-6, seed=seed, stop=clock.stopped
+        )
         if len(solution.values) == 0:
             continue
         value = (linear.matrix @ _without_slack(linear, solution.values))[linear.n_nodes :][: len(rows)] * rows.scale

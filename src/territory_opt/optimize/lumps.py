@@ -59,6 +59,6 @@ def lump_start(
     whole[: linear.n_pairs] &= lump[pairs.node]
     found = solve_mip(
         replace(linear, integer=whole), time_limit=SHARE_OF_TIME * clock.left, gap=LUMP_GAP, seed=seed,
-        node_limit=LUMP_TREE, light=True,
+        node_limit=LUMP_TREE, light=True, stop=clock.stopped,
     )  # fmt: skip
     return linear.reps(found.values) if len(found.values) else None

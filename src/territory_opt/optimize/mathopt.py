@@ -1,8 +1,15 @@
-"""OR-Tools MathOpt behind one small door: solve an LP with duals, or a MIP with a start, from arrays."""
+"""OR-Tools MathOpt behind one small door: solve an LP with duals, or a MIP with a start, from arrays.
+
+The solvers do not hear Ctrl-C (HiGHS ignores MathOpt's interrupter, SCIP fails with it), so one that might work for
+long runs in a thread of its own, which is left to itself when the work is to end: it goes on at most to its time limit.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +22,11 @@ from territory_opt.optimize.linear import LinearModel
 
 FloatArray = npt.NDArray[np.float64]
 
+LOOK_SECONDS = 0.05
+"""How often somebody looks whether the work is to end."""
+GRACE_SECONDS = 1.0
+"""A solver that is done within this time is waited for."""
+INTERRUPTED = "interrupted"
 GAVE_UP = ("GScipOutput.status: UNKNOWN", "HighsModelStatus was Unknown")
 """What SCIP says when it ends before it has begun, and HiGHS where numbers are too far apart: no plan and no proof."""
 
@@ -33,11 +45,17 @@ class Solution:
     duals: FloatArray
 
 
-def solve_lp(linear: LinearModel, *, time_limit: float) -> Solution:
-    """Solve the LP relaxation by HiGHS; ``duals`` are per constraint. Where HiGHS gives up, GLOP tries once more."""
-    found = _solve(linear, mathopt.SolverType.HIGHS, relax=True, time_limit=time_limit)
-    gave_up = any(text in found.raw_status for text in GAVE_UP)
-    return _solve(linear, mathopt.SolverType.GLOP, relax=True, time_limit=time_limit) if gave_up else found
+def solve_lp(linear: LinearModel, *, time_limit: float, stop: Callable[[], bool] | None = None) -> Solution:
+    """Solve the LP relaxation by HiGHS; ``duals`` are per constraint. Where HiGHS gives up, GLOP tries once more.
+
+    ``stop`` as in :func:`solve_mip`.
+    """
+
+    def by(solver: mathopt.SolverType) -> Solution:
+        return _unless(stop, lambda: _solve(linear, solver, relax=True, time_limit=time_limit))
+
+    found = by(mathopt.SolverType.HIGHS)
+    return by(mathopt.SolverType.GLOP) if any(text in found.raw_status for text in GAVE_UP) else found
 
 
 def solve_mip(
@@ -50,18 +68,47 @@ def solve_mip(
     node_limit: int | None = None,
     light: bool = False,
     solver: Literal["scip", "highs"] = "scip",
+    stop: Callable[[], bool] | None = None,
 ) -> Solution:
     """Solve the mixed-integer model by SCIP or HiGHS, from ``start`` if there is one.
+
+    When ``stop`` says so, it returns within a moment with nothing.
 
     ``light`` leaves out cuts and most heuristics: several times faster to a good plan, with a weaker bound.
     SCIP in one thread: with two and a start it now and then ends at once with the status "unknown", and its answer may
     depend on which thread was first.
     """
     kind = mathopt.SolverType.GSCIP if solver == "scip" else mathopt.SolverType.HIGHS
-    return _solve(
+    return _unless(stop, lambda: _solve(
         linear, kind, relax=False, time_limit=time_limit, gap=gap, seed=seed,
         start=start, node_limit=node_limit, light=light,
-    )  # fmt: skip
+    ))  # fmt: skip
+
+
+def _unless(stop: Callable[[], bool] | None, work: Callable[[], Solution]) -> Solution:
+    """Return what ``work`` returns, or nothing as soon as ``stop`` says so: the work is then left to itself."""
+    if stop is None:
+        return work()
+    found: list[Solution | BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(work())
+        except BaseException as error:
+            found.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    ends = float("inf")
+    while thread.is_alive():
+        thread.join(LOOK_SECONDS)
+        ends = min(ends, time.perf_counter() + GRACE_SECONDS) if stop() else ends
+        if time.perf_counter() > ends:
+            return Solution("none", INTERRUPTED, -np.inf, np.inf, np.zeros(0), np.zeros(0))
+    (outcome,) = found
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
 def _solve(

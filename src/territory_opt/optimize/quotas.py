@@ -70,11 +70,13 @@ def far_above_fair(model: Model, totals: FloatArray, quotas: FloatArray) -> tupl
     reps = model.problem.reps["rep_id"].to_numpy(object)
     far = [int(j) for j in np.argsort(-times, kind="stable") if times[j] > FAR_ABOVE]
     ways = "limits on this quota, or on others whose rest falls to it; look at last_quota, guards and caps, "
-    return tuple(
+    named = [
         f"{reps[j]} carries {quotas[j]:,.0f} where {fair[j]:,.0f} is fair: {ways}"
         "or set the target to what the data supports"
         for j in far[:MOST_NAMED]
-    )
+    ]
+    more = len(far) - len(named)
+    return (*named, *([f"{more} more carry over {FAR_ABOVE:g} times the fair quota"] if more else []))
 
 
 def _evened(rows: Rows, fair: FloatArray) -> Rows:

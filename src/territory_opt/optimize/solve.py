@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +12,7 @@ from territory_opt.model.model import Model, Pairs, fair_kappa
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.bound import Bounded, bound_at_scale, bound_by_program, prove_least_violation
 from territory_opt.optimize.candidates import Candidates
+from territory_opt.optimize.cases import prove_by_cases
 from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.core import core_stage
 from territory_opt.optimize.dual import WARM, nearest_reps
@@ -72,7 +74,8 @@ def solve(
     :class:`Progress`. ``previous`` is a result (or plan folder) for the problem before an edit: its plan and
     multipliers are the start, which takes a fraction of the time. Ctrl-C and the time limit return the best plan so
     far. Raises :class:`DataError` if an account has no eligible rep. The work is fixed by size and seed: unless the
-    time limit cuts it short, the same inputs and seed give the same plan, whatever the number of ``threads``.
+    time limit, or that of a single model in branch and bound (a minute), cuts it short, the same inputs and seed give
+    the same plan, whatever the number of ``threads``.
     """
     if not time_limit > 0:
         raise ValueError(f"time_limit is {time_limit:g}; it must be positive seconds")
@@ -176,19 +179,34 @@ class _Run:
         return self._finish(bounded, found, joint_gain)
 
     def _again(self, previous: Previous) -> tuple[Bounded, Incumbent]:
-        """Solve from a previous plan: one joint pass, kappa from that plan."""
-        start, rows = previous.reps, self.model.rows
-        if self.model.has_quotas:
-            self.model = self.model.with_kappa(self._kappa_of(np.where(start >= 0, start, self.nearest.rep[:, 0])))
-            joint = self.model.problem.policy.quotas.mode == "joint"
-            rows = self.model.rows if joint else self.model.rows.territory_only()
+        """Solve from a previous plan, in the joint mode until kappa is stable."""
+        if not self.model.has_quotas:
+            return self._on_from(previous.reps, self.model.rows)
+        if self.model.problem.policy.quotas.mode != "joint":
+            _, found = self._on_from(previous.reps, self.model.rows.territory_only())
+            return self._at_kappa(self._kappa_of(found.reps), found)
+        start = previous.reps
+        kappa = self._kappa_of(np.where(start >= 0, start, self.nearest.rep[:, 0]))
+        for _ in range(KAPPA_ROUNDS):
+            self.model = self.model.with_kappa(kappa)
+            bounded, found = self._on_from(start, self.model.rows)
+            start, kappa = found.reps, self._kappa_of(found.reps)
+            if self._stable(kappa) or self.clock.over:
+                return bounded, found
+        return self._at_kappa(kappa, found)
+
+    def _on_from(self, start: IntArray, rows: Rows) -> tuple[Bounded, Incumbent]:
+        """Solve ``rows`` from a plan, (n_nodes,), -1: nobody."""
         bounded = self._bound(rows)
-        start = np.where(start >= 0, start, bounded.start)
-        found = self._large(rows, bounded, [bounded.start, start])
-        if rows is not self.model.rows:
-            bounded = self._bound(self.model.rows)
-            found = Incumbent.of(self.model, self.model.rows, found.reps)
-        return bounded, found
+        return self._large(rows, bounded, [bounded.start, np.where(start >= 0, start, bounded.start)])
+
+    def _at_kappa(self, kappa: float, found: Incumbent) -> tuple[Bounded, Incumbent]:
+        """Judge a plan, and bound all others, at ``kappa``."""
+        self.model = self.model.with_kappa(kappa)
+        return self._bound(self.model.rows), Incumbent.of(self.model, self.model.rows, found.reps)
+
+    def _stable(self, kappa: float) -> bool:
+        return abs(kappa / self.model.kappa - 1.0) < KAPPA_TOLERANCE
 
     def _joint(self, sequential: Incumbent) -> tuple[Bounded, Incumbent, Incumbent]:
         """Solve the joint model from the sequential plan, re-fixing kappa until it is stable; briefly after the first.
@@ -205,7 +223,7 @@ class _Run:
                 found = best if self.clock.over else self._search(self.model.rows, bounded, [best.reps], AGAIN)[0]
             best = best_of([best, found])
             kappa = self._kappa_of(best.reps)
-            if abs(kappa / self.model.kappa - 1.0) < KAPPA_TOLERANCE or round_ == KAPPA_ROUNDS - 1:
+            if self._stable(kappa) or round_ == KAPPA_ROUNDS - 1:
                 break
             if round_ > 0 and self.clock.over:
                 break
@@ -223,7 +241,7 @@ class _Run:
             self.clock.bound = bounded.bound
             self.clock.tell("bound")
             return bounded, self._exact(rows, bounded, starts)
-        return bounded, self._large(rows, bounded, starts)
+        return self._large(rows, bounded, starts)
 
     def _bound(self, rows: Rows) -> Bounded:
         return self.clock.run("bound", lambda: self._multipliers(rows))
@@ -231,7 +249,7 @@ class _Run:
     def _multipliers(self, rows: Rows) -> Bounded:
         if self.pairs is not None:
             seconds = max(self.clock.left, LEAST_BOUND_SECONDS)
-            return bound_by_program(self.model, self.pairs, rows, time_limit=seconds)
+            return bound_by_program(self.model, self.pairs, rows, time_limit=seconds, stop=self.clock.stopped)
         names = [(row.rule, row.subject) for row in rows.items]
         start = np.array([self.known.get(name, 0.0) for name in names]) if self.known else None
         bounded = bound_at_scale(
@@ -264,11 +282,11 @@ class _Run:
         self._show(found[0], "search")
         return found
 
-    def _large(self, rows: Rows, bounded: Bounded, starts: list[IntArray]) -> Incumbent:
+    def _large(self, rows: Rows, bounded: Bounded, starts: list[IntArray]) -> tuple[Bounded, Incumbent]:
         """Search, then polish by exact models, then what is still open as one; a re-solve is a short search alone."""
         best, open_pairs = self._search(rows, bounded, starts, AGAIN if self._quick else Schedule())
         if self._quick:
-            return best
+            return bounded, best
         polished = self.clock.run(
             "polish",
             lambda: polish_stage(
@@ -279,7 +297,9 @@ class _Run:
         best = best_of([best, polished])
         self._show(best, "polish")
         if len(rows) < len(self.model.rows) and best.score[0] == 0.0:
-            return best
+            return bounded, best
+        if not rows.quotas.nnz:  # with quotas kappa may still change, and with it all rows
+            bounded = self._by_cases(bounded, best)
         core = self.clock.run(
             "core",
             lambda: core_stage(
@@ -289,7 +309,14 @@ class _Run:
         )  # fmt: skip
         self._claim(rows, core.best, core.bound, self.gap)
         self._show(core.best, "core")
-        return core.best
+        return bounded, core.best
+
+    def _by_cases(self, bounded: Bounded, best: Incumbent) -> Bounded:
+        """Return ``bounded`` with a proof by cases if that closes more of the distance to ``best``; tried once."""
+        if np.isfinite(bounded.proven) or self.clock.over:
+            return bounded
+        gap = 0.0 if self.exact else self.gap
+        return self.clock.run("cases", lambda: prove_by_cases(self.model, bounded, best, self.clock, gap=gap))
 
     def _claim(self, rows: Rows, best: Incumbent, bound: float, gap: float) -> None:
         """Keep the ``bound`` that branch and bound claims if ``rows`` are the whole problem; NaN: none.
@@ -312,7 +339,9 @@ class _Run:
         time_limit = max(self.clock.left, 0.1)
         solution = self.clock.run(
             "branch and bound",
-            lambda: solve_mip(linear, time_limit=time_limit, gap=0.0, seed=self.seed, start=point),
+            lambda: solve_mip(
+                linear, time_limit=time_limit, gap=0.0, seed=self.seed, start=point, stop=self.clock.stopped
+            ),
         )
         found, self.cut_off = [start], False
         if len(solution.values):
@@ -322,7 +351,7 @@ class _Run:
         else:
             reps = self.clock.run(
                 "least bad",
-                lambda: exact_least_bad(self.model, pairs, rows, time_limit=max(self.clock.left, 0.1), seed=self.seed),
+                lambda: exact_least_bad(self.model, pairs, rows, self.clock, seed=self.seed),
             )
             found += [] if reps is None else [Incumbent.of(self.model, rows, reps)]
         best = best_of(found)
@@ -344,8 +373,13 @@ class _Run:
             least, least_violation = self.clock.run(
                 "least bad", lambda: prove_least_violation(model, self.factors, self.clock, threads=self.threads)
             )
-            ways = relaxations(model, None if self.clock.over else self.pairs, violations, seed=self.seed)
-        bound = bounded.bound if bounded.rows is model.rows else dual_bound(model, bounded.multipliers)
+            ways = relaxations(model, None if self.clock.over else self.pairs, violations, self.clock, seed=self.seed)
+        if bounded.rows is not model.rows:
+            bounded = replace(
+                bounded, rows=model.rows, bound=dual_bound(model, bounded.multipliers), cases=None, proven=np.inf
+            )
+        bounded = self._by_cases(bounded, Incumbent.of(model, model.rows, found.reps))
+        bound = bounded.best
         self.clock.incumbent, self.clock.bound = float("nan") if violations else evaluation.objective, bound
         self.clock.tell("done", "hard rules broken" if violations else "")
         optimal = self.complete or bound - evaluation.objective <= self.gap * abs(evaluation.objective)
@@ -359,7 +393,9 @@ class _Run:
             solver_bound=self.solver_bound,
             method="exact" if self.exact else "large",
             why=self.why,
-            certificate=Multipliers.of(model, bounded.multipliers, least if least_violation > 0 else None),
+            certificate=Multipliers.of(
+                model, bounded.multipliers, least if least_violation > 0 else None, bounded.cases
+            ),
             evaluation=evaluation,
             violations=tuple(violations),
             relaxations=ways,

@@ -131,7 +131,7 @@ def search_stage(
             if schedule.thorough and number - len(long) in (0, len(short) // 2):
                 rounds.look_again()
         else:
-            if long and rounds.astray:
+            if long and not done(count) and rounds.astray:
                 rounds.insist(starts[0], kept, clock)
                 for effort in short[-LAST_ROUNDS:]:
                     rounds.run(effort, clock.flag)
@@ -201,7 +201,7 @@ class _Rounds:
         return broken or self.best.score[0] > 0.0
 
     def insist(self, first: IntArray, kept: list[IntArray], clock: Clock) -> None:
-        """While hard rules are broken, anneal again at ever dearer prices, and go on half-way back."""
+        """While the search is :attr:`astray`, anneal again at ever dearer prices, and go on half-way back."""
         if not self.astray:
             return
         before = self.prices

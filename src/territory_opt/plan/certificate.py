@@ -6,7 +6,8 @@ For multipliers u (positive at a lower limit, negative at an upper one) no plan 
       + sum_j max_q q_j sum_r u_r c_rj  -  sum_r (u_r+ low_r - u_r- high_r)
 
 over *all* eligible pairs, as long as |u_r| stays within the price of a priced row (a hard row has no price and no
-range): Lagrangian duality, Geoffrion (1974). See docs/bound.md for the derivation in one page.
+range): Lagrangian duality, Geoffrion (1974). A proof by cases does the same at every leaf of a tree of questions, see
+:mod:`territory_opt.plan.cases`. docs/bound.md has the derivation in one page.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import numpy.typing as npt
 from territory_opt.model.model import Model
 from territory_opt.model.pairs import Block
 from territory_opt.model.rows import Rows
+from territory_opt.plan.cases import Cases
 from territory_opt.plan.evaluate import evaluate, kappa_drift
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 PRICE_TOLERANCE = 1e-9
 """Relative slack when a multiplier is held against its price (rounding of floats only)."""
@@ -34,7 +37,8 @@ class Multipliers:
     """What a plan carries as its proof: one multiplier per row, with the names of the rows.
 
     ``least_violation`` are the multipliers (per row, in units of the row's scale) that prove how much the hard
-    rules must at least be broken; empty when they can all hold.
+    rules must at least be broken; empty when they can all hold. ``cases`` prove a tighter bound where few accounts
+    decide.
     """
 
     values: FloatArray
@@ -42,6 +46,7 @@ class Multipliers:
     subjects: tuple[str, ...]
     kappa: float
     least_violation: FloatArray
+    cases: Cases | None = None
 
     def __post_init__(self) -> None:
         """Take lists of numbers too."""
@@ -51,11 +56,14 @@ class Multipliers:
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @classmethod
-    def of(cls, model: Model, values: FloatArray, least_violation: FloatArray | None = None) -> Multipliers:
+    def of(
+        cls, model: Model, values: FloatArray, least_violation: FloatArray | None = None, cases: Cases | None = None
+    ) -> Multipliers:
         """Label ``values`` (n_rows,) with the rows of ``model``."""
         rules = tuple(row.rule for row in model.rows.items)
         subjects = tuple(row.subject for row in model.rows.items)
-        return cls(values, rules, subjects, model.kappa, np.zeros(0) if least_violation is None else least_violation)
+        least = np.zeros(0) if least_violation is None else least_violation
+        return cls(values, rules, subjects, model.kappa, least, cases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,8 @@ def certify_model(model: Model, plan: Plan, certificate: Multipliers) -> Certifi
     if problems:
         return Certificate(objective, np.inf, tuple(problems), kappa_drift=drift)
     bound = dual_bound(model, certificate.values)
+    if certificate.cases is not None:
+        bound = min(bound, bound_by_cases(model, certificate.cases))
     least = least_violation_bound(model, certificate.least_violation) if len(certificate.least_violation) else 0.0
     return Certificate(objective, bound, (), max(least, 0.0), drift)
 
@@ -125,12 +135,20 @@ def multiplier_problems(model: Model, certificate: Multipliers) -> list[str]:
         return ["the fair share of expected sales (kappa) is not a number"]
     if abs(certificate.kappa - model.kappa) > 1e-12 * max(1.0, abs(model.kappa)):
         return ["the certificate was made for another fair share of expected sales (kappa) than the plan's"]
-    values = certificate.values
-    if values.shape != (len(rows),) or not np.isfinite(values).all():
-        return ["the certificate holds a multiplier that is missing or not a number"]
-    least = certificate.least_violation
+    least, cases = certificate.least_violation, certificate.cases
     if least.shape not in ((0,), (len(rows),)) or not np.isfinite(least).all():
         return ["the certificate's proof that the rules clash is not one number per row"]
+    problems = value_problems(rows, certificate.values)
+    if cases is None or problems:
+        return problems
+    problems = cases.problems(model)
+    return problems or list(dict.fromkeys(text for values in cases.values for text in value_problems(rows, values)))
+
+
+def value_problems(rows: Rows, values: FloatArray) -> list[str]:
+    """List why multipliers ``values`` prove no bound for ``rows``; empty if they do."""
+    if values.shape != (len(rows),) or not np.isfinite(values).all():
+        return ["the certificate holds a multiplier that is missing or not a number"]
     problems = [
         f"the multiplier of {rows.items[r].rule}, {rows.items[r].subject} stands on a limit that does not exist"
         for r in np.flatnonzero(((values > 0) & np.isinf(rows.low)) | ((values < 0) & np.isinf(rows.high)))
@@ -160,20 +178,45 @@ def dual_bound(
     model: Model, values: FloatArray, *, value_weight: float = 1.0, quota_limit: FloatArray | None = None
 ) -> float:
     """Return the Lagrangian bound at multipliers ``values`` (n_rows,) over all eligible pairs, money per year."""
-    rows = model.rows
-    at_rep = rows.at_rep(values)
-    used = np.flatnonzero(at_rep.any(axis=0)).tolist()
-    bound = float(sum(model.source.over_blocks(lambda block: _best_sum(block, at_rep, used, value_weight))))
     limit = model.quota_limit if quota_limit is None else quota_limit
-    bound += float(np.maximum(rows.quotas.T @ values, 0.0) @ limit)
-    return bound - _limits_at(rows, values)
+    return float(_bounds(model, values[None, :], [{}], value_weight, limit)[0])
 
 
-def _best_sum(block: Block, at_rep: FloatArray, used: list[int], value_weight: float) -> float:
-    """Sum over a block's nodes of the best reduced value; works in the block's own arrays."""
-    reduced = block.value
-    if value_weight != 1.0:
-        reduced *= value_weight
+def bound_by_cases(model: Model, cases: Cases) -> float:
+    """Return the largest bound of a leaf, money per year: what no plan can exceed, whatever it answers."""
+    return float(_bounds(model, cases.values, list(cases.allowed(model)), 1.0, model.quota_limit).max())
+
+
+def _bounds(
+    model: Model, values: FloatArray, allowed: list[dict[int, BoolArray]], value_weight: float, quota_limit: FloatArray
+) -> FloatArray:
+    """Bound at each of ``values`` (n, n_rows) where some nodes have only ``allowed`` reps; -inf: one has none."""
+    at_reps = [model.rows.at_rep(own) for own in values]
+
+    def best_sums(block: Block) -> FloatArray:
+        sums = np.empty(len(values))
+        for k, at_rep in enumerate(at_reps):
+            reduced = _reduced(block, at_rep, value_weight)
+            for node, reps in allowed[k].items():
+                if block.start <= node < block.stop:
+                    reduced[node - block.start, ~reps] = -np.inf
+            sums[k] = reduced.max(axis=1).sum()
+        return sums
+
+    sums = np.sum(list(model.source.over_blocks(best_sums)), axis=0)
+    return np.array([best + _apart_from_nodes(model, own, quota_limit) for best, own in zip(sums, values, strict=True)])
+
+
+def _apart_from_nodes(model: Model, values: FloatArray, quota_limit: FloatArray) -> float:
+    """The part of the bound that does not depend on who serves whom: quotas at their best end, limits."""
+    rows = model.rows
+    return float(np.maximum(rows.quotas.T @ values, 0.0) @ quota_limit) - _limits_at(rows, values)
+
+
+def _reduced(block: Block, at_rep: FloatArray, value_weight: float) -> FloatArray:
+    """Reduced values of a block's pairs, (n, n_reps); -inf: not eligible."""
+    reduced = block.value * value_weight
+    used = np.flatnonzero(at_rep.any(axis=0)).tolist()
     alone = [k for k in used if block.quantities[k].shape[1] == 1]
     if alone:
         reduced += np.hstack([block.quantities[k] for k in alone]) @ at_rep[:, alone].T
@@ -182,7 +225,7 @@ def _best_sum(block: Block, at_rep: FloatArray, used: list[int], value_weight: f
             reduced += at_rep[:, k] * block.quantities[k]
     if not block.eligible.all():
         reduced[~block.eligible] = -np.inf
-    return float(reduced.max(axis=1).sum())
+    return reduced
 
 
 def least_violation_bound(model: Model, values: FloatArray) -> float:

@@ -30,6 +30,7 @@ import pandas as pd
 from territory_opt.errors import PlanFolderError
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation, audit_model
+from territory_opt.plan.cases import Cases
 from territory_opt.plan.certificate import Certificate, Multipliers, certify_model
 from territory_opt.plan.evaluate import Evaluation, evaluate, kappa_drift
 from territory_opt.plan.parts import part_problems
@@ -204,7 +205,15 @@ def _write_files(folder: Path, plan: Plan, certificate: Multipliers, claims: Map
         subjects=np.array(certificate.subjects, dtype=np.str_),
         kappa=np.array(certificate.kappa),
         least_violation=certificate.least_violation,
+        **_case_arrays(certificate.cases),
     )
+
+
+def _case_arrays(cases: Cases | None) -> dict[str, Any]:
+    if cases is None:
+        return {}
+    texts = {"case_accounts": cases.accounts, "case_reps": cases.reps}
+    return {name: np.array(texts[name], dtype=np.str_) for name in texts} | {"case_values": cases.values}
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -299,7 +308,15 @@ def _read_certificate(path: Path) -> Multipliers:
             subjects=tuple(arrays["subjects"].tolist()),
             kappa=float(arrays["kappa"]),
             least_violation=np.asarray(arrays["least_violation"], dtype=float),
+            cases=_read_cases(arrays) if "case_values" in arrays else None,
         )
+
+
+def _read_cases(arrays: Mapping[str, Any]) -> Cases:
+    accounts, reps = (tuple(arrays[name].tolist()) for name in ("case_accounts", "case_reps"))
+    if len(accounts) != len(reps):
+        raise ValueError("case_accounts and case_reps differ in length")
+    return Cases(accounts, reps, np.asarray(arrays["case_values"], dtype=float))
 
 
 def _changed_files(found: PlanFolder) -> list[str]:
