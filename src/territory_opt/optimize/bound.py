@@ -63,7 +63,9 @@ class Bounded:
         return min(self.bound, self.proven)
 
 
-def bound_by_program(model: Model, pairs: Pairs, rows: Rows, *, time_limit: float, stop: Callable[[], bool]) -> Bounded:
+def bound_by_program(
+    model: Model, pairs: Pairs, rows: Rows, *, time_limit: float, stop: Callable[[], bool] | None = None
+) -> Bounded:
     """Solve the LP relaxation over all eligible pairs; the bound is then recomputed by the judge's formula.
 
     When the hard rows cannot all hold (or time runs out), multipliers are those of the relaxation with priced
