@@ -39,7 +39,7 @@ def random_cases(model: to.Model, rng: np.random.Generator) -> Cases:
     return Cases(tuple(accounts), tuple(reps), np.array(values).reshape(leaves, len(model.rows)))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(st.integers(0, CASES - 1), st.integers(0, 10_000))
 def test_no_plan_is_worth_more_than_the_bound_by_cases(seed: int, draw: int) -> None:
     model, rng = model_of(seed), np.random.default_rng(draw)
@@ -108,8 +108,9 @@ def test_a_small_plan_is_proven_best(seed: int) -> None:
     assert found.bound <= found.objective + 2e-6 * abs(found.objective) + 3.0 * rounding + 0.01
 
 
-def test_where_large_accounts_decide_the_gap_at_scale_shrinks() -> None:
-    problem = make_market("heavy", 600, 6, seed=0).problem()
+def test_where_large_accounts_decide_the_gap_at_scale_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("territory_opt.optimize.core.CORE_PAIRS", 0)
+    problem = make_market("heavy", 400, 5, seed=0).problem()
     result = to.solve(problem, gap=1e-5, threads=2)
     assert result.method == "large"
     root = to.certify(problem, result.plan, without_cases(result.certificate))

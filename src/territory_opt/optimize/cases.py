@@ -35,9 +35,9 @@ LARGE_SHARE = 0.02
 """Accounts from this share of an average territory on are in the programs with all their reps, others with the best."""
 PROGRAM_PAIRS, LEAST_WIDTH = 12_000, 4
 """Pairs of a program, and best reps of an account, at least."""
-MOST_PROGRAMS, MOST_WORK = 3_000, 4_000_000
+MOST_PROGRAMS, MOST_WORK = 600, 2_000_000
 """Linear programs, and these times their pairs, at most."""
-PATIENCE, PATIENT_WORK, WORTHWHILE = 30, 400_000, 0.05
+PATIENCE, PATIENT_WORK, WORTHWHILE = 30, 100_000, 0.05
 """After so many programs (and so many times their pairs) that closed less than this share of the distance to the plan,
 no more questions are asked."""
 MOST_ASKED = 2_000
