@@ -142,10 +142,10 @@ def test_ties_in_place_hide_no_plan(hard: bool) -> None:
 
 
 def test_a_looser_move_budget_gives_no_worse_plan() -> None:
-    results = [to.solve(uneven_today(budget), time_limit=60.0) for budget in (0.01, 0.05, 0.15, 0.4)]
+    results = [to.solve(uneven_today(budget), time_limit=60.0) for budget in (0.01, 0.05, 0.15)]
     worth = [result.objective for result in results]
     assert worth == sorted(worth)
-    for budget, result in zip((0.01, 0.05, 0.15, 0.4), results, strict=True):
+    for budget, result in zip((0.01, 0.05, 0.15), results, strict=True):
         root = dual_bound(result.model, result.certificate.values)
         assert root == pytest.approx(program_bound(uneven_today(budget)), rel=1e-3)
         assert result.bound <= root
