@@ -216,7 +216,7 @@ def test_a_market_is_solved_close_to_its_bound() -> None:
 
 @pytest.mark.parametrize("name", ["plain", "everything"])
 def test_the_number_of_threads_changes_nothing(name: str) -> None:
-    problem = market(300, 12) if name == "plain" else with_everything()
+    problem = market(600, 24) if name == "plain" else with_everything()
     one = to.solve(problem, time_limit=300.0, threads=1, seed=3)
     two = to.solve(problem, time_limit=300.0, threads=2, seed=3)
     assert one.raw_status == two.raw_status == "complete"
