@@ -24,7 +24,7 @@ from territory_opt.optimize.linear import linear_model
 from territory_opt.optimize.pricing import reduced_values
 from territory_opt.optimize.warm_lp import WarmLp
 from territory_opt.plan.cases import Cases
-from territory_opt.plan.certificate import bound_by_cases, value_problems
+from territory_opt.plan.certificate import apart_from_nodes, bound_by_cases, value_problems
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -146,7 +146,7 @@ class _Tree:
         others = range(int(self.pairs.start[node]), int(self.pairs.start[node + 1]))
         closed = case.closed | ({k for k in others if k != case.split} if yes else {case.split})
         best = self._best(self._reduced(case.values, closed))
-        answer = _Case(frozenset(closed), case.values, float(best.sum()) + self._apart(case.values))
+        answer = _Case(frozenset(closed), case.values, self._bound(case.values, best))
         if answer.bound > self.target:
             self._solve(answer)
         return answer
@@ -161,7 +161,7 @@ class _Tree:
             values = case.values if found is None else settle_quotas(self.rows, found.multipliers, self.ceiling)
             reduced = self._reduced(values, case.closed)
             best, listed = self._best(reduced), self._best(np.where(self.listed, reduced, -np.inf))
-            bound = float(best.sum()) + self._apart(values)
+            bound = self._bound(values, best)
             if found is not None:
                 case.split = self._most_split(found.x)
                 if bound < case.bound and not value_problems(self.rows, values):
@@ -197,11 +197,9 @@ class _Tree:
         reduced[list(closed)] = -np.inf
         return reduced
 
+    def _bound(self, values: FloatArray, best: FloatArray) -> float:
+        """The bound of ``values`` where each node's best reduced value is ``best``, (n_nodes,)."""
+        return float(best.sum()) + apart_from_nodes(self.model, values, self.model.quota_limit)
+
     def _best(self, reduced: FloatArray) -> FloatArray:
         return np.asarray(np.maximum.reduceat(reduced, self.pairs.start[:-1]))
-
-    def _apart(self, values: FloatArray) -> float:
-        """The part of the bound that does not depend on who serves whom."""
-        low, high = values > 0, values < 0
-        limits = values[low] @ self.rows.low[low] + values[high] @ self.rows.high[high]
-        return float(np.maximum(self.rows.quotas.T @ values, 0.0) @ self.model.quota_limit - limits)

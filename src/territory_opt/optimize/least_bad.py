@@ -67,9 +67,9 @@ def _too_large(model: Model) -> list[str]:
         k = source.quantities.index(metric)
         for block in source.blocks():
             amount = np.broadcast_to(block.quantities[k], block.eligible.shape)
-            over = np.where(block.eligible, amount - limit, -np.inf)
-            for i in np.flatnonzero(np.where(block.eligible, over, np.inf).min(axis=1) > 0.0):
-                j = int(np.argmin(np.where(block.eligible[i], over[i], np.inf)))
+            over = np.where(block.eligible, amount - limit, np.inf)
+            for i in np.flatnonzero(over.min(axis=1) > 0.0):
+                j = int(np.argmin(over[i]))
                 texts.append(
                     f"{names[first[block.start + i]]} alone is {amount[i, j]:,.0f} of {metric}, and no rep who may "
                     f"serve it can have more than {limit[j]:,.0f}: raise that limit, or divide the account"

@@ -131,11 +131,11 @@ def search_stage(
             if schedule.thorough and number - len(long) in (0, len(short) // 2):
                 rounds.look_again()
         else:
-            if long and not done(count) and rounds.astray:
+            if not done(count) and long and rounds.astray:
                 rounds.insist(starts[0], kept, clock)
                 for effort in short[-LAST_ROUNDS:]:
                     rounds.run(effort, clock.flag)
-            done(count)
+                done(count)
     return rounds.best, rounds.open_pairs
 
 

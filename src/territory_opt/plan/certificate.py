@@ -204,13 +204,14 @@ def _bounds(
         return sums
 
     sums = np.sum(list(model.source.over_blocks(best_sums)), axis=0)
-    return np.array([best + _apart_from_nodes(model, own, quota_limit) for best, own in zip(sums, values, strict=True)])
+    return np.array([best + apart_from_nodes(model, own, quota_limit) for best, own in zip(sums, values, strict=True)])
 
 
-def _apart_from_nodes(model: Model, values: FloatArray, quota_limit: FloatArray) -> float:
-    """The part of the bound that does not depend on who serves whom: quotas at their best end, limits."""
-    rows = model.rows
-    return float(np.maximum(rows.quotas.T @ values, 0.0) @ quota_limit) - _limits_at(rows, values)
+def apart_from_nodes(model: Model, values: FloatArray, quota_limit: FloatArray) -> float:
+    """Return the part of the bound that does not depend on who serves whom: quotas at their best end, limits."""
+    rows, low, high = model.rows, values > 0, values < 0
+    limits = float(values[low] @ rows.low[low] + values[high] @ rows.high[high])
+    return float(np.maximum(rows.quotas.T @ values, 0.0) @ quota_limit) - limits
 
 
 def _reduced(block: Block, at_rep: FloatArray, value_weight: float) -> FloatArray:
@@ -240,9 +241,3 @@ def least_violation_bound(model: Model, values: FloatArray) -> float:
     clipped = np.where((clipped > 0) & np.isinf(rows.low), 0.0, clipped)
     clipped = np.where((clipped < 0) & np.isinf(rows.high), 0.0, clipped)
     return -dual_bound(model, clipped, value_weight=0.0, quota_limit=model.quota_reach)
-
-
-def _limits_at(rows: Rows, values: FloatArray) -> float:
-    """Sum of u+ low - u- high over rows whose multiplier is not zero."""
-    low, high = values > 0, values < 0
-    return float(values[low] @ rows.low[low] + values[high] @ rows.high[high])

@@ -212,8 +212,11 @@ def _write_files(folder: Path, plan: Plan, certificate: Multipliers, claims: Map
 def _case_arrays(cases: Cases | None) -> dict[str, Any]:
     if cases is None:
         return {}
-    texts = {"case_accounts": cases.accounts, "case_reps": cases.reps}
-    return {name: np.array(texts[name], dtype=np.str_) for name in texts} | {"case_values": cases.values}
+    return {
+        "case_accounts": np.array(cases.accounts, dtype=np.str_),
+        "case_reps": np.array(cases.reps, dtype=np.str_),
+        "case_values": cases.values,
+    }
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
