@@ -79,6 +79,7 @@ class BruteForce:
         self.reps = problem.reps.to_dict("records")
         estimate = estimate_sales(problem)
         self.expected, self.variance = estimate.expected, estimate.variance
+        self.season, self.segment = estimate.seasonality, estimate.segment
         self.n, self.m = len(self.accounts), len(self.reps)
         self._facts()
         self.assignments = self._assignments()
@@ -180,15 +181,41 @@ class BruteForce:
         return self.with_rep[j] @ own
 
     @cached_property
-    def share(self) -> np.ndarray:
+    def year(self) -> pd.DatetimeIndex:
+        """The days of the plan year."""
         first = pd.Timestamp(self.problem.policy.period.start)
-        year = pd.date_range(first, first + pd.DateOffset(months=self.problem.policy.period.months), inclusive="left")
-        weight = []
+        return pd.date_range(first, first + pd.DateOffset(months=self.problem.policy.period.months), inclusive="left")
+
+    @cached_property
+    def there(self) -> list[list[pd.Timestamp]]:
+        """The days of the plan year on which each rep is there."""
+        found = []
         for rep in self.reps:
-            there = [d for d in year if not (d < rep["start_date"]) and not (d > rep["end_date"])]
-            there = [d for d in there if not (rep["leave_start"] <= d <= rep["leave_end"])]
-            weight.append(rep["fte"] * rep["ramp"] * len(there) / len(year))
+            there = [d for d in self.year if not (d < rep["start_date"]) and not (d > rep["end_date"])]
+            found.append([d for d in there if not (rep["leave_start"] <= d <= rep["leave_end"])])
+        return found
+
+    @cached_property
+    def share(self) -> np.ndarray:
+        weight = [r["fte"] * r["ramp"] * len(d) / len(self.year) for r, d in zip(self.reps, self.there, strict=True)]
         return np.array(weight) / sum(weight)
+
+    @cached_property
+    def credit(self) -> np.ndarray:
+        """Part of each account's sales that counts for each rep, (n, m): day by day, by season and ramp."""
+        steps = [*self.problem.policy.quotas.ramp, 1.0]
+        found = np.zeros((self.n, self.m))
+        for i in range(self.n):
+            season = self.season[self.segment[i]]
+            whole = sum(season[d.month - 1] / d.days_in_month for d in self.year)
+            for j, rep in enumerate(self.reps):
+                for d in self.there[j]:
+                    since, start = len(steps) - 1, rep["start_date"]
+                    if start == start and start is not pd.NaT:
+                        since = min((d.year - start.year) * 12 + d.month - start.month, since)
+                    found[i, j] += steps[since] * season[d.month - 1] / d.days_in_month
+            found[i] /= whole
+        return found
 
     def column(self, name: str) -> np.ndarray:
         return np.array([float(account[name]) for account in self.accounts])
@@ -267,7 +294,8 @@ class BruteForce:
         found = self._roll_up_rules()
         one = np.eye(self.m)
         for j, rep in enumerate(self.reps):
-            last, sold, ote = rep["last_quota"], rep["last_sales"], rep["ote"]
+            part = len(self.there[j]) / len(self.year)
+            last, sold, ote = part * rep["last_quota"], part * rep["last_sales"], part * rep["ote"]
             if q.growth_guard and last > 0:
                 g = q.growth_guard
                 found.append(
@@ -280,16 +308,17 @@ class BruteForce:
             if q.limits:
                 g = q.limits
                 high, scale = (inf, max(g.low, 1.0)) if g.high is None else (g.high, max(g.high, 1.0))
-                found.append(Rule(f"limits {j}", none, one[j], g.low, high, g.hard, g.price, scale))
+                found.append(Rule(f"limits {j}", none, one[j], part * g.low, part * high, g.hard, g.price, scale))
             if q.ote_ratio and ote > 0:
                 g = q.ote_ratio
                 high = inf if g.high is None else g.high * ote
                 found.append(Rule(f"ote {j}", none, one[j], g.low * ote, high, g.hard, g.price, ote))
-            sales = self.total(self.net, j)
+            sales, noise = self.total(self.net * self.credit, j), self.total(self.variance[:, None] * self.credit, j)
             if q.odds:
                 z = max(float(norm.ppf(q.hit_share)), 0.0)
-                s0 = math.sqrt(self.share[j] * self.variance.sum())
-                safe = sales - z * (s0 / 2 + self.total(self.variance, j) / (2 * s0)) - z * q.odds.common_shock * sales
+                typical = float(self.expected @ self.credit[:, j]) / self.expected.sum()
+                s0 = math.sqrt(self.share[j] * typical * self.variance.sum())
+                safe = sales - z * (s0 / 2 + noise / (2 * s0)) - z * q.odds.common_shock * sales
                 scale = self.share[j] * max(self.expected.sum(), 1.0)
                 found.append(Rule(f"odds {j}", -safe, one[j], -inf, 0.0, q.odds.hard, q.odds.price, scale))
             f = q.fairness

@@ -206,6 +206,8 @@ def _policy(rng: np.random.Generator, accounts: pd.DataFrame, reps: pd.DataFrame
     short = rng.spawn(1)[0]
     if short.random() < 0.2:
         found["period"] = {"start": "2027-04-01", "months": int(short.choice([3, 6, 9]))}
+    if quotas and short.random() < 0.2:
+        found["quotas"]["ramp"] = [0.25, 0.5, 0.75]
     return found
 
 

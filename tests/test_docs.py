@@ -312,7 +312,7 @@ def test_the_best_plan_of_the_toy_is_known() -> None:
             worth.append((value + pairs.value[k])[fits])
         totals, value = np.concatenate(grown), np.concatenate(worth)
     fits = (totals[:, names.index("potential")] >= 539.999).all(axis=1)
-    sales, value = totals[fits][:, names.index("net_sales")], value[fits]
+    sales, value = totals[fits][:, names.index("credited_sales")], value[fits]
     ahead = np.argsort(-value)[:30]
     best = max(value[i] - cheapest_quotas(result.plan.kappa * sales[i]) for i in ahead)
     assert best >= value[np.argsort(-value)[30]]  # no other territory can catch up, even with free quotas

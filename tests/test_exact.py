@@ -96,7 +96,8 @@ def check_infeasible(case: Case) -> None:
     assert found == pytest.approx(sum(violation.share for violation in result.violations), abs=slack)
     assert best.violation - slack <= found <= best.violation + slack + reference.rounding_violation()
     assert result.least_violation <= best.violation + slack, "the proof claims more than is true"
-    assert result.objective >= best.objective - case.tolerance - reference.rounding_cost()
+    on_rows = 2e-6 * reference.price_of_scales()
+    assert result.objective >= best.objective - case.tolerance - on_rows - reference.rounding_cost()
 
 
 def test_problems_cover_what_they_should() -> None:

@@ -113,7 +113,7 @@ def test_the_odds_row_is_safe(mean: list[float], cv: list[float], hit_share: flo
     at = [r for r, row in enumerate(rows.items) if row.rule == "odds"]
     sales, variance = np.array(mean), (np.array(cv) * np.array(mean)) ** 2
     totals = np.zeros((4, len(rows.quantities)))
-    totals[:, rows.quantities.index("net_sales")] = sales
+    totals[:, rows.quantities.index("credited_sales")] = sales
     totals[:, rows.quantities.index("variance")] = variance
     limit = rows.high[at] - (rows.totals @ totals.ravel())[at]
     assert (rows.outside(totals, limit)[at] <= 1e-9 * rows.scale[at]).all()

@@ -14,7 +14,8 @@ from territory_opt.estimate.methods import QUOTA_BASIS
 from territory_opt.estimate.shocks import with_shocks
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.pairs import BLOCK_CELLS, PairSource
-from territory_opt.model.rows import Rows, build_rows, quantity_names, rounding_slack, share_targets
+from territory_opt.model.presence import share_targets, typical_credit
+from territory_opt.model.rows import Rows, build_rows, quantity_names, rounding_slack
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -87,11 +88,12 @@ class Model:
     def fair_base(self, totals: FloatArray) -> FloatArray:
         """What fair quotas are in proportion to, (n_reps,) money, for rep totals (n_reps, n_quantities).
 
-        Expected sales, or the basis of the policy's method with each rep's part of what is shared out equally.
+        Expected sales that the rep is credited with, or the basis of the policy's method with each rep's part of what
+        is shared out equally.
         """
         basis = self.estimate.basis
         if basis is None:
-            return np.asarray(totals[:, self.source.quantities.index("net_sales")])
+            return np.asarray(totals[:, self.source.quantities.index("credited_sales")])
         return np.asarray(totals[:, self.source.quantities.index(QUOTA_BASIS)] + basis.equal * self.share)
 
     @property
@@ -181,9 +183,10 @@ def first_kappa(problem: Problem, estimate: Estimate, hierarchy: Hierarchy) -> f
     """Fair quota per unit of expected sales before any plan is known: hedged target over all expected sales."""
     if problem.policy.quotas.target is None:
         return 0.0
-    basis = estimate.basis
-    total = float(estimate.expected.sum()) if basis is None else float(basis.amounts.sum()) + basis.equal
-    return fair_kappa(problem, hierarchy, share_targets(problem) * total)
+    basis, share = estimate.basis, share_targets(problem)
+    follows = float(estimate.expected.sum()) if basis is None else float(basis.amounts.sum())
+    equal = 0.0 if basis is None else basis.equal
+    return fair_kappa(problem, hierarchy, share * (follows * typical_credit(problem, estimate) + equal))
 
 
 def fair_kappa(problem: Problem, hierarchy: Hierarchy, base: FloatArray) -> float:

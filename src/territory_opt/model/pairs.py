@@ -19,6 +19,7 @@ import pandas as pd
 
 from territory_opt.estimate.expected import Estimate
 from territory_opt.estimate.methods import QUOTA_BASIS
+from territory_opt.model.presence import credit
 from territory_opt.model.skills import SkillTables
 from territory_opt.problem.geography import DISTANCE_SLACK_KM, distance_km, unit_vectors
 from territory_opt.problem.problem import Problem
@@ -33,6 +34,8 @@ _N = TypeVar("_N", bound=np.generic)
 BLOCK_CELLS = 65_536
 """Pairs per block: small enough for the cache, large enough for NumPy."""
 
+FULL_CREDIT = 1e-12
+"""Credit this near to the whole year is the whole year."""
 NEUTRAL_FIT = 0.5
 """Fit against which an account without incumbent is compared."""
 
@@ -49,11 +52,17 @@ class Facts:
     travel_cost: FloatArray
     travel_hours: FloatArray
     moved: BoolArray
+    credit: FloatArray
 
     @property
     def net_sales(self) -> FloatArray:
         """Expected sales after transfer loss, money per year."""
         return np.maximum(self.gross_sales - self.transfer_loss, 0.0)
+
+    @property
+    def credited_sales(self) -> FloatArray:
+        """Part of the net sales that counts for the rep: what comes while the rep is there, money per year."""
+        return self.net_sales * self.credit
 
     def full(self) -> Facts:
         """Return the same with every array in the full shape (views, not copies)."""
@@ -110,6 +119,8 @@ class PairSource:
         self.cost_per_km = part * (travel.cost_per_km + travel.cost_per_hour / travel.speed_kmh)
         self.loss_rate = part * problem.policy.territories.keep.loss_rate
         self.locked, self.forbidden = self._rules()
+        self.credit = self._credit()
+        self.all_there = bool((self.credit >= 1.0 - FULL_CREDIT).all())
         self._any_locked = bool((self.locked >= 0).any())
         self.order, self.node_start = _nodes(accounts["family"])
         self._in_family = np.isin(np.arange(len(self.order)), self.order[self._family_positions()])
@@ -167,6 +178,12 @@ class PairSource:
             common[accounts] = np.where(np.isfinite(lowest), lowest, 0.0)
         return common
 
+    def _credit(self) -> FloatArray:
+        """Part of an account's sales that counts for each rep, (n_segments, n_reps)."""
+        if self.problem.policy.quotas.target is None:
+            return np.ones((len(self.estimate.seasonality), self.n_reps))
+        return credit(self.problem, self.estimate)
+
     def orphans(self) -> IntArray:
         """Accounts that start a node which no rep may serve."""
         classes = self.classes
@@ -206,6 +223,7 @@ class PairSource:
             rate = self.loss_rate * (1.0 - keep.similar_skill_discount * likeness)
             loss = np.where(moved, rate * _column(self.current_sales[accounts], reps), 0.0)
         return Facts(
+            credit=self._credit_of(accounts, reps),
             eligible=self.eligible(accounts, distance, reps),
             distance_km=distance,
             fit=fit,
@@ -215,6 +233,12 @@ class PairSource:
             travel_hours=road * (1.0 / territories.travel.speed_kmh),
             moved=moved,
         )
+
+    def _credit_of(self, accounts: IntArray, reps: IntArray | None) -> FloatArray:
+        if self.all_there:
+            return np.ones((1, 1) if reps is None else 1)
+        segment = self.estimate.segment[accounts]
+        return self.credit[segment] if reps is None else self.credit[segment, reps]
 
     @property
     def limit_km(self) -> float:
@@ -319,12 +343,12 @@ class PairSource:
         """Return quantity ``name`` as in :meth:`_facts`: (n, 1) if it is the account's own and reps are all."""
         if name == "hours":
             return np.asarray(_column(self._own("workload", accounts), reps) + facts.travel_hours)
-        if name == "net_sales":
-            return facts.net_sales
+        if name == "credited_sales":
+            return facts.credited_sales
         if name == QUOTA_BASIS and self.estimate.basis is not None:
-            return _column(self.estimate.basis.amounts[accounts], reps)
+            return _column(self.estimate.basis.amounts[accounts], reps) * facts.credit
         if name == "variance":
-            return _column(self.estimate.variance[accounts], reps)
+            return _column(self.estimate.variance[accounts], reps) * facts.credit
         if name == "moved_accounts":
             return facts.moved.astype(float)
         if name == "moved_sales":

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy import sparse
 from scipy.stats import norm
 
 from territory_opt.estimate.expected import Estimate
 from territory_opt.estimate.methods import QUOTA_BASIS
 from territory_opt.model.hierarchy import Hierarchy
+from territory_opt.model.presence import active_share, share_targets, typical_credit
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.problem import Problem
 
@@ -148,37 +148,10 @@ def quantity_names(policy: Policy, estimate: Estimate) -> tuple[str, ...]:
         names.append("moved_sales")
     names += [f"covered: {skill}" for skill in territories.skills.coverage]
     if policy.quotas.target is not None:
-        names += ["net_sales", "variance"]
+        names += ["credited_sales", "variance"]
         if estimate.basis is not None:
             names.append(QUOTA_BASIS)
     return tuple(dict.fromkeys(names))
-
-
-def share_targets(problem: Problem) -> FloatArray:
-    """Fair share of each rep, (n_reps,), sum 1: FTE x ramp x the part of the plan year the rep is there."""
-    reps, period = problem.reps, problem.policy.period
-    weight = reps["fte"].to_numpy(float) * reps["ramp"].to_numpy(float) * active_share(problem, period.months)
-    return np.asarray(weight / weight.sum())
-
-
-def active_share(problem: Problem, months: int, *, after: int = 0) -> FloatArray:
-    """Part of ``months`` of the plan year, ``after`` so many, that each rep is employed and not on leave, (n_reps,).
-
-    By days.
-    """
-    first = pd.Timestamp(problem.policy.period.start) + pd.DateOffset(months=after)
-    last = first + pd.DateOffset(months=months)
-    year = (last - first).days
-    start = (pd.to_datetime(problem.reps["start_date"]).fillna(first) - first).dt.days.to_numpy(float)
-    end = (pd.to_datetime(problem.reps["end_date"]).fillna(last) - first).dt.days.to_numpy(float) + 1.0
-    days = np.maximum(np.clip(end, 0.0, year) - np.clip(start, 0.0, year), 0.0)
-    if "leave_start" in problem.reps:
-        away_from = (pd.to_datetime(problem.reps["leave_start"]) - first).dt.days.to_numpy(float)
-        away_until = (pd.to_datetime(problem.reps["leave_end"]) - first).dt.days.to_numpy(float) + 1.0
-        begin = np.maximum(np.clip(away_from, 0.0, year), np.clip(start, 0.0, year))
-        away = np.minimum(np.clip(away_until, 0.0, year), np.clip(end, 0.0, year)) - begin
-        days = days - np.maximum(np.nan_to_num(away), 0.0)
-    return np.asarray(days / year)
 
 
 def build_rows(problem: Problem, estimate: Estimate, hierarchy: Hierarchy, kappa: float) -> Rows:
@@ -280,38 +253,42 @@ def rounding_slack(step: float, hierarchy: Hierarchy, node: int) -> float:
 
 
 def _guards(problem: Problem) -> Iterator[Row]:
+    """Limits on one rep's quota; for a rep who is not there all year they count in proportion to the days there."""
     quotas, reps, money = problem.policy.quotas, problem.reps, problem.policy.currency
     last = reps["last_quota"].to_numpy(float)
     sold = reps["last_sales"].to_numpy(float)
     ote = reps["ote"].to_numpy(float)
+    there = active_share(problem, problem.policy.period.months)
+    last, sold, ote = last * there, sold * there, ote * there
     for j, name in enumerate(_names(problem)):
+        part = "" if there[j] >= 1.0 else f", for the {there[j]:.0%} of the year the rep is there"
         if quotas.growth_guard is not None and last[j] > 0:
             guard = quotas.growth_guard
             yield _quota_row(
                 "growth guard", name, j, last[j] * (1 - guard.down), last[j] * (1 + guard.up), guard.hard, guard.price,
-                last[j], money, f"quota at most {guard.up:.0%} above and {guard.down:.0%} below last year's",
+                last[j], money, f"quota at most {guard.up:.0%} above and {guard.down:.0%} below last year's" + part,
             )  # fmt: skip
         if quotas.ratchet_guard is not None and last[j] > 0 and np.isfinite(sold[j]):
             ratchet = quotas.ratchet_guard
             high = last[j] * (1 + ratchet.growth) + ratchet.share * max(0.0, sold[j] - last[j])
             yield _quota_row(
                 "ratchet guard", name, j, -np.inf, high, ratchet.hard, ratchet.price, last[j], money,
-                f"at most {ratchet.share:.0%} of last year's sales above quota enter the new quota",
+                f"at most {ratchet.share:.0%} of last year's sales above quota enter the new quota" + part,
             )  # fmt: skip
         if quotas.limits is not None:
             limits = quotas.limits
-            high = np.inf if limits.high is None else limits.high
+            high = np.inf if limits.high is None else limits.high * there[j]
             yield _quota_row(
-                "quota limits", name, j, limits.low, high, limits.hard, limits.price,
+                "quota limits", name, j, limits.low * there[j], high, limits.hard, limits.price,
                 max(limits.low, 1.0) if limits.high is None else max(limits.high, 1.0), money,
-                "quota between the floor and the cap",
+                "quota between the floor and the cap" + part,
             )  # fmt: skip
         if quotas.ote_ratio is not None and ote[j] > 0:
             ratio = quotas.ote_ratio
             high = np.inf if ratio.high is None else ratio.high * ote[j]
             yield _quota_row(
                 "OTE ratio", name, j, ratio.low * ote[j], high, ratio.hard, ratio.price, ote[j], money,
-                f"quota between {ratio.low:g} and {ratio.high or np.inf:g} times on-target earnings",
+                f"quota between {ratio.low:g} and {ratio.high or np.inf:g} times on-target earnings" + part,
             )  # fmt: skip
 
 
@@ -329,9 +306,11 @@ def _odds(problem: Problem, estimate: Estimate, share: FloatArray) -> Iterator[R
     if quotas.odds is None:
         return
     z = max(float(norm.ppf(quotas.hit_share)), 0.0)
-    tangent = np.sqrt(np.maximum(share, 1e-9) * max(float(estimate.variance.sum()), 1e-9))
+    # Any tangent is safe; it touches where a fair share of the variance lies that counts for the rep.
+    part = np.maximum(share * typical_credit(problem, estimate), 1e-9)
+    tangent = np.sqrt(part * max(float(estimate.variance.sum()), 1e-9))
     for j, name in enumerate(_names(problem)):
-        totals = {(j, "net_sales"): z * quotas.odds.shock - 1.0, (j, "variance"): z / (2 * float(tangent[j]))}
+        totals = {(j, "credited_sales"): z * quotas.odds.shock - 1.0, (j, "variance"): z / (2 * float(tangent[j]))}
         yield Row(
             "odds", name, totals, {j: 1.0}, -np.inf, -z * float(tangent[j]) / 2, quotas.odds.hard, quotas.odds.price,
             max(float(share[j]), 1e-9) * max(float(estimate.expected.sum()), 1.0), problem.policy.currency,
@@ -343,7 +322,7 @@ def _fairness(problem: Problem, estimate: Estimate, share: FloatArray, kappa: fl
     """q = kappa x fair base: expected sales, or the basis of the policy's method with its equal part."""
     fairness, quotas = problem.policy.quotas.fairness, problem.policy.quotas
     basis = estimate.basis
-    quantity, equal = ("net_sales", 0.0) if basis is None else (QUOTA_BASIS, kappa * basis.equal)
+    quantity, equal = ("credited_sales", 0.0) if basis is None else (QUOTA_BASIS, kappa * basis.equal)
     what = "expected sales" if basis is None else "the basis that quotas follow"
     for j, name in enumerate(_names(problem)):
         yield Row(

@@ -20,7 +20,7 @@ IntArray = npt.NDArray[np.int64]
 SmallInts = npt.NDArray[np.int32]
 BoolArray = npt.NDArray[np.bool_]
 
-OWN, HOURS, NET_SALES, MOVED_ACCOUNTS, MOVED_SALES, COVERED = range(6)
+OWN, HOURS, CREDITED_SALES, CREDITED_OWN, MOVED_ACCOUNTS, MOVED_SALES, COVERED = range(7)
 """Kinds of quantity: an account's own column, or one that depends on the rep."""
 
 
@@ -29,7 +29,8 @@ class Factors(NamedTuple):
 
     ``point`` (n, 3) and ``home`` (3, m) unit vectors; ``road`` (n,) km of round trips a year per km of distance;
     ``gross`` (n,) sales at factor 1; ``factor`` and ``allowed`` (n_classes, m); ``kept`` (m, m) share of the loss
-    rate for incumbent and new rep; ``own`` (n, n_own); ``served`` (n_coverage, n_classes, m). ``kind`` and ``column``
+    rate for incumbent and new rep; ``credit`` (n_segments, m) part of the sales of an account of ``segment`` (n,) that
+    counts for the rep; ``own`` (n, n_own); ``served`` (n_coverage, n_classes, m). ``kind`` and ``column``
     (K,) say where quantity k comes from.
     """
 
@@ -46,6 +47,8 @@ class Factors(NamedTuple):
     loss: FloatArray
     current: FloatArray
     kept: FloatArray
+    segment: SmallInts
+    credit: FloatArray
     locked: SmallInts
     forbid_start: IntArray
     forbid_rep: SmallInts
@@ -100,6 +103,8 @@ class Factors(NamedTuple):
             loss=source.loss_rate * source.current_sales[order],
             current=source.current_sales[order],
             kept=np.ascontiguousarray(1.0 - discount * source.skills.likeness),
+            segment=model.estimate.segment[order].astype(np.int32),
+            credit=np.ascontiguousarray(source.credit),
             locked=source.locked[order].astype(np.int32),
             forbid_start=forbid_start,
             forbid_rep=forbid_rep,
@@ -123,7 +128,8 @@ class Factors(NamedTuple):
         count = np.diff(self.forbid_start)[rows]
         forbid_start = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
         at = np.repeat(self.forbid_start[rows] - forbid_start[:-1], count) + np.arange(forbid_start[-1])
-        names = ("road", "gross", "common", "group", "incumbent", "loss", "current", "locked", "workload", "potential")
+        names = ("road", "gross", "common", "group", "incumbent", "loss", "current", "segment", "locked", "workload",
+                 "potential")  # fmt: skip
         return self._replace(
             node_start=start,
             point=self.point[rows],
@@ -137,8 +143,9 @@ class Factors(NamedTuple):
 def _quantities(model: Model) -> tuple[IntArray, IntArray, FloatArray]:
     """Kind and column of each quantity, and the accounts' own columns (n_accounts, n_own)."""
     pair_kinds = {
-        "hours": HOURS, "net_sales": NET_SALES, "moved_accounts": MOVED_ACCOUNTS, "moved_sales": MOVED_SALES
+        "hours": HOURS, "credited_sales": CREDITED_SALES, "moved_accounts": MOVED_ACCOUNTS, "moved_sales": MOVED_SALES
     }  # fmt: skip
+    follows_sales = OWN if model.source.all_there else CREDITED_OWN
     coverage = [f"covered: {skill.name}" for skill in model.source.skills.coverage]
     kind: list[int] = []
     column: list[int] = []
@@ -151,7 +158,7 @@ def _quantities(model: Model) -> tuple[IntArray, IntArray, FloatArray]:
             kind.append(COVERED)
             column.append(coverage.index(name))
         else:
-            kind.append(OWN)
+            kind.append(follows_sales if name in ("variance", QUOTA_BASIS) else OWN)
             column.append(len(own))
             own.append(_own(model, name))
     stacked = np.column_stack(own) if own else np.zeros((model.problem.n_accounts, 0))

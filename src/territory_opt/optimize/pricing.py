@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from territory_opt.model.model import Pairs
-from territory_opt.optimize.factors import COVERED, HOURS, MOVED_ACCOUNTS, NET_SALES, OWN, Factors
+from territory_opt.optimize.factors import COVERED, CREDITED_OWN, CREDITED_SALES, HOURS, MOVED_ACCOUNTS, OWN, Factors
 from territory_opt.problem.geography import EARTH_RADIUS_KM
 
 FloatArray = npt.NDArray[np.float64]
@@ -121,8 +121,8 @@ def _angle(chord):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def _add_account(f, a, prices, km, shift, out):  # type: ignore[no-untyped-def]
     """Add the reduced values of account ``a`` with every rep to ``out`` (m,); ``km``, ``shift`` are working space."""
-    (_, point, home, road, gross, _, group, factor, allowed, incumbent, loss, current, kept, locked, forbid_start,
-     forbid_rep, own, workload, potential, served, kind, column, margin, cost_per_km, hours_per_km,
+    (_, point, home, road, gross, _, group, factor, allowed, incumbent, loss, current, kept, segment, credit, locked,
+     forbid_start, forbid_rep, own, workload, potential, served, kind, column, margin, cost_per_km, hours_per_km,
      max_km) = f  # fmt: skip
     m = out.shape[0]
     x, y, z, far = point[a, 0], point[a, 1], point[a, 2], road[a]
@@ -144,8 +144,12 @@ def _add_account(f, a, prices, km, shift, out):  # type: ignore[no-untyped-def]
             hours, per_km = workload[a], far * hours_per_km
             for j in range(m):
                 out[j] += price[j] * (hours + per_km * km[j])
-        elif kind[k] == NET_SALES:
+        elif kind[k] == CREDITED_SALES:
             sales_price = k
+        elif kind[k] == CREDITED_OWN:
+            amount, counts = own[a, column[k]], credit[segment[a]]
+            for j in range(m):
+                out[j] += amount * counts[j] * price[j]
         elif kind[k] == COVERED:
             for j in range(m):
                 if served[column[k], group[a], j]:
@@ -164,9 +168,9 @@ def _add_account(f, a, prices, km, shift, out):  # type: ignore[no-untyped-def]
             shift[j] = max(shift[j] - loss[a] * likeness[j], 0.0)
         shift[incumbent[a]] = before
     if sales_price >= 0:
-        price = prices[sales_price]
+        price, counts = prices[sales_price], credit[segment[a]]
         for j in range(m):
-            out[j] += (margin + price[j]) * shift[j]
+            out[j] += (margin + counts[j] * price[j]) * shift[j]
     else:
         for j in range(m):
             out[j] += margin * shift[j]
@@ -186,7 +190,7 @@ def _bar(km, max_km, allowed, forbidden, locked, out):  # type: ignore[no-untype
 @numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def _best_reps(f, prices, first, last, within, rep, best):  # type: ignore[no-untyped-def]
     """Write the best reps of nodes ``first:last``, best first, and the best reduced value."""
-    node_start, common, margin = f[0], f[5], f[22]
+    node_start, common, margin = f[0], f[5], f[24]
     m, width = prices.shape[1], rep.shape[1]
     out, km, shift = np.empty(m), np.empty(m), np.empty(m)
     value = np.empty(width)
@@ -220,8 +224,8 @@ def _best_reps(f, prices, first, last, within, rep, best):  # type: ignore[no-un
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _fill(f, start, rep, first, last, value, weight):  # type: ignore[no-untyped-def]
     """Write value and quantities of the listed pairs of nodes ``first:last``."""
-    (node_start, point, home, road, gross, common, group, factor, _, incumbent, loss, current, kept, _, _, _, own,
-     workload, potential, served, kind, column, margin, cost_per_km, hours_per_km, _) = f  # fmt: skip
+    (node_start, point, home, road, gross, common, group, factor, _, incumbent, loss, current, kept, segment, credit, _,
+     _, _, own, workload, potential, served, kind, column, margin, cost_per_km, hours_per_km, _) = f  # fmt: skip
     for i in range(first, last):
         for p in range(start[i], start[i + 1]):
             j = rep[p]
@@ -242,8 +246,10 @@ def _fill(f, start, rep, first, last, value, weight):  # type: ignore[no-untyped
                         weight[p, k] += own[a, column[k]]
                     elif kind[k] == HOURS:
                         weight[p, k] += workload[a] + travel * hours_per_km
-                    elif kind[k] == NET_SALES:
-                        weight[p, k] += net
+                    elif kind[k] == CREDITED_SALES:
+                        weight[p, k] += net * credit[segment[a], j]
+                    elif kind[k] == CREDITED_OWN:
+                        weight[p, k] += own[a, column[k]] * credit[segment[a], j]
                     elif kind[k] == COVERED:
                         if served[column[k], group[a], j]:
                             weight[p, k] += potential[a]

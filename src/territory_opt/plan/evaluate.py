@@ -23,7 +23,9 @@ class Evaluation:
 
     ``parts`` add up to ``objective``: gain from fit, transfer loss, travel (signed), then minus the price paid
     per rule. ``outside`` (n_rows,) says how far each row is outside its limits. ``common_margin`` is the margin
-    on sales that come whoever serves the account: shown, never part of objective or bound.
+    on sales that come whoever serves the account: shown, never part of objective or bound. ``rep_sales`` and
+    ``rep_variance`` (n_reps,) are what each rep is credited with, ``book_sales`` and ``book_variance`` the whole year
+    of the rep's accounts: more where a rep is not there all year.
     """
 
     objective: float
@@ -32,6 +34,8 @@ class Evaluation:
     outside: FloatArray
     rep_sales: FloatArray
     rep_variance: FloatArray
+    book_sales: FloatArray
+    book_variance: FloatArray
     rep_hours: FloatArray
     moved_accounts: int
     moved_sales: float
@@ -70,14 +74,17 @@ def evaluate_positions(model: Model, rep_of_account: IntArray, quotas: FloatArra
     hard = _hard_rules(model)
     parts |= {rule: -cost for rule, cost in model.rows.costs(outside).items() if rule not in hard}
     moved = chosen["moved"].to_numpy(bool)
-    by_rep = chosen.groupby("rep")[["net", "variance", "hours"]].sum().reindex(range(model.problem.n_reps)).fillna(0.0)
+    names = ["credited", "variance", "net", "book_variance", "hours"]
+    by_rep = chosen.groupby("rep")[names].sum().reindex(range(model.problem.n_reps)).fillna(0.0)
     return Evaluation(
         objective=float(sum(parts.values())),
         parts=parts,
         totals=totals,
         outside=outside,
-        rep_sales=by_rep["net"].to_numpy(float),
+        rep_sales=by_rep["credited"].to_numpy(float),
         rep_variance=by_rep["variance"].to_numpy(float),
+        book_sales=by_rep["net"].to_numpy(float),
+        book_variance=by_rep["book_variance"].to_numpy(float),
         rep_hours=by_rep["hours"].to_numpy(float),
         moved_accounts=int(moved.sum()),
         moved_sales=float(chosen["current_sales"].to_numpy(float)[moved].sum()),
@@ -118,7 +125,10 @@ def _chosen_pairs(model: Model, rep_of_account: IntArray) -> pd.DataFrame:
                     "common": source.common_sales[accounts],
                     "loss": facts.transfer_loss,
                     "net": facts.net_sales,
-                    "variance": model.estimate.variance[accounts],
+                    "credit": facts.credit,
+                    "credited": facts.credited_sales,
+                    "variance": model.estimate.variance[accounts] * facts.credit,
+                    "book_variance": model.estimate.variance[accounts],
                     "travel_cost": facts.travel_cost,
                     "travel_km": facts.travel_hours * policy.travel.speed_kmh,
                     "hours": workload + facts.travel_hours,
@@ -139,8 +149,8 @@ def chosen_pairs(model: Model, plan: Plan) -> pd.DataFrame:
 
 
 def _no_pairs() -> pd.DataFrame:
-    floats = ("gross", "common", "loss", "net", "variance", "travel_cost", "travel_km", "hours", "current_sales")
-    empty = {name: np.zeros(0) for name in (*floats, "distance_km", "fit")}
+    floats = ("gross", "common", "loss", "net", "credit", "credited", "variance", "book_variance", "travel_cost")
+    empty = {name: np.zeros(0) for name in (*floats, "travel_km", "hours", "current_sales", "distance_km", "fit")}
     return pd.DataFrame({"account": np.zeros(0, int), "rep": np.zeros(0, int), **empty,
                          "moved": np.zeros(0, bool), "eligible": np.zeros(0, bool)})  # fmt: skip
 
@@ -157,11 +167,11 @@ def _totals(model: Model, chosen: pd.DataFrame) -> FloatArray:
 
 
 def _weights(model: Model, name: str, chosen: pd.DataFrame, accounts: IntArray, rep: IntArray) -> FloatArray:
-    direct = {"hours": "hours", "net_sales": "net", "variance": "variance"}
+    direct = {"hours": "hours", "credited_sales": "credited", "variance": "variance"}
     if name in direct:
         return np.asarray(chosen[direct[name]], dtype=float)
     if name == QUOTA_BASIS and model.estimate.basis is not None:
-        return model.estimate.basis.amounts[accounts]
+        return np.asarray(model.estimate.basis.amounts[accounts] * chosen["credit"].to_numpy(float))
     if name == "moved_accounts":
         return np.asarray(chosen["moved"], dtype=float)
     if name == "moved_sales":

@@ -9,8 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.model.model import Model
-from territory_opt.model.rows import active_share
-from territory_opt.problem.problem import Problem
+from territory_opt.model.presence import presence
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -96,9 +95,7 @@ def split_periods(model: Model, assignment: pd.Series[str], annual: pd.Series[fl
 
 def month_weights(model: Model, assignment: pd.Series[str]) -> FloatArray:
     """Weight of each month of the plan year for each rep, (n_reps, months): season x days there x ramp."""
-    problem = model.problem
-    there = np.column_stack([active_share(problem, 1, after=k) for k in range(problem.policy.period.months)])
-    return season_weights(model, assignment) * there * ramp_by_month(problem)
+    return season_weights(model, assignment) * presence(model.problem)
 
 
 def season_weights(model: Model, assignment: pd.Series[str]) -> FloatArray:
@@ -108,13 +105,3 @@ def season_weights(model: Model, assignment: pd.Series[str]) -> FloatArray:
     rep = np.asarray(model.source.rep_index.get_indexer(wanted.to_numpy(object)), dtype=np.int64)
     season = np.roll(model.estimate.seasons(rep, problem.n_reps), 1 - problem.policy.period.start.month, axis=1)
     return season[:, : problem.policy.period.months]
-
-
-def ramp_by_month(problem: Problem) -> FloatArray:
-    """What each rep can do in each month of the plan year, (n_reps, months): below 1 in a joiner's first months."""
-    steps = np.array([*problem.policy.quotas.ramp, 1.0])
-    first = pd.Period(problem.policy.period.start, freq="M")
-    started = pd.PeriodIndex(pd.to_datetime(problem.reps["start_date"]), freq="M")
-    # NaT has the smallest ordinal: a rep whose start is not known is past any ramp.
-    since = first.ordinal + np.arange(problem.policy.period.months)[None, :] - started.asi8[:, None].astype(float)
-    return np.asarray(steps[np.clip(since, 0, len(steps) - 1).astype(int)])

@@ -16,7 +16,7 @@ STALE_MONTHS = 3
 """A history that ends longer before the plan year is worth a warning."""
 RULE_WORDS = ("lock", "forbid")
 _METRICS = ("potential", "workload", "current_sales")
-RESERVED = ("hours", "net_sales", "variance", "quota_basis", "moved_accounts", "moved_sales")
+RESERVED = ("hours", "credited_sales", "variance", "quota_basis", "moved_accounts", "moved_sales")
 """Names the model gives to what it adds up itself."""
 Tables = Mapping[str, pd.DataFrame]
 

@@ -78,12 +78,12 @@ def _fair_cells(model: Model, plan: Plan, part: IntArray, n_parts: int) -> Float
         cells = np.bincount(key, np.maximum(worth, 0.0), minlength=n_reps * n_parts)
         return np.asarray(cells.reshape(n_reps, n_parts), dtype=float)
 
-    spread = summed(pairs["net"].to_numpy(float))
+    spread = summed(pairs["credited"].to_numpy(float))
     for other in (summed(model.problem.accounts["potential"].to_numpy(float)[account]), np.ones_like(spread)):
         spread = np.where(spread.sum(axis=1, keepdims=True) > 0, spread, other)
     if basis is None:
         return spread
-    cells = summed(basis.amounts[account])
+    cells = summed(basis.amounts[account] * pairs["credit"].to_numpy(float))
     equal = (basis.equal * model.share)[:, None] * spread / spread.sum(axis=1, keepdims=True)
     return np.where((cells + equal).sum(axis=1, keepdims=True) > 0, cells + equal, spread)
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from territory_opt.model.model import Model
+from territory_opt.model.presence import typical_credit
 from territory_opt.model.rows import Row
 from territory_opt.quota.odds import common_shock, company_shock
 
@@ -30,6 +31,8 @@ ROLL_UP = "roll-up"
 """Rule of the rows that tie quotas to the target of a node."""
 RELATIVE_TOLERANCE = 1e-9
 """Slack of the comparison, relative to the target: rounding of floats only."""
+LEAST_AWAY = 0.01
+"""Expected sales that come while reps are not there are named from this share of all on."""
 UNEVEN_TARGET = 1.05
 """A node's target is named from this multiple of what its accounts support on: below, a few moves make up for it."""
 
@@ -39,7 +42,8 @@ class Consistency:
     """What can be said of target and quota rules before any plan is known.
 
     ``target`` is None where the policy sets none; ``hedge``, ``hit_share`` and ``spread`` are shares; ``expected`` is
-    the sales of all accounts, ``expected_low`` to ``expected_high`` their 80 % range, ``largest_target`` the largest
+    the sales of all accounts, ``credited`` the part of them that comes while reps are there (at fair shares),
+    ``expected_low`` to ``expected_high`` the 80 % range of ``expected``, ``largest_target`` the largest
     target that hedge, share and spread leave room for: money per year. ``gives`` says for each of the four what it
     would have to become alone; ``contradictions`` lists quota rules that no quotas can meet together; ``flags`` what
     can hold but should not be. All are empty where nothing is wrong.
@@ -50,6 +54,7 @@ class Consistency:
     hit_share: float
     spread: float
     expected: float
+    credited: float
     expected_low: float
     expected_high: float
     largest_target: float
@@ -67,7 +72,8 @@ def check_consistency(model: Model) -> Consistency:
     """Hold the target against expected sales and the hard quota rules against each other. Cost: linear in reps."""
     quotas, currency = model.problem.policy.quotas, model.problem.policy.currency
     expected, hedge, spread = float(model.estimate.expected.sum()), _hedge(model), _spread(model)
-    four = _Four(quotas.target, hedge, quotas.hit_share, spread, expected, currency)
+    credited = expected * float(_parts_of_the_year(model).sum())
+    four = _Four(quotas.target, hedge, quotas.hit_share, spread, credited, currency)
     variance = float(model.estimate.variance.sum()) + (company_shock(model) * expected) ** 2
     reach = float(norm.ppf(0.9)) * math.sqrt(variance)
     contradictions = () if quotas.target is None else tuple(_contradictions(model))
@@ -77,6 +83,7 @@ def check_consistency(model: Model) -> Consistency:
         hit_share=quotas.hit_share,
         spread=spread,
         expected=expected,
+        credited=credited,
         expected_low=expected - reach,
         expected_high=expected + reach,
         largest_target=four.largest_target,
@@ -84,13 +91,13 @@ def check_consistency(model: Model) -> Consistency:
         sentence=four.sentence(contradictions),
         gives=() if four.hold else four.gives(),
         contradictions=contradictions,
-        flags=() if quotas.target is None else (*_piled_hedges(model), *_targets_beyond_accounts(model, four)),
+        flags=() if quotas.target is None else tuple(_flags(model, four, expected)),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Four:
-    """Target, hedge, share of reps to hit and spread against the expected sales."""
+    """Target, hedge, share of reps to hit and spread against the expected sales that count for reps."""
 
     target: float | None
     hedge: float
@@ -195,6 +202,7 @@ def _targets_beyond_accounts(model: Model, four: _Four) -> Iterator[str]:
     owned = model.source.incumbent >= 0
     own = np.bincount(model.source.incumbent[owned], expected[owned], minlength=model.problem.n_reps)
     per_rep = own + float(expected[~owned].sum()) * model.share
+    per_rep *= typical_credit(model.problem, model.estimate)
     supported = four.largest_target / four.expected if four.expected > 0 else 0.0
     if not owned.any() or supported <= 0:
         return
@@ -209,9 +217,31 @@ def _targets_beyond_accounts(model: Model, four: _Four) -> Iterator[str]:
             )
 
 
+def _flags(model: Model, four: _Four, expected: float) -> Iterator[str]:
+    """What can hold but should be looked at."""
+    yield from _piled_hedges(model)
+    yield from _away(expected, four.expected, four.currency)
+    yield from _targets_beyond_accounts(model, four)
+
+
+def _away(expected: float, credited: float, currency: str) -> Iterator[str]:
+    """Name what falls into months in which reps are not there, if it is worth a word."""
+    if expected - credited > LEAST_AWAY * expected:
+        yield (
+            f"{money(expected - credited, currency)} of the expected {money(expected, currency)} come while reps are "
+            "not there or new: they count for no rep, so that the others owe more of the target"
+        )
+
+
+def _parts_of_the_year(model: Model) -> FloatArray:
+    """Fair share of each rep in all expected sales, (n_reps,), as far as they come while the rep is there."""
+    return np.asarray(model.share * typical_credit(model.problem, model.estimate))
+
+
 def _spread(model: Model) -> float:
     """Spread of the median rep at a fair share of sales and variance, plus the common shock; 0 without sales."""
-    share = model.share[model.share > 0]
+    share = _parts_of_the_year(model)
+    share = share[share > 0]
     expected, variance = float(model.estimate.expected.sum()), float(model.estimate.variance.sum())
     if expected <= 0:
         return 0.0

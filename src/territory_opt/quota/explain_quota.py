@@ -1,7 +1,8 @@
 """A quota as lines that add up to it to the cent, the rules that hold it, and what would change it.
 
-    own history + potential + growth + fit - transfer loss = expected sales M of the rep's accounts (or the basis of
-                                                             the policy's method: quotas.method)
+    own history + potential + growth + fit - transfer loss = expected sales of the rep's accounts (or the basis of the
+                                                             policy's method: quotas.method)
+    - months the rep is not there                          = M, what the rep is credited with
     + company goal against expected sales                  = kappa M / compound, the fair share of the target
     + one line per hedge on the way up to the company      = kappa M, the fair quota
     + rounding to a step + one line per rule that moves it
@@ -24,6 +25,7 @@ import pandas as pd
 
 from territory_opt.errors import DataError, Issue
 from territory_opt.model.model import Model, fair_kappa
+from territory_opt.model.presence import presence
 from territory_opt.plan.evaluate import Evaluation, annual_quotas, chosen_pairs, evaluate
 from territory_opt.plan.explain_account import MoneyLines, at_kappa_of, position_of
 from territory_opt.plan.plan import Plan
@@ -312,6 +314,7 @@ def _parts(model: Model, rep: int, own: pd.DataFrame) -> tuple[tuple[str, float]
             for label, amounts in basis.lines.items()
             if amounts.any()
         ]
+        lines += _away(model, rep, own, basis.amounts[accounts])
         shared = [("the same for everyone, by working time", basis.equal * float(model.share[rep]))]
         return tuple(line for line in [*lines, *(shared if basis.equal else [])])
     history, from_potential = (float(part) for part in model.estimate.parts[accounts].sum(axis=0))
@@ -325,7 +328,17 @@ def _parts(model: Model, rep: int, own: pd.DataFrame) -> tuple[tuple[str, float]
         *(moves if growth != 1.0 else []),
         ("fit of this rep", gross - history - from_potential),
         ("transfer loss", net - gross),
+        *_away(model, rep, own, own["net"].to_numpy(float)),
     )
+
+
+def _away(model: Model, rep: int, own: pd.DataFrame, amounts: FloatArray) -> list[tuple[str, float]]:
+    """The part of ``amounts`` (one per account) that comes while the rep is not there; no line where there is none."""
+    there = presence(model.problem)[rep]
+    if (there >= 1.0).all():
+        return []
+    off = float((amounts * (own["credit"].to_numpy(float) - 1.0)).sum())
+    return [("months the rep is not there, or new", off)]
 
 
 def _doubts(model: Model, own: pd.DataFrame, kappa: float, fair: float) -> list[str]:
@@ -335,8 +348,9 @@ def _doubts(model: Model, own: pd.DataFrame, kappa: float, fair: float) -> list[
         return []
     basis, table = model.estimate.basis, model.problem.accounts
     # What fair quotas follow: expected sales, with their doubt, or the given amounts of another method.
-    net = kappa * (own["net"].to_numpy(float) if basis is None else basis.amounts[accounts])
-    spread = kappa * np.sqrt(model.estimate.doubt[accounts]) * (basis is None)
+    credit = own["credit"].to_numpy(float)
+    net = kappa * credit * (own["net"].to_numpy(float) if basis is None else basis.amounts[accounts])
+    spread = kappa * credit * np.sqrt(model.estimate.doubt[accounts]) * (basis is None)
     place, names = {int(account): k for k, account in enumerate(accounts)}, table["name"].to_numpy(object)
     file = str(table.attrs.get("file", "accounts"))
     found: list[tuple[float, str]] = []
@@ -347,7 +361,8 @@ def _doubts(model: Model, own: pd.DataFrame, kappa: float, fair: float) -> list[
             found.append((float(net[k]), f"{issue.column} of {names[accounts[k]]}: {issue.problem}; {counts}"))
     for k in np.argsort(-spread)[:MOST_DOUBTS]:
         if spread[k] > LEAST_DOUBT * fair:
-            off = f"expected sales could be off by a typical {_money(spread[k] / kappa)}"
+            typical = _money(np.sqrt(model.estimate.doubt[accounts[k]]))
+            off = f"expected sales could be off by a typical {typical}"
             found.append((float(spread[k]), f"{names[accounts[k]]}: {off}, this quota by {_money(spread[k])}"))
     return [text for _, text in sorted(found, key=lambda item: -item[0])[:MOST_DOUBTS]]
 

@@ -101,7 +101,7 @@ def company_odds(model: Model, plan: Plan) -> CompanyOdds:
     """
     found = evaluate(model, plan)
     hits = _hits(model, plan, found)
-    mean, variance = found.rep_sales.sum(keepdims=True), found.rep_variance.sum(keepdims=True)
+    mean, variance = found.book_sales.sum(keepdims=True), found.book_variance.sum(keepdims=True)
     target = model.problem.policy.quotas.target
     shock = company_shock(model)
     reach = np.nan if target is None else float(chance_to_reach(np.array([target]), mean, variance, shock)[0])

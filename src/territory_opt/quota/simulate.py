@@ -4,9 +4,10 @@ A rep's sales are drawn as
 
     S = sum_g M_g (1 + c Z + r Z_region + s Z_g)  +  e
 
-M_g the expected sales of the rep's accounts in segment g, Z, Z_region and Z_g standard normal shocks that the company,
-a region and a segment share (c, r, s from ``policy.quotas.odds``), e the rep's own noise with variance V: gamma-shaped
-(never below -M, a few large orders make it lopsided) or normal. Shared shocks are what makes independence overstate
+M_g the expected sales of the rep's accounts in segment g (in the months the rep is there), Z, Z_region and Z_g standard
+normal shocks that the company, a region and a segment share (c, r, s from ``policy.quotas.odds``), e the rep's own
+noise with variance V: gamma-shaped (never below -M, a few large orders make it lopsided) or normal. What accounts bring
+while their rep is not there counts for managers and the company. Shared shocks are what makes independence overstate
 safety: a factor model (Vasicek, The distribution of loan portfolio value, Risk, 2002).
 """
 
@@ -104,9 +105,9 @@ def simulate(
     company = np.empty((draws, len(targets)))
     generator = np.random.default_rng(seed)
     for first in range(0, draws, CHUNK):
-        sales = books.draw(generator, min(CHUNK, draws - first), shape)
+        sales, besides = books.draw(generator, min(CHUNK, draws - first), shape)
         tally.add(sales, quotas, pay)
-        company[first : first + len(sales)] = sales @ members.T
+        company[first : first + len(sales)] = (sales + besides) @ members.T
     reached = (company >= targets - 0.005).mean(axis=0)
     return Simulation(
         _rep_table(model, books, quotas, tally),
@@ -120,8 +121,13 @@ def simulate(
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What each rep's book may bring: ``mean`` (n_reps, n_segments), ``variance`` (n_reps,), ``region`` (n_reps,)."""
+    """What each rep's book may bring: ``mean`` (n, n_segments), ``variance`` (n,), ``region`` (n,).
 
+    The first ``n_reps`` rows are what reps are credited with. Where some are not there all year, as many rows follow
+    for what their accounts bring besides: it counts for the company and its managers, for no rep.
+    """
+
+    n_reps: int
     mean: FloatArray
     variance: FloatArray
     region: IntArray
@@ -136,21 +142,28 @@ class Books:
         segment, names = pd.factorize(model.problem.accounts["segment"])
         rep = pairs["rep"].to_numpy(int)
         key = rep * len(names) + segment[pairs["account"].to_numpy(int)]
-        mean = np.bincount(key, pairs["net"].to_numpy(float), minlength=n_reps * len(names)).astype(float)
-        variance = np.bincount(rep, pairs["variance"].to_numpy(float), minlength=n_reps).astype(float)
+        credited, whole = (pairs[name].to_numpy(float) for name in ("credited", "net"))
+        noise, all_noise = (pairs[name].to_numpy(float) for name in ("variance", "book_variance"))
+        kinds = [(credited, noise)] if model.source.all_there else [(credited, noise),
+                                                                     (whole - credited, all_noise - noise)]  # fmt: skip
+        mean = [np.bincount(key, sales, minlength=n_reps * len(names)).reshape(n_reps, -1) for sales, _ in kinds]
+        variance = [np.bincount(rep, squares, minlength=n_reps) for _, squares in kinds]
         odds = model.problem.policy.quotas.odds
         shocks = (0.0, 0.0, 0.0) if odds is None else (odds.company_shock, odds.region_shock, odds.segment_shock)
-        return cls(mean.reshape(n_reps, -1), variance, regions(model), *shocks)
+        region = np.tile(regions(model), len(kinds))
+        return cls(n_reps, np.vstack(mean).astype(float), np.concatenate(variance).astype(float), region, *shocks)
 
-    def draw(self, generator: np.random.Generator, count: int, shape: Shape) -> FloatArray:
-        """Draw ``count`` years of sales, (count, n_reps)."""
+    def draw(self, generator: np.random.Generator, count: int, shape: Shape) -> tuple[FloatArray, FloatArray]:
+        """Draw ``count`` years of sales: what each rep is credited with, and what comes besides, (count, n_reps)."""
         n_segments = self.mean.shape[1]
         shock = self.company_shock * generator.standard_normal((count, 1))
         by_region = self.region_shock * generator.standard_normal((count, int(self.region.max()) + 1))
         by_segment = self.segment_shock * generator.standard_normal((count, n_segments))
         total = self.mean.sum(axis=1)
         sales = total * (1.0 + shock + by_region[:, self.region]) + by_segment @ self.mean.T
-        return np.asarray(sales + self._noise(generator, count, shape, total))
+        sales = sales + self._noise(generator, count, shape, total)
+        besides = sales[:, self.n_reps :]
+        return sales[:, : self.n_reps], besides if besides.size else np.zeros((1, self.n_reps))
 
     def _noise(self, generator: np.random.Generator, count: int, shape: Shape, total: FloatArray) -> FloatArray:
         spread = np.sqrt(self.variance)
@@ -216,7 +229,7 @@ def _rep_table(model: Model, books: Books, quotas: FloatArray, tally: _Tally) ->
         {
             "rep_id": model.problem.reps["rep_id"].to_numpy(object),
             "quota": quotas,
-            "expected_sales": books.mean.sum(axis=1),
+            "expected_sales": books.mean[: books.n_reps].sum(axis=1),
             "p_hit": tally.hit / tally.done,
             "p10": low,
             "p50": middle,

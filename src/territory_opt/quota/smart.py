@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.model.model import Model
-from territory_opt.model.rows import active_share
+from territory_opt.model.presence import active_share
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate
 from territory_opt.plan.plan import Plan
 from territory_opt.plan.rollup import roll_up_problems
@@ -66,7 +66,7 @@ class _Case:
         n = len(self.reps)
         self.accounts = np.bincount(rep, minlength=n)
         potential = model.problem.accounts["potential"].to_numpy(float) * model.problem.policy.period.part
-        self.potential = np.bincount(rep, potential[account], minlength=n)
+        self.potential = np.bincount(rep, potential[account] * pairs["credit"].to_numpy(float), minlength=n)
         sold = set(model.problem.sales["account_id"])
         known = model.problem.accounts["account_id"].isin(sold).to_numpy() if sold else np.zeros(0, dtype=bool)
         self.known = np.bincount(rep, known[account], minlength=n) if len(known) else np.zeros(n)

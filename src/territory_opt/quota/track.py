@@ -1,8 +1,8 @@
 """The plan year so far: who is on pace, how likely each rep is to finish, and a leaderboard that is fair.
 
-What is due by a month is the quota's part by the season of the rep's accounts, days and ramp. What a rep will sell in
-the rest of the year is what the plan expected of it, corrected by how the year has gone: with prior sales M of the
-year, of which a part f should have come by now, and sales S so far,
+What is due by a month is the quota's part by the season of the rep's accounts, days there and ramp. What a rep will
+sell in the rest of the year is what the plan expected of it, corrected by how the year has gone: with prior sales M of
+the months there, of which a part f should have come by now, and sales S so far,
 
     S / (f M) = theta + noise,   theta ~ N(1, tau^2),   tau^2 = doubt / M^2 + shock^2,   Var(noise) = outcome / (f M^2)
 
@@ -24,7 +24,8 @@ from scipy.stats import norm
 
 from territory_opt.errors import ScenarioError
 from territory_opt.model.model import Model
-from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, rep_positions
+from territory_opt.model.presence import days_there
+from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate, rep_positions
 from territory_opt.plan.plan import Plan, month_weights, season_weights
 from territory_opt.quota.odds import common_shock, company_shock
 
@@ -44,13 +45,15 @@ class Tracking:
     (sold / due), p_finish, outlook (sales of the year as now expected), needed (what the rest of the year has to bring,
     as a share of what was expected of it), adjusted (difficulty-adjusted attainment: sales against what was expected of
     these accounts, shrunk), status (ahead, on pace, behind), and the columns of the metrics table. ``company`` holds
-    the same figures once, with its target as quota.
+    the same figures once, with its target as quota; its sales are all there were. ``uncovered`` of them came while the
+    account's rep was not there: they count for no rep.
     """
 
     as_of: str
     months: int
     reps: pd.DataFrame = field(repr=False)
     company: dict[str, float]
+    uncovered: float
     currency: str
 
     def __str__(self) -> str:
@@ -62,6 +65,11 @@ class Tracking:
             f"company: {whole['sold']:,.0f} sold of {whole['due']:,.0f} due; outlook {whole['outlook']:,.0f} against a "
             f"target of {whole['quota']:,.0f}; odds of reaching it {whole['p_finish']:.0%}",
         ]
+        if self.uncovered >= 0.5:
+            lines.append(
+                f"of it {self.uncovered:,.0f} came while the account's rep was not there and count for no rep; name "
+                "who covered in the column rep_id of the sales"
+            )
         rows: list[tuple[str, ...]] = [("", "rep", "quota", "due", "sold", "pace", "odds", "adjusted", "")]
         for row in self.reps.to_dict("records"):
             who = str(row["rep_id"]) if row["name"] == row["rep_id"] else f"{row['name']} ({row['rep_id']})"
@@ -82,6 +90,7 @@ class Tracking:
             "as_of": self.as_of,
             "months": self.months,
             "company": self.company,
+            "uncovered": self.uncovered,
             "reps": table.where(table.notna(), None).to_dict("records"),
         }
 
@@ -92,9 +101,9 @@ def track(
     """Hold ``sales`` of the plan year (see :func:`check_actuals`) against the quotas of ``plan``.
 
     ``as_of`` is the last whole month, "2027-05", by default the latest in ``sales``; later rows are left out. Sales
-    count for the rep they name, else for the rep of the account. ``metrics`` has a column rep_id; its other columns
-    (win rate, cycle, deal size ...) are shown beside. Raise :class:`ScenarioError` for a month outside the plan year or
-    if the plan sets no quotas.
+    count for the rep they name, else for the rep of the account: of a month by the days that the rep is there.
+    ``metrics`` has a column rep_id; its other columns (win rate, cycle, deal size ...) are shown beside. Raise
+    :class:`ScenarioError` for a month outside the plan year or if the plan sets no quotas.
     """
     if not plan.has_quotas:
         raise ScenarioError("the plan sets no quotas; set quotas.target and solve again")
@@ -109,6 +118,7 @@ def track(
     sales = sales[pd.PeriodIndex(sales["month"], freq="M") <= last]
     book = _Book.of(model, plan, months)
     sold, quotas = _sold(model, plan, sales), annual_quotas(model, plan)
+    total = float(sales["sales"].sum())
     found = book.outlook(sold, quotas, common_shock(model))
     reps = pd.DataFrame(
         {
@@ -123,13 +133,15 @@ def track(
         taken = {name: f"{name} (metrics)" for name in metrics.columns if name in reps and name != "rep_id"}
         reps = reps.merge(metrics.rename(columns=taken), on="rep_id", how="left", validate="one_to_one")
     target = float(model.problem.policy.quotas.target or 0.0)
-    whole = book.together().outlook(sold.sum(keepdims=True), np.array([target]), company_shock(model))
+    company_book = _Book.company(model, plan, months)
+    whole = company_book.outlook(np.array([total]), np.array([target]), company_shock(model))
     company = {name: float(values[0]) for name, values in whole.items() if name != "status"}
     return Tracking(
         str(last),
         months,
         reps.sort_values(["rank", "rep_id"], kind="stable").reset_index(drop=True),
         {"quota": target, **company},
+        max(total - float(sold.sum()), 0.0),
         model.problem.policy.currency,
     )
 
@@ -145,8 +157,7 @@ def _month(text: str) -> pd.Period:
 class _Book:
     """What was expected of each rep (or of all), (n,) each: money of the year, variances, and parts that are past.
 
-    ``past`` is the part of the accounts' sales by season, whoever covers them; ``due`` that of the quota, which is not
-    due while the rep is not there.
+    ``past`` is the part of the sales, ``due`` that of the quota.
     """
 
     mean: FloatArray
@@ -162,22 +173,23 @@ class _Book:
         rep, account = pairs["rep"].to_numpy(int), pairs["account"].to_numpy(int)
         mean, variance, doubt = (
             np.bincount(rep, amounts, minlength=n).astype(float)
-            for amounts in (pairs["net"], pairs["variance"], model.estimate.doubt[account])
+            for amounts in (pairs["credited"], pairs["variance"], model.estimate.doubt[account] * pairs["credit"])
         )
-        past, due = (
-            _part(weights, months)
-            for weights in (season_weights(model, plan.assignment), month_weights(model, plan.assignment))
-        )
-        return cls(mean, np.maximum(variance - doubt, 0.0), doubt, past, due)
+        past = _part(month_weights(model, plan.assignment), months)
+        return cls(mean, np.maximum(variance - doubt, 0.0), doubt, past, past)
 
-    def together(self) -> _Book:
-        """The company as one book."""
-        total = float(self.mean.sum())
+    @classmethod
+    def company(cls, model: Model, plan: Plan, months: int) -> _Book:
+        """The company as one book: accounts go on buying while their rep is away, quotas do not fall due."""
+        found, quotas = evaluate(model, plan), annual_quotas(model, plan)
+        mean, variance = found.book_sales, float(found.book_variance.sum())
+        doubt = float(model.estimate.doubt[rep_positions(model, plan) >= 0].sum())
+        parts = [_part(weights(model, plan.assignment), months) for weights in (season_weights, month_weights)]
         past, due = (
-            np.array([float(self.mean @ part) / total if total > 0 else float(part.mean())])
-            for part in (self.past, self.due)
+            float(part @ weight) / float(weight.sum()) if weight.sum() > 0 else float(part.mean())
+            for part, weight in zip(parts, (mean, quotas), strict=True)
         )
-        return _Book(np.array([total]), self.outcome.sum(keepdims=True), self.doubt.sum(keepdims=True), past, due)
+        return cls(*(np.array([x]) for x in (float(mean.sum()), max(variance - doubt, 0.0), doubt, past, due)))
 
     def outlook(self, sold: FloatArray, quotas: FloatArray, shock: float) -> dict[str, Any]:
         """What the year may still bring after ``sold`` (n,), against ``quotas`` (n,)."""
@@ -218,10 +230,16 @@ def _part(weights: FloatArray, months: int) -> FloatArray:
 
 
 def _sold(model: Model, plan: Plan, sales: pd.DataFrame) -> FloatArray:
-    """Sales so far by rep, (n_reps,): by seller where the row names one of the reps, else by the account's rep."""
+    """Sales so far by rep, (n_reps,): of the seller where the row names one of the reps, else of the account's rep.
+
+    The latter is credited with a month's sales by the days there.
+    """
     account = pd.Index(model.problem.accounts["account_id"]).get_indexer(pd.Index(sales["account_id"]))
     seller = model.source.rep_index.get_indexer(pd.Index(sales["rep_id"]))
     rep = np.where(seller >= 0, seller, rep_positions(model, plan)[account])
-    amount = sales["sales"].to_numpy(float)
-    known = rep >= 0
+    amount, known = sales["sales"].to_numpy(float), rep >= 0
+    period = model.problem.policy.period
+    month = pd.PeriodIndex(sales["month"], freq="M").asi8 - pd.Period(period.start, freq="M").ordinal
+    there = days_there(model.problem)[np.maximum(rep, 0), np.clip(month, 0, period.months - 1)]
+    amount = np.where(seller >= 0, amount, amount * there)
     return np.bincount(rep[known], amount[known], minlength=model.problem.n_reps).astype(float)

@@ -85,7 +85,7 @@ def cards(result: Result, sides: Sides, odds: CompanyOdds | None) -> tuple[Card,
 def _quota_cards(result: Result, sides: Sides, odds: CompanyOdds | None) -> list[Card]:
     policy = sides.model.problem.policy
     target, total = float(policy.quotas.target or 0.0), float(result.plan.annual.sum())
-    expected = short_money(float(sides.plan.evaluation.rep_sales.sum()), policy.currency)
+    expected = short_money(float(sides.plan.evaluation.book_sales.sum()), policy.currency)
     shown = [
         Card("Company target", short_money(target, policy.currency), f"expected sales {expected}"),
         Card("Quotas", short_money(total, policy.currency), _against(total, target)),
@@ -126,7 +126,7 @@ def summary_table(result: Result, sides: Sides, odds: CompanyOdds | None) -> pd.
     lines.append(("Travel, km per year", f"{today.evaluation.travel_km:,.0f}", f"{plan.evaluation.travel_km:,.0f}"))
     lines.append(
         _money_line(
-            "Expected sales, per year", today.evaluation.rep_sales.sum(), plan.evaluation.rep_sales.sum(), currency
+            "Expected sales, per year", today.evaluation.book_sales.sum(), plan.evaluation.book_sales.sum(), currency
         )
     )
     if result.plan.has_quotas:
@@ -189,7 +189,7 @@ def _moves_sentence(sides: Sides) -> str:
 
 def _quota_sentence(sides: Sides, odds: CompanyOdds | None) -> str:
     currency, target = model_currency(sides), float(sides.model.problem.policy.quotas.target or 0.0)
-    total, expected = float(sides.plan.quotas.sum()), float(sides.plan.evaluation.rep_sales.sum())
+    total, expected = float(sides.plan.quotas.sum()), float(sides.plan.evaluation.book_sales.sum())
     text = (
         f"Quotas total {short_money(total, currency)} for a target of {short_money(target, currency)}, "
         f"with sales of {short_money(expected, currency)} expected"

@@ -113,7 +113,7 @@ def rep_table(sides: Sides, plan: Plan, odds: CompanyOdds | None) -> pd.DataFram
         frame[f"before: {metric}"] = sides.today.shares[metric]
         frame[f"after: {metric}"] = side.shares[metric]
     gained = served & (sides.today.rep != side.rep)
-    frame["expected_sales"] = side.per_rep("net")
+    frame["expected_sales"] = side.per_rep("credited")
     if plan.has_quotas:
         last = reps["last_quota"].to_numpy(float)
         frame["annual_quota"] = side.quotas

@@ -17,6 +17,7 @@ import pandas as pd
 from territory_opt.errors import ScenarioError
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
+from territory_opt.model.presence import active_share
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.crosschecks import empty_months
 from territory_opt.problem.policy import Guard, Policy
@@ -87,7 +88,7 @@ def replan(
     here = _still_here(now, last)
     rest = Problem.from_tables(
         accounts=_accounts(now, plan, here),
-        reps=_reps(now, ahead, policy.period.months / now.policy.period.months)[here].reset_index(drop=True),
+        reps=_reps(now, ahead, months)[here].reset_index(drop=True),
         managers=_managers(now, before, frozen, problem),
         sales=_sales(now, sales, last),
         rules=_rules(now, last, here),
@@ -177,9 +178,16 @@ def _accounts(now: Problem, plan: Plan, here: BoolArray) -> pd.DataFrame:
     return now.accounts.assign(incumbent=np.where(stays, owner, ""))
 
 
-def _reps(now: Problem, ahead: pd.DataFrame, part: float) -> pd.DataFrame:
-    """Reps with what the plan asks of them for the rest as last quota; earnings for the months left."""
+def _reps(now: Problem, ahead: pd.DataFrame, months: int) -> pd.DataFrame:
+    """Reps with what the plan asks of them for the rest as last quota; earnings for the ``months`` left.
+
+    Limits count for the days a rep is there. The plan has asked for just these days, so that the last quota is what it
+    would have asked of the same rep for all of the rest.
+    """
     asked = ahead.groupby("rep_id")["quota"].sum().reindex(now.reps["rep_id"]).to_numpy(float)
+    whole = now.policy.period.months
+    there, part = active_share(now, months, after=whole - months), months / whole
+    asked = np.divide(asked, there, out=np.full(len(asked), np.nan), where=there > 0)
     return now.reps.assign(last_quota=asked, last_sales=np.nan, ote=part * now.reps["ote"].to_numpy(float))
 
 
