@@ -180,6 +180,62 @@ def test_a_forged_tree_is_refused(forge: Callable[[Cases], Cases], reason: str) 
     assert any(reason in text for text in found.problems), found.problems
 
 
+def only_one_may_move() -> tuple[to.Problem, to.Plan]:
+    """Two accounts worth more with another rep, one of which may move; and the plan that moves none."""
+    accounts = pd.DataFrame(
+        {
+            "account_id": ["A1", "A2"], "lat": 50.0, "lon": 10.0, "potential": 100.0, "current_sales": 1000.0,
+            "incumbent": "R1", "want": "x",
+        }
+    )  # fmt: skip
+    reps = pd.DataFrame({"rep_id": ["R1", "R2"], "lat": 50.0, "lon": 10.0, "want": ["", "x"]})
+    keep = {"max_moved_accounts": 1, "loss_rate": 0.0}
+    territories = {"margin": 1.0, "keep": keep, "skills": {"preferred": ["want"], "fit_lift": 0.5}}
+    policy = to.Policy.model_validate({"territories": {**territories, "balance": {}}})
+    problem = to.Problem.from_tables(accounts, reps, policy=policy)
+    kept = pd.Series("R1", index=pd.Index(["A1", "A2"], name="account_id"), name="rep_id")
+    return problem, to.Plan(kept, pd.Series(dtype=float), pd.DataFrame({"rep_id": [], "period": [], "quota": []}))
+
+
+@pytest.mark.parametrize("size", [1e15, 1e17, 1e20, 1e300])
+def test_what_floats_lose_never_lowers_a_bound(size: float) -> None:
+    """A multiplier so large that the values beside it vanish; in these cases its limit is met exactly."""
+    problem, plan = only_one_may_move()
+    result = to.solve(problem)
+    assert result.objective == pytest.approx(500.0)
+    values = np.array([[-size], [-size], [0.0]])
+    forged = replace(result.certificate, cases=Cases(("A1", "", "A2", "", ""), ("R2", "", "R2", "", ""), values))
+    assert to.certify(problem, plan, forged).bound >= result.objective
+
+
+def test_more_cases_than_anyone_needs_are_refused_before_they_are_looked_at() -> None:
+    problem, plan = only_one_may_move()
+    result = to.solve(problem)
+    chain = 300_000
+    cases = Cases(("A1", "") * chain + ("",), ("R2", "") * chain + ("",), np.zeros((1, 1)))
+    found = to.certify(problem, plan, replace(result.certificate, cases=cases))
+    assert found.problems == (
+        "the certificate's proof by cases has 300,001 cases, more than the 1,000 that are looked at",
+    )
+
+
+@pytest.mark.parametrize("beyond", [0.0, 3e-7, 9e-7])
+def test_a_band_missed_by_a_trifle_is_kept_and_the_bound_knows(beyond: float) -> None:
+    """A hard band whose limit the best plan misses by less than the audit's millionth."""
+    potential = [100.0 * (1.0 + beyond), 100.0]
+    accounts = pd.DataFrame(
+        {"account_id": ["A1", "A2"], "lat": 50.0, "lon": [10.0, 12.0], "potential": potential, "visits": 100.0}
+    )
+    reps = pd.DataFrame({"rep_id": ["R1", "R2"], "lat": 50.0, "lon": [10.0, 12.0]})
+    balance = {"potential": {"band": 0.0, "hard": True}}
+    problem = to.Problem.from_tables(accounts, reps, policy=to.Policy(territories={"balance": balance}))
+    result = to.solve(problem)
+    assert result.violations == ()
+    assert result.bound >= result.objective
+    found = to.certify(problem, result.plan, result.certificate)
+    assert found.bound == pytest.approx(result.bound, rel=1e-12)
+
+
 def test_a_folder_keeps_the_proof_and_check_holds_it_against_the_claim(tmp_path: Path) -> None:
     problem = three_lumps()
     result = to.solve(problem)

@@ -35,8 +35,8 @@ LARGE_SHARE = 0.02
 """Accounts from this share of an average territory on are in the programs with all their reps, others with the best."""
 PROGRAM_PAIRS, LEAST_WIDTH = 12_000, 4
 """Pairs of a program, and best reps of an account, at least."""
-MOST_PROGRAMS, MOST_WORK = 600, 2_000_000
-"""Linear programs, and these times their pairs, at most."""
+MOST_PROGRAMS, MOST_WORK, QUICK_WORK = 600, 2_000_000, 200_000
+"""Linear programs, and these times their pairs, at most; the last in a re-solve."""
 PATIENCE, PATIENT_WORK, WORTHWHILE = 30, 100_000, 0.05
 """After so many programs (and so many times their pairs) that closed less than this share of the distance to the plan,
 no more questions are asked."""
@@ -46,24 +46,31 @@ SPLIT = 1e-6
 """An account is split if a pair of it is at least so far from 0 and 1."""
 MISSED = 0.1
 """Pairs that the program lacks are added where they cost a case more than this share of its distance to the plan."""
-HARD_TIMES = 1_000.0
-"""Breaking a hard row by its scale costs the programs so many times the distance to the plan."""
+HARD_TIMES, DEARER = 1e6, 10.0
+"""Breaking a hard row by its scale costs the programs so many times the distance to the plan (breaking it by the
+audit's tolerance as much as that), and besides so many times
+the most that any row's scale is worth: else breaking it would be cheaper than the priced rows it stands against."""
 SAME_MONEY = 5e-7
 """The plan is proven best when the bound is within this share of it."""
 
 
-def prove_by_cases(model: Model, bounded: Bounded, best: Incumbent, clock: Clock, *, gap: float) -> Bounded:
+def prove_by_cases(
+    model: Model, bounded: Bounded, best: Incumbent, clock: Clock, *, gap: float, quick: bool = False
+) -> Bounded:
     """Return ``bounded`` with a proof by cases that no plan is better than ``best`` by more than ``gap``, or nearly so.
 
     ``bounded`` comes back as it is where that is of no use: at large sizes, where the gap is met, where ``best`` breaks
-    hard rules, without time.
+    hard rules, without time, and in a ``quick`` re-solve where it would take seconds.
     """
     cells = model.source.n_nodes * model.problem.n_reps
     target = best.value + max(gap, SAME_MONEY) * abs(best.value)
     if best.score[0] > 0.0 or bounded.bound <= target or not len(model.rows) or cells > MOST_PAIRS:
         return bounded
     tree = _Tree(model, bounded, best.value, target, clock)
-    cases = tree.cases() if tree.grow() else None
+    most = min(MOST_PROGRAMS, (QUICK_WORK if quick else MOST_WORK) // tree.n_listed)
+    if most < PATIENCE:
+        return bounded
+    cases = tree.cases() if tree.grow(most) else None
     proven = bounded.bound if cases is None else bound_by_cases(model, cases)
     return replace(bounded, cases=cases if proven < bounded.bound else None, proven=proven)
 
@@ -98,16 +105,24 @@ class _Tree:
         rank[order] = np.arange(len(order)) - self.pairs.start[self.node]
         width = max(PROGRAM_PAIRS // model.source.n_nodes, LEAST_WIDTH)
         self.listed = (rank < width) | (self.share >= LARGE_SHARE)[self.node]
+        self.dear = DEARER * float((np.abs(bounded.multipliers) * self.rows.scale).max(initial=0.0))
         self.programs = 0
         self._load()
 
-    def grow(self) -> bool:
-        """Ask questions until the target is met or it is not worth it; whether there is any answer."""
+    @property
+    def n_listed(self) -> int:
+        """Pairs of a program."""
+        return max(int(self.listed.sum()), 1)
+
+    def grow(self, most: int) -> bool:
+        """Ask questions until the target is met, it is not worth it, or ``most`` programs are solved.
+
+        Return whether there is any answer.
+        """
         self._solve(self.root)
         heap, ticket = [(-self.root.bound, 0, self.root)], itertools.count(1)
         checked, before = 0, self.root.bound
-        n_listed = max(int(self.listed.sum()), 1)
-        most, patience = min(MOST_PROGRAMS, MOST_WORK // n_listed), max(PATIENCE, PATIENT_WORK // n_listed)
+        patience = max(PATIENCE, PATIENT_WORK // self.n_listed)
         while heap and self.clock.left > 0.0 and self.programs < most:
             case = heap[0][2]
             if case.bound <= self.target or case.split < 0:
@@ -179,8 +194,8 @@ class _Tree:
         linear = linear_model(
             self.model, self.pairs.keep(self.listed), self.rows,
             violations="price" if self.rows.hard.any() else "none",
-            hard_price=HARD_TIMES * (self.root.bound - self.value) * self.rows.hard / self.rows.scale
-            + default_hard_price(self.pairs, self.rows),
+            hard_price=default_hard_price(self.pairs, self.rows)
+            + (HARD_TIMES * (self.root.bound - self.value) + self.dear) * self.rows.hard / self.rows.scale,
         )  # fmt: skip
         open_pairs = np.flatnonzero(self.listed & (np.diff(self.pairs.start) > 1)[self.node])
         self.asked = open_pairs[np.argsort(-self.share[self.node[open_pairs]], kind="stable")][:MOST_ASKED]

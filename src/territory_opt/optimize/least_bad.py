@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from territory_opt.model.model import Model, Pairs
+from territory_opt.model.pairs import Block
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.linear import LinearModel, linear_model
@@ -49,7 +50,7 @@ def relaxations(
     ways = [] if pairs is None else _each_rule_alone(model, pairs, clock, seed)
     if not ways:
         ways = [Relaxation(_way_out(model, r, v.value), False) for v in violations for r in _rows_of(model, v)]
-    alone = [Relaxation(text, False) for text in _too_large(model)]
+    alone = [] if clock.over else [Relaxation(text, False) for text in _too_large(model)]
     return (*alone, *ways, *(Relaxation(text, False) for text in unlock))
 
 
@@ -57,24 +58,32 @@ def _too_large(model: Model) -> list[str]:
     """Name the accounts that alone are more than any rep who may serve them can have: no plan is without them."""
     rows, source = model.rows, model.source
     names, first = model.problem.accounts["name"].to_numpy(object), source.order[source.node_start[:-1]]
-    texts: list[str] = []
-    for rule in dict.fromkeys(row.rule for row in rows.items if row.hard and row.rule.startswith(ONLY_ADDS)):
-        limit, metric = np.full(rows.n_reps, np.inf), ""
-        for row in rows.items:
-            if row.rule == rule and row.hard:
-                ((j, metric),) = row.totals
-                limit[j] = row.high
-        k = source.quantities.index(metric)
-        for block in source.blocks():
-            amount = np.broadcast_to(block.quantities[k], block.eligible.shape)
+    limits = _upper_limits(rows)
+
+    def look(block: Block) -> list[str]:
+        texts: list[str] = []
+        for metric, limit in limits.items():
+            amount = np.broadcast_to(block.quantities[source.quantities.index(metric)], block.eligible.shape)
             over = np.where(block.eligible, amount - limit, np.inf)
-            for i in np.flatnonzero(over.min(axis=1) > 0.0):
+            for i in np.flatnonzero(over.min(axis=1) > 0.0).tolist():
                 j = int(np.argmin(over[i]))
                 texts.append(
                     f"{names[first[block.start + i]]} alone is {amount[i, j]:,.0f} of {metric}, and no rep who may "
                     f"serve it can have more than {limit[j]:,.0f}: raise that limit, or divide the account"
                 )
-    return texts[:MOST_NAMED]
+        return texts
+
+    return [text for texts in source.over_blocks(look) for text in texts][:MOST_NAMED] if limits else []
+
+
+def _upper_limits(rows: Rows) -> dict[str, FloatArray]:
+    """What each rep may have at most, (n_reps,), of every quantity that a hard rule limits and that only adds up."""
+    limits: dict[str, FloatArray] = {}
+    for row in rows.items:
+        if row.hard and row.rule.startswith(ONLY_ADDS):
+            ((j, metric),) = row.totals
+            limits.setdefault(metric, np.full(rows.n_reps, np.inf))[j] = row.high + ROW_TOLERANCE * row.scale
+    return limits
 
 
 def _each_rule_alone(model: Model, pairs: Pairs, clock: Clock, seed: int) -> list[Relaxation]:

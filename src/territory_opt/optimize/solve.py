@@ -29,7 +29,7 @@ from territory_opt.optimize.quotas import far_above_fair, set_quotas
 from territory_opt.optimize.result import ProgressCallback, Relaxation, Result, Status
 from territory_opt.optimize.stages import Schedule, search_stage
 from territory_opt.plan.audit import audit_model
-from territory_opt.plan.certificate import Multipliers, dual_bound
+from territory_opt.plan.certificate import Multipliers, dual_bound, tolerated
 from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.problem import Problem
@@ -316,7 +316,10 @@ class _Run:
         if np.isfinite(bounded.proven) or self.clock.over:
             return bounded
         gap = 0.0 if self.exact else self.gap
-        return self.clock.run("cases", lambda: prove_by_cases(self.model, bounded, best, self.clock, gap=gap))
+        quick = self._quick and not self.exact
+        return self.clock.run(
+            "cases", lambda: prove_by_cases(self.model, bounded, best, self.clock, gap=gap, quick=quick)
+        )
 
     def _claim(self, rows: Rows, best: Incumbent, bound: float, gap: float) -> None:
         """Keep the ``bound`` that branch and bound claims if ``rows`` are the whole problem; NaN: none.
@@ -379,7 +382,8 @@ class _Run:
                 bounded, rows=model.rows, bound=dual_bound(model, bounded.multipliers), cases=None, proven=np.inf
             )
         bounded = self._by_cases(bounded, Incumbent.of(model, model.rows, found.reps))
-        bound = bounded.best
+        certificate = Multipliers.of(model, bounded.multipliers, least if least_violation > 0 else None, bounded.cases)
+        bound = bounded.best + tolerated(model.rows, certificate, evaluation.outside)
         self.clock.incumbent, self.clock.bound = float("nan") if violations else evaluation.objective, bound
         self.clock.tell("done", "hard rules broken" if violations else "")
         optimal = self.complete or bound - evaluation.objective <= self.gap * abs(evaluation.objective)
@@ -393,9 +397,7 @@ class _Run:
             solver_bound=self.solver_bound,
             method="exact" if self.exact else "large",
             why=self.why,
-            certificate=Multipliers.of(
-                model, bounded.multipliers, least if least_violation > 0 else None, bounded.cases
-            ),
+            certificate=certificate,
             evaluation=evaluation,
             violations=tuple(violations),
             relaxations=ways,

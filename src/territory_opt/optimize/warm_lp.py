@@ -53,7 +53,11 @@ class WarmLp:
             self.columns[k].SetUb(0.0)
         self.closed = wanted
         self.solver.SetTimeLimit(max(int(1000 * time_limit), 1))
-        if self.solver.Solve(self.settings) != pywraplp.Solver.OPTIMAL:
+        status = self.solver.Solve(self.settings)
+        if status == pywraplp.Solver.ABNORMAL:  # a basis that went bad: once more from none
+            self.solver.Reset()
+            status = self.solver.Solve(self.settings)
+        if status != pywraplp.Solver.OPTIMAL:
             return None
         duals = np.array([constraint.dual_value() for constraint in self.constraints])
         x = np.array([column.solution_value() for column in self.asked])

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.model.model import Model
+from territory_opt.model.rows import Rows
 from territory_opt.plan.evaluate import annual_quotas, evaluate, rep_positions
 from territory_opt.plan.plan import Plan, split_periods
 from territory_opt.plan.rollup import roll_up_problems
 from territory_opt.problem.problem import Problem
+
+FloatArray = npt.NDArray[np.float64]
 
 ROW_TOLERANCE = 1e-6
 """A row counts as broken when it is outside its limits by more than this share of its scale."""
@@ -65,9 +69,7 @@ def broken_rows(model: Model, plan: Plan) -> list[Violation]:
     found = evaluate(model, plan)
     value = model.rows.activity(found.totals, annual_quotas(model, plan))
     violations = []
-    alone = np.array([not row.totals for row in model.rows.items], dtype=bool)
-    tolerance = np.where(alone, QUOTA_TOLERANCE, ROW_TOLERANCE * model.rows.scale)
-    for r in np.flatnonzero(model.rows.hard & (np.abs(found.outside) > tolerance)):
+    for r in np.flatnonzero(model.rows.hard & (np.abs(found.outside) > row_tolerances(model.rows))):
         row = model.rows.items[r]
         amount = float(found.outside[r])
         violations.append(
@@ -77,6 +79,12 @@ def broken_rows(model: Model, plan: Plan) -> list[Violation]:
             )
         )  # fmt: skip
     return violations
+
+
+def row_tolerances(rows: Rows) -> FloatArray:
+    """How far each row may be outside its limits and still count as kept, (n_rows,)."""
+    alone = np.array([not row.totals for row in rows.items], dtype=bool)
+    return np.where(alone, QUOTA_TOLERANCE, ROW_TOLERANCE * rows.scale)
 
 
 def _assignment_problems(model: Model, plan: Plan) -> list[Violation]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,10 @@ from territory_opt.model.model import Model
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+
+
+MOST_CASES = 1_000
+"""More cases are refused: each costs the judge a look at all pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,43 +42,39 @@ class Cases:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         object.__setattr__(self, "values", np.asarray(self.values, dtype=float))
 
-    def answers(self) -> Iterator[tuple[tuple[str, str, bool], ...]]:
-        """Yield the answers that lead to each leaf: account, rep, yes or no. Raise ValueError if this is no tree."""
-        open_paths: list[tuple[tuple[str, str, bool], ...]] = [()]
-        for account, rep in zip(self.accounts, self.reps, strict=True):
-            if not open_paths:
-                raise ValueError("entries follow the last leaf")
-            path = open_paths.pop()
-            if not account:
-                yield path
-                continue
-            open_paths += [(*path, (account, rep, False)), (*path, (account, rep, True))]
-        if open_paths:
-            raise ValueError("a question has no leaf for each answer")
-
     def problems(self, model: Model) -> list[str]:
         """List why this proves nothing for ``model``, multipliers apart; empty if it can."""
-        try:
-            leaves = list(self.answers())
-        except ValueError as error:
-            return [f"the certificate's proof by cases is not a tree: {error}"]
-        if self.values.shape != (len(leaves), len(model.rows)):
-            return ["the certificate's proof by cases has not one multiplier per case and row"]
+        what = "the certificate's proof by cases"
+        # Every question opens one more place for an entry than it takes: the tree ends where none is open.
+        still_open = list(accumulate((1 if account else -1 for account in self.accounts), initial=1))
+        if len(self.accounts) != len(self.reps) or still_open[-1] != 0 or 0 in still_open[:-1]:
+            return [f"{what} is not a tree: every question needs what follows for yes and for no"]
+        n_leaves = self.accounts.count("")
+        if n_leaves > MOST_CASES:
+            return [f"{what} has {n_leaves:,} cases, more than the {MOST_CASES:,} that are looked at"]
+        if self.values.shape != (n_leaves, len(model.rows)):
+            return [f"{what} has not one multiplier per case and row"]
         source = model.source
         questions = {(account, rep) for account, rep in zip(self.accounts, self.reps, strict=True) if account}
         return [
-            f"the certificate's proof by cases asks about {account} and {rep}, which are not both in these tables"
+            f"{what} asks about {account} and {rep}, which are not both in these tables"
             for account, rep in sorted(questions)
             if account not in source.account_index or rep not in source.rep_index
         ]
 
     def allowed(self, model: Model) -> Iterator[dict[int, BoolArray]]:
-        """Yield for each leaf the nodes asked about, each with the reps that the answers leave it, (n_reps,)."""
+        """Yield for each leaf the nodes asked about, each with the reps that the answers leave it, (n_reps,).
+
+        For a tree without :meth:`problems`.
+        """
         source = model.source
-        for path in self.answers():
-            left: dict[int, BoolArray] = {}
-            for account, rep, yes in path:
-                node = int(source.node_of_account[source.account_index.get_loc(account)])
-                same = np.arange(source.n_reps) == source.rep_index.get_loc(rep)
-                left[node] = left.get(node, np.ones(source.n_reps, dtype=bool)) & (same if yes else ~same)
-            yield left
+        waiting: list[dict[int, BoolArray]] = [{}]
+        for account, rep in zip(self.accounts, self.reps, strict=True):
+            left = waiting.pop()
+            if not account:
+                yield left
+                continue
+            node = int(source.node_of_account[source.account_index.get_loc(account)])
+            named = np.arange(source.n_reps) == source.rep_index.get_loc(rep)
+            so_far = left.get(node, np.ones(source.n_reps, dtype=bool))
+            waiting += [{**left, node: so_far & ~named}, {**left, node: so_far & named}]

@@ -5,9 +5,9 @@ For multipliers u (positive at a lower limit, negative at an upper one) no plan 
     sum_i max_j (value_ij + sum_r u_r weight_r,ij)
       + sum_j max_q q_j sum_r u_r c_rj  -  sum_r (u_r+ low_r - u_r- high_r)
 
-over *all* eligible pairs, as long as |u_r| stays within the price of a priced row (a hard row has no price and no
-range): Lagrangian duality, Geoffrion (1974). A proof by cases does the same at every leaf of a tree of questions, see
-:mod:`territory_opt.plan.cases`. docs/bound.md has the derivation in one page.
+over *all* eligible pairs, rounded up by what floats may have lost, as long as |u_r| stays within the price of a priced
+row (a hard row has no price and no range): Lagrangian duality, Geoffrion (1974). A proof by cases does the same at
+every leaf of a tree of questions, see :mod:`territory_opt.plan.cases`. docs/bound.md has the derivation in one page.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from territory_opt.model.model import Model
 from territory_opt.model.pairs import Block
 from territory_opt.model.rows import Rows
+from territory_opt.plan.audit import row_tolerances
 from territory_opt.plan.cases import Cases
 from territory_opt.plan.evaluate import evaluate, kappa_drift
 from territory_opt.plan.plan import Plan
@@ -28,6 +29,8 @@ from territory_opt.problem.problem import Problem
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
+ROUNDING = 64
+"""Floats may lose so many units in the last place of all amounts that a bound adds up, and one more for every block."""
 PRICE_TOLERANCE = 1e-9
 """Relative slack when a multiplier is held against its price (rounding of floats only)."""
 
@@ -120,8 +123,20 @@ def certify_model(model: Model, plan: Plan, certificate: Multipliers) -> Certifi
     bound = dual_bound(model, certificate.values)
     if certificate.cases is not None:
         bound = min(bound, bound_by_cases(model, certificate.cases))
+    bound += tolerated(model.rows, certificate, found.outside)
     least = least_violation_bound(model, certificate.least_violation) if len(certificate.least_violation) else 0.0
     return Certificate(objective, bound, (), max(least, 0.0), drift)
+
+
+def tolerated(rows: Rows, certificate: Multipliers, outside: FloatArray) -> float:
+    """What a plan may be worth beyond the bound, since hard rows count as kept that are ``outside`` by a trifle.
+
+    A plan that breaks row r by d is worth at most the bound + sum |u_r| d, for the audit's tolerances less than a cent
+    or a millionth of a limit each.
+    """
+    trifle = np.where(rows.hard & (np.abs(outside) <= row_tolerances(rows)), np.abs(outside), 0.0)
+    sets = certificate.values[None, :] if certificate.cases is None else certificate.cases.values
+    return float((np.abs(sets) @ trifle).max(initial=float(np.abs(certificate.values) @ trifle)))
 
 
 def multiplier_problems(model: Model, certificate: Multipliers) -> list[str]:
@@ -193,7 +208,7 @@ def _bounds(
     """Bound at each of ``values`` (n, n_rows) where some nodes have only ``allowed`` reps; -inf: one has none."""
     at_reps = [model.rows.at_rep(own) for own in values]
 
-    def best_sums(block: Block) -> FloatArray:
+    def look(block: Block) -> tuple[FloatArray, FloatArray]:
         sums = np.empty(len(values))
         for k, at_rep in enumerate(at_reps):
             reduced = _reduced(block, at_rep, value_weight)
@@ -201,10 +216,32 @@ def _bounds(
                 if block.start <= node < block.stop:
                     reduced[node - block.start, ~reps] = -np.inf
             sums[k] = reduced.max(axis=1).sum()
-        return sums
+        return sums, np.array([_size(amounts) for amounts in (block.value, *block.quantities)])
 
-    sums = np.sum(list(model.source.over_blocks(best_sums)), axis=0)
-    return np.array([best + apart_from_nodes(model, own, quota_limit) for best, own in zip(sums, values, strict=True)])
+    looks = list(model.source.over_blocks(look))
+    sums, size = (np.sum([found[k] for found in looks], axis=0) for k in range(2))
+    size[0] *= value_weight
+    lost = np.finfo(float).eps * (ROUNDING + len(looks))
+    return np.array(
+        [
+            best + apart_from_nodes(model, own, quota_limit) + lost * _amounts(model, own, quota_limit, size)
+            for best, own in zip(sums, values, strict=True)
+        ]
+    )
+
+
+def _size(amounts: FloatArray) -> float:
+    """Sum over nodes of the largest amount, whatever its sign."""
+    return float(np.maximum(amounts.max(axis=1), -amounts.min(axis=1)).sum())
+
+
+def _amounts(model: Model, values: FloatArray, quota_limit: FloatArray, size: FloatArray) -> float:
+    """Sum of the sizes of all that a bound adds up; ``size`` (1 + n_quantities,) of values and of each quantity."""
+    rows, own = model.rows, np.abs(values)
+    at_rep = np.asarray(abs(rows.totals).T @ own).reshape(rows.n_reps, -1)
+    limits = np.where(values > 0, rows.low, np.where(values < 0, rows.high, 0.0))
+    quotas = float(np.asarray(abs(rows.quotas).T @ own) @ quota_limit)
+    return float(size[0] + at_rep.max(axis=0) @ size[1:] + own @ np.abs(limits)) + quotas
 
 
 def apart_from_nodes(model: Model, values: FloatArray, quota_limit: FloatArray) -> float:

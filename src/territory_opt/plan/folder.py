@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.errors import PlanFolderError
@@ -306,20 +307,29 @@ def _read_quotas(path: Path, by: str = "period") -> pd.DataFrame:
 def _read_certificate(path: Path) -> Multipliers:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return Multipliers(
-            values=np.asarray(arrays["values"], dtype=float),
+            values=_real(arrays["values"]),
             rules=tuple(arrays["rules"].tolist()),
             subjects=tuple(arrays["subjects"].tolist()),
             kappa=float(arrays["kappa"]),
-            least_violation=np.asarray(arrays["least_violation"], dtype=float),
+            least_violation=_real(arrays["least_violation"]),
             cases=_read_cases(arrays) if "case_values" in arrays else None,
         )
 
 
 def _read_cases(arrays: Mapping[str, Any]) -> Cases:
-    accounts, reps = (tuple(arrays[name].tolist()) for name in ("case_accounts", "case_reps"))
-    if len(accounts) != len(reps):
+    names = arrays["case_accounts"], arrays["case_reps"]
+    if any(array.dtype.kind != "U" or array.ndim != 1 for array in names):
+        raise ValueError("case_accounts and case_reps are not lists of names")
+    if len(names[0]) != len(names[1]):
         raise ValueError("case_accounts and case_reps differ in length")
-    return Cases(accounts, reps, np.asarray(arrays["case_values"], dtype=float))
+    return Cases(tuple(names[0].tolist()), tuple(names[1].tolist()), _real(arrays["case_values"]))
+
+
+def _real(array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Numbers as stored; ValueError for what is none."""
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"it holds {array.dtype}, not numbers")
+    return np.asarray(array, dtype=float)
 
 
 def _changed_files(found: PlanFolder) -> list[str]:
