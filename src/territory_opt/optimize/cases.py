@@ -29,8 +29,8 @@ from territory_opt.plan.certificate import apart_from_nodes, bound_by_cases, val
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-MOST_PAIRS = 200_000
-"""Above so many pairs no few accounts decide."""
+MOST_CELLS = 200_000
+"""Above so many nodes x reps no few accounts decide."""
 LARGE_SHARE = 0.02
 """Accounts from this share of an average territory on are in the programs with all their reps, others with the best."""
 PROGRAM_PAIRS, LEAST_WIDTH = 12_000, 4
@@ -47,9 +47,9 @@ SPLIT = 1e-6
 MISSED = 0.1
 """Pairs that the program lacks are added where they cost a case more than this share of its distance to the plan."""
 HARD_TIMES, DEARER = 1e6, 10.0
-"""Breaking a hard row by its scale costs the programs so many times the distance to the plan (breaking it by the
-audit's tolerance as much as that), and besides so many times
-the most that any row's scale is worth: else breaking it would be cheaper than the priced rows it stands against."""
+"""Breaking a hard row by its scale costs the programs so many times the distance to the plan (by the audit's tolerance
+as much as that), and besides so many times the most that any row's scale is worth: else breaking it would be cheaper
+than the priced rows it stands against."""
 SAME_MONEY = 5e-7
 """The plan is proven best when the bound is within this share of it."""
 
@@ -64,7 +64,7 @@ def prove_by_cases(
     """
     cells = model.source.n_nodes * model.problem.n_reps
     target = best.value + max(gap, SAME_MONEY) * abs(best.value)
-    if best.score[0] > 0.0 or bounded.bound <= target or not len(model.rows) or cells > MOST_PAIRS:
+    if best.score[0] > 0.0 or bounded.bound <= target or not len(model.rows) or cells > MOST_CELLS:
         return bounded
     tree = _Tree(model, bounded, best.value, target, clock)
     most = min(MOST_PROGRAMS, (QUICK_WORK if quick else MOST_WORK) // tree.n_listed)

@@ -255,8 +255,8 @@ class Quotas(Settings):
 
     ``methods`` names segments whose accounts count by another method. Each quota is also shown ``by`` a column of
     accounts, where ``part_targets`` gives some parts sums of their own. ``ramp`` is what a joiner can do in the first
-    months after ``start_date``: it shifts quotas of the joining year to later periods. Hedges that compound to more
-    than ``most_hedge`` are flagged.
+    months after ``start_date``: it lowers the quota of the joining year and shifts it to later periods. Hedges that
+    compound to more than ``most_hedge`` are flagged.
     """
 
     target: float | None = None
