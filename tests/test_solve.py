@@ -324,11 +324,13 @@ def test_ctrl_c_is_heard_while_a_solver_works(monkeypatch: pytest.MonkeyPatch) -
         return inner(linear, *arguments, **options)
 
     monkeypatch.setattr(mathopt, "_solve", endless)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background starts without
     try:
         result = to.solve(toy(), seed=7)
         assert not release.is_set()
     finally:
         release.set()
+        signal.signal(signal.SIGINT, before)
     assert result.raw_status == "interrupted"
     assert to.audit(result.model.problem, result.plan) == []
 
