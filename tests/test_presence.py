@@ -64,7 +64,7 @@ def test_a_joiner_owes_the_same_share_of_what_comes_from_the_first_day_on() -> N
     attained = found.rep_sales / plan.annual.to_numpy()
     assert attained[0] == pytest.approx(attained[1], rel=1e-5)
     assert plan.annual.sum() == pytest.approx(TARGET)
-    assert plan.annual["S"] < 0.6 * whole.annual["S"]
+    assert plan.annual["S"] < 0.6 * plan.annual["W"]
     owed = plan.quotas.pivot_table(index="period", columns="rep_id", values="quota")
     assert owed["S"].iloc[:6].sum() == 0
     assert owed["S"].sum() == pytest.approx(plan.annual["S"])
