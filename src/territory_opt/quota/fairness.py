@@ -3,12 +3,14 @@
 Each test holds reps' attainment (sales over quota) against something that is no merit of theirs: a rank correlation
 (Spearman), for regions the share of the variance of ranks between them (eta squared), with the probability of so large
 an effect by chance from random permutations of attainment among reps (Good, Permutation, Parametric and Bootstrap
-Tests of Hypotheses, 2005). Small effects that are certain and large effects that are not are both told, not called
-unfair. On a plan, sales are what is expected; on the past, what was sold.
+Tests of Hypotheses, 2005). Among several tests chance strikes one more often: verdicts go by the probability that it
+strikes any (Holm, Scandinavian Journal of Statistics 6, 1979). Small effects that are certain and large effects that
+are not are both told, not called unfair. On a plan, sales are what is expected; on the past, what was sold.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,12 +41,14 @@ YEAR = 365.25
 class FairnessTest:
     """One test: ``effect`` (rank correlation, eta squared or share), ``p`` by chance (NaN: none), ``n`` reps.
 
-    ``verdict``: fair, unfair, doubtful (large but maybe chance) or unknown (too few reps, or all alike).
+    ``p_any``: how often chance gives as much in any of the tests made together. ``verdict``: fair, unfair, doubtful
+    (large but maybe chance) or unknown (too few reps, or all alike).
     """
 
     name: str
     effect: float
     p: float
+    p_any: float
     n: int
     verdict: str
     sentence: str
@@ -134,12 +138,44 @@ def _tests(
     has = (quotas > 0) & np.isfinite(sales)
     attainment = np.divide(sales, quotas, out=np.full(len(sales), np.nan), where=has)
     generator = np.random.default_rng(seed)
-    tests = [_rank_test(name, attainment, amounts, generator) for name, amounts in facts.items()]
-    tests.append(_region_test(attainment, region, generator))
+    found = [_rank_test(name, attainment, amounts, generator) for name, amounts in facts.items()]
+    found.append(_region_test(attainment, region, generator))
     if growth is not None:
-        tests.append(_growth_test(attainment, growth, generator))
-    tests.append(_near_test(attainment[has]))
-    return Fairness(what, tuple(tests))
+        found.append(_growth_test(attainment, growth, generator))
+    tests = [one.judged(p_any, len(found)) for one, p_any in zip(found, holm([one.p for one in found]), strict=True)]
+    return Fairness(what, (*tests, _near_test(attainment[has])))
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """Probability of so small a chance in any of the tests, by Holm's step-down; NaN stays NaN and does not count."""
+    p = np.array(chances, dtype=float)
+    order = [k for k in np.argsort(p, kind="stable").tolist() if not np.isnan(p[k])]
+    adjusted, largest = p.copy(), 0.0
+    for done, k in enumerate(order):
+        largest = max(largest, min((len(order) - done) * p[k], 1.0))
+        adjusted[k] = largest
+    return [float(x) for x in adjusted]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a test found before it is judged: is the effect ``large`` enough to matter, and ``words`` by verdict."""
+
+    name: str
+    effect: float
+    p: float
+    n: int
+    large: bool
+    words: dict[str, str]
+    size: str
+
+    def judged(self, p_any: float, tests: int) -> FairnessTest:
+        if np.isnan(self.effect):
+            return _unknown(self.name, self.n)
+        verdict = "fair" if not self.large else "unfair" if p_any <= CERTAIN else "doubtful"
+        sentence = f"{self.name}: {self.words[verdict]} ({self.size}, {_chance(self.p)}"
+        sentence += f", {p_any:.1%} in any of {tests} tests)" if self.large else ")"
+        return FairnessTest(self.name, self.effect, self.p, p_any, self.n, verdict, sentence)
 
 
 MATERIAL = 0.01
@@ -147,31 +183,24 @@ MATERIAL = 0.01
 _HIGH = {"size": "larger books", "potential": "books with more potential", "tenure": "reps who have been there longer"}
 
 
-def _rank_test(name: str, attainment: FloatArray, amounts: FloatArray, generator: np.random.Generator) -> FairnessTest:
+def _rank_test(name: str, attainment: FloatArray, amounts: FloatArray, generator: np.random.Generator) -> _Found:
     effect, p, n = _rank_effect(attainment, amounts, generator)
-    if np.isnan(effect):
-        return _unknown(name, n)
-    verdict = _verdict(abs(effect) >= UNFAIR_RANK and _apart(attainment, amounts) >= MATERIAL, p)
     easier = "easier" if effect > 0 else "harder"
     words = {"fair": "no bias", "unfair": f"quotas are {easier} for {_HIGH[name]}",
-             "doubtful": f"quotas seem {easier} for {_HIGH[name]}, which may be chance"}[verdict]  # fmt: skip
-    return FairnessTest(name, effect, p, n, verdict, f"{name}: {words} (rank correlation {effect:+.2f}, {_chance(p)})")
+             "doubtful": f"quotas seem {easier} for {_HIGH[name]}, which may be chance"}  # fmt: skip
+    large = abs(effect) >= UNFAIR_RANK and _apart(attainment, amounts) >= MATERIAL
+    return _Found(name, effect, p, n, large, words, f"rank correlation {effect:+.2f}")
 
 
-def _growth_test(attainment: FloatArray, growth: FloatArray, generator: np.random.Generator) -> FairnessTest:
+def _growth_test(attainment: FloatArray, growth: FloatArray, generator: np.random.Generator) -> _Found:
     effect, p, n = _rank_effect(attainment, growth, generator)
-    if np.isnan(effect):
-        return _unknown("growth", n)
-    worse = effect <= -UNFAIR_RANK and _apart(attainment, growth) >= MATERIAL
-    verdict = "fair" if effect > 0 else _verdict(worse, p)
     words = {
         "fair": "growth pays" if effect > 0 and p <= CERTAIN else "no sign that growth costs",
         "unfair": "who grew more attained less",
         "doubtful": "who grew more seems to have attained less",
-    }[verdict]
-    return FairnessTest(
-        "growth", effect, p, n, verdict, f"growth: {words} (rank correlation {effect:+.2f}, {_chance(p)})"
-    )
+    }
+    worse = effect <= -UNFAIR_RANK and _apart(attainment, growth) >= MATERIAL
+    return _Found("growth", effect, p, n, worse, words, f"rank correlation {effect:+.2f}")
 
 
 def _rank_effect(
@@ -197,12 +226,12 @@ def _apart(attainment: FloatArray, amounts: FloatArray) -> float:
     return abs(float(attainment[ranked[-third:]].mean() - attainment[ranked[:third]].mean()))
 
 
-def _region_test(attainment: FloatArray, region: npt.NDArray[np.int64], generator: np.random.Generator) -> FairnessTest:
+def _region_test(attainment: FloatArray, region: npt.NDArray[np.int64], generator: np.random.Generator) -> _Found:
     known = np.isfinite(attainment)
     n = int(known.sum())
     x, (group, _) = rankdata(np.round(attainment[known], 9)), pd.factorize(region[known])
     if n < FEWEST_REPS or np.ptp(x) == 0 or group.max() == 0 or np.bincount(group).max() < 2:
-        return _unknown("region", n)
+        return _Found("region", np.nan, np.nan, n, False, {}, "")
     x = (x - x.mean()) / x.std()
     size = np.bincount(group)
     sums = np.zeros((len(size), n))
@@ -217,11 +246,10 @@ def _region_test(attainment: FloatArray, region: npt.NDArray[np.int64], generato
     beyond = effect - float(shuffled.mean())
     p = _p_value(shuffled, effect)
     means = np.bincount(group, attainment[known]) / size
-    verdict = _verdict(beyond >= UNFAIR_REGION and float(np.ptp(means)) >= MATERIAL, p)
     words = {"fair": "no bias", "unfair": "quotas are easier in some regions than in others",
-             "doubtful": "quotas seem easier in some regions, which may be chance"}[verdict]  # fmt: skip
-    sentence = f"region: {words} ({effect:.0%} of the variance lies between regions, {_chance(p)})"
-    return FairnessTest("region", effect, p, n, verdict, sentence)
+             "doubtful": "quotas seem easier in some regions, which may be chance"}  # fmt: skip
+    large = beyond >= UNFAIR_REGION and float(np.ptp(means)) >= MATERIAL
+    return _Found("region", effect, p, n, large, words, f"{effect:.0%} of the variance lies between regions")
 
 
 def _near_test(attainment: FloatArray) -> FairnessTest:
@@ -231,18 +259,12 @@ def _near_test(attainment: FloatArray) -> FairnessTest:
     share = float((np.abs(attainment - middle) <= NEAR * abs(middle)).mean())
     verdict = "fair" if share >= NEAR_SHARE else "unfair"
     sentence = f"spread: {share:.0%} of reps lie within {NEAR:.0%} of the median attainment of {middle:.0%}"
-    return FairnessTest("spread", share, np.nan, len(attainment), verdict, sentence)
+    return FairnessTest("spread", share, np.nan, np.nan, len(attainment), verdict, sentence)
 
 
 def _unknown(name: str, n: int) -> FairnessTest:
     why = f"{n} reps are too few to tell" if n < FEWEST_REPS else "all alike, nothing to tell"
-    return FairnessTest(name, np.nan, np.nan, n, "unknown", f"{name}: {why}")
-
-
-def _verdict(large: bool, p: float) -> str:
-    if not large:
-        return "fair"
-    return "unfair" if p <= CERTAIN else "doubtful"
+    return FairnessTest(name, np.nan, np.nan, np.nan, n, "unknown", f"{name}: {why}")
 
 
 def _p_value(shuffled: FloatArray, effect: float) -> float:
