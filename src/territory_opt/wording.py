@@ -107,9 +107,15 @@ def looked_back(screen: Screen, name: str, found: Backtest, lost: TransferLoss |
     screen.several(str(found).splitlines(), most=len(found.scores) + 1)
     best = next(score for score in found.scores if score.method == found.best)
     screen.say(f"Closest to what reps sold: {best.method}, off by {best.rep_error:.1%} of sales.")
-    close = [score.method for score in found.scores if score.by_chance > DOUBTFUL and score.method != best.method]
+    behind = found.scores[found.scores.index(best) + 1 :]
+    close = [score.method for score in behind if score.by_chance > DOUBTFUL]
     if close:
         screen.say(f"It may be by chance that it is closer than {', '.join(close)}.")
+    for score in found.scores[: found.scores.index(best)]:
+        screen.say(
+            f"Closer still, off by {score.rep_error:.1%}: {score.method}. Whoever set these quotas knew more than the "
+            "tables say; no method can draw on it before the next ones are set."
+        )
     screen.say(f"Errors {found.shocks}.")
     if lost is not None:
         screen.say(f"By the history {lost}; the plan assumes {loss_rate:.0%} less (territories.keep.loss_rate).")

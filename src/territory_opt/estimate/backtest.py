@@ -25,8 +25,9 @@ from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
 
-AS_SET = "quotas as they were"
-"""Name of the row with the quotas of the quota_history table."""
+AS_SET, AS_ATTAINED = "quotas as they were", "quotas as they were x attainment"
+"""Rows with the quotas of the quota_history table, and with these times the part that was sold of those before: what
+whoever set them knew, without the padding. No methods, since next year's are not there yet."""
 INTERVAL = 0.8
 DRAWS = 2_000
 """Permutations of the test whether one method is better than another."""
@@ -78,7 +79,7 @@ class Backtest:
     @property
     def best(self) -> str:
         """The method with the smallest error of rep totals; past quotas are no method."""
-        return next(score.method for score in self.scores if score.method != AS_SET)
+        return next(score.method for score in self.scores if score.method not in (AS_SET, AS_ATTAINED))
 
     def table(self) -> pd.DataFrame:
         """One row per method, best first; errors as shares."""
@@ -141,7 +142,7 @@ def backtest(
     looked, done = [], _Done(problem, stage)
     for at in stage.cutoffs:
         past = stage.past(at)
-        looked.append(_look(stage, at, past, methods, done.shock(at)))
+        looked.append(_look(stage, at, past, methods, done.shock(at), done.attainment(at)))
         done.add(at, past, history.sales[:, at : at + stage.horizon].sum(axis=1))
     frame = pd.concat(looked, ignore_index=True)
     peeking = _peeking(stage, methods, seed)
@@ -174,6 +175,14 @@ class _Done:
                 shared.add(past, came)
         return shared
 
+    def attainment(self, at: int) -> float:
+        """What was sold of the quotas of looks that had ended after ``at`` months; 1 where there are none."""
+        ended = [(looked, past) for looked, past, _ in self.looks
+                 if looked in self.stage.quotas and looked + self.stage.horizon <= at]  # fmt: skip
+        asked = sum(float(np.nansum(self.stage.quotas[looked])) for looked, _ in ended)
+        sold = sum(float(self.stage.came(looked, past)[past.active].sum()) for looked, past in ended)
+        return sold / asked if asked > 0 else 1.0
+
     def shock(self, at: int) -> float:
         """The shock that ranges after ``at`` months count with: the policy's, or as estimated by then."""
         known = self.stage.independent(at)
@@ -183,7 +192,9 @@ class _Done:
         return math.hypot(found.company, found.region, found.segment)
 
 
-def _look(stage: Stage, at: int, past: Past, methods: Mapping[str, Method], shock: float) -> pd.DataFrame:
+def _look(
+    stage: Stage, at: int, past: Past, methods: Mapping[str, Method], shock: float, attainment: float
+) -> pd.DataFrame:
     """Rows of one look: every method, and the quotas as they were set, against what the reps sold."""
     sales = stage.came(at, past)
     book = past.by_rep(past.base)
@@ -193,7 +204,8 @@ def _look(stage: Stage, at: int, past: Past, methods: Mapping[str, Method], shoc
         variance = past.by_rep(past.forecast.variance) + (shock * total) ** 2
         figures[ESTIMATE] = (total, np.sqrt(variance))
     if at in stage.quotas:
-        figures[AS_SET] = (stage.quotas[at], np.full(len(sales), np.nan))
+        none = np.full(len(sales), np.nan)
+        figures |= {AS_SET: (stage.quotas[at], none), AS_ATTAINED: (stage.quotas[at] * attainment, none)}
     frames = [
         pd.DataFrame(
             {"first_month": stage.label(at), "method": name, "rep_id": stage.rep_ids, "forecast": total,
@@ -225,7 +237,7 @@ def _scores(looks: pd.DataFrame, seed: int) -> list[Score]:
         for name, rows in by_rep.items()
     }
     order = sorted(by_rep, key=lambda name: float(missed[name].sum()))
-    best = next((name for name in order if name != AS_SET), order[0])
+    best = next((name for name in order if name not in (AS_SET, AS_ATTAINED)), order[0])
     generator = np.random.default_rng(seed)
     return [
         _score(name, by_rep[name], np.nan if name == best else _by_chance(missed[name] - missed[best], generator))
