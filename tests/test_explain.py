@@ -132,7 +132,7 @@ def test_hedges_guards_and_odds() -> None:
     model, plan = toy(settings_, (390, 390, 380, 130))
     dan = explain_quota(model, plan, "R4")
     assert dan.lines["line"].tolist()[5:7] == ["hedge of manager Saul, 3 %", "hedge of the company, 5 %"]
-    assert dan.binding == ["growth guard: quota at most 130 (quota at most 30% above and 30% below last year's)"]
+    assert dan.binding == ["growth guard: quota at most 130 (quota at most 30% above and 30% below that of last year)"]
     assert dan.what_would_change[-1] == "none of these adds anything while the growth guard holds the quota"
     assert dan.periods["quota"].sum() == 130
     assert "by period:\n  2027-01 to 2027-03  30.00" in str(dan)

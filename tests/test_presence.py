@@ -178,5 +178,6 @@ def test_the_rest_of_a_year_of_someone_who_leaves_has_a_budget_for_the_days_left
     rows = {(row.rule, row.subject): row for row in Model.build(rest.problem).rows.items}
     for rep in ("S", "W"):
         limits = rows["growth guard", rep]
+        assert "that of the plan before" in limits.sentence
         assert (limits.low, limits.high) == pytest.approx((0.9 * asked[rep], 1.1 * asked[rep]))
     assert to.solve(rest.problem).violations == ()

@@ -266,7 +266,8 @@ def _guards(problem: Problem) -> Iterator[Row]:
             guard = quotas.growth_guard
             yield _quota_row(
                 "growth guard", name, j, last[j] * (1 - guard.down), last[j] * (1 + guard.up), guard.hard, guard.price,
-                last[j], money, f"quota at most {guard.up:.0%} above and {guard.down:.0%} below last year's" + part,
+                last[j], money,
+                f"quota at most {guard.up:.0%} above and {guard.down:.0%} below that of {guard.against}" + part,
             )  # fmt: skip
         if quotas.ratchet_guard is not None and last[j] > 0 and np.isfinite(sold[j]):
             ratchet = quotas.ratchet_guard

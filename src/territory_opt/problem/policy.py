@@ -148,12 +148,16 @@ class Territories(Settings):
 
 
 class Guard(Settings):
-    """Quota against last year's quota: at most ``up`` above and ``down`` below."""
+    """Quota against ``reps.last_quota``: at most ``up`` above and ``down`` below.
+
+    ``against`` says in words whose quota that is.
+    """
 
     up: Share = 0.25
     down: Share = 0.10
     hard: bool = True
     price: Money = 1.0
+    against: Literal["last year", "the plan before"] = "last year"
 
 
 class Ratchet(Settings):

@@ -129,7 +129,7 @@ def _policy_of_the_rest(
     if limits is not None:
         high = None if limits.high is None else part * limits.high
         limits = limits.model_copy(update={"low": part * limits.low, "high": high})
-    guard = None if change is None else Guard(up=change, down=change)
+    guard = None if change is None else Guard(up=change, down=change, against="the plan before")
     budget = keep if moves is None else keep.model_copy(update={"max_moved_accounts": moves})
     return policy.model_copy(
         update={
