@@ -22,7 +22,7 @@ from territory_opt.problem.policy import Pay
 from territory_opt.quota.fairness import holm, past_fairness, plan_fairness
 from territory_opt.quota.odds import company_odds, hit_probability
 from territory_opt.quota.review import review
-from territory_opt.quota.simulate import Books, simulate
+from territory_opt.quota.simulate import Books, Shape, simulate
 from territory_opt.quota.smart import lint
 
 ROOT = Path(__file__).parents[1]
@@ -147,6 +147,13 @@ def test_pay_is_that_of_the_pieces() -> None:
     np.testing.assert_allclose(found.reps["pay"].to_numpy()[kept], expected[kept], atol=0.03)
     shares = Pay(threshold=0.5, accelerator=2.0, cap=1.8).share(np.array([0.0, 0.49, 0.5, 1.0, 1.2, 3.0]))
     assert shares.tolist() == pytest.approx([0.0, 0.0, 0.5, 1.0, 1.4, 1.8])
+
+
+@pytest.mark.parametrize("shape", ["gamma", "normal"])
+def test_no_year_sells_less_than_nothing(shape: Shape) -> None:
+    books = Books.of(*as_is(company(odds={"common_shock": "90 %", "region_shock": "60 %"})))
+    sales, _ = books.draw(np.random.default_rng(3), 2_000, shape)
+    assert sales.min() == 0.0
 
 
 def test_who_is_over_or_under_paid_is_flagged() -> None:

@@ -8,7 +8,8 @@ M_g the expected sales of the rep's accounts in segment g (in the months the rep
 normal shocks that the company, a region and a segment share (c, r, s from ``policy.quotas.odds``), e the rep's own
 noise with variance V: gamma-shaped (never below -M, a few large orders make it lopsided) or normal. What accounts bring
 while their rep is not there counts for managers and the company. Shared shocks are what makes independence overstate
-safety: a factor model (Vasicek, The distribution of loan portfolio value, Risk, 2002).
+safety: a factor model (Vasicek, The distribution of loan portfolio value, Risk, 2002). Sales that a shock would push
+below nothing are nothing.
 """
 
 from __future__ import annotations
@@ -161,7 +162,7 @@ class Books:
         by_segment = self.segment_shock * generator.standard_normal((count, n_segments))
         total = self.mean.sum(axis=1)
         sales = total * (1.0 + shock + by_region[:, self.region]) + by_segment @ self.mean.T
-        sales = sales + self._noise(generator, count, shape, total)
+        sales = np.maximum(sales + self._noise(generator, count, shape, total), 0.0)
         besides = sales[:, self.n_reps :]
         return sales[:, : self.n_reps], besides if besides.size else np.zeros((1, self.n_reps))
 
