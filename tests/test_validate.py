@@ -808,3 +808,52 @@ def test_sales_in_the_plan_year_and_missing_months_are_said() -> None:
     later = Policy.model_validate({"period": {"start": "2027-05-01"}})
     texts = [str(issue) for issue in validate_tables({**good(), "sales": sales()}, later).issues]
     assert any("the history ends 4 months before the plan year" in text for text in texts)
+
+
+# --- what a history holds -------------------------------------------------------------------------------------
+
+
+def history(rows: list[tuple[str, str, float, str]]) -> Problem:
+    """Three accounts of three reps with the sales given: account, month, amount, seller."""
+    accounts = pd.DataFrame(
+        {"account_id": ["A", "B", "C"], "lat": 48.0, "lon": [9.0, 9.5, 10.0], "incumbent": ["R", "S", "T"],
+         "potential": 1000.0}
+    )  # fmt: skip
+    reps = pd.DataFrame({"rep_id": ["R", "S", "T"], "lat": 48.0, "lon": [9.0, 9.5, 10.0]})
+    return Problem.from_tables(
+        accounts, reps, sales=pd.DataFrame(rows, columns=["account_id", "month", "sales", "rep_id"])
+    )
+
+
+def said(problem: Problem, column: str) -> list[tuple[str, str]]:
+    return [(issue.severity, issue.problem) for issue in problem.issues if issue.column == column]
+
+
+def test_returns_are_counted_and_said() -> None:
+    found = history([("A", "2026-05", 100.0, "R"), ("A", "2026-06", -30.0, "R"), ("B", "2026-06", -5.5, "S")])
+    assert ("warning", "2 amounts are below zero, -35.50 in all (A, B): they count as returns of that month") in said(
+        found, "sales"
+    )
+    assert found.sales["sales"].sum() == 64.5
+    assert said(history([("A", "2026-05", 100.0, "R")]), "sales") == []
+
+
+def test_an_account_that_changed_rep_during_the_year_is_said() -> None:
+    months = pd.period_range("2025-01", "2026-06", freq="M").astype(str)
+    rows = [("A", month, 10.0, "R" if month < "2026-03" else "S") for month in months]
+    rows += [("B", month, 5.0, "T" if month < "2025-03" else "S") for month in months]
+    rows += [("C", "2026-01", 5.0, "T"), ("C", "2026-02", 5.0, "R"), ("C", "2026-03", 5.0, "T")]
+    ((severity, text),) = said(history(rows), "rep_id")
+    assert severity == "imputed"
+    assert text.startswith("2 accounts changed rep in the last 12 months (A from R to S, C from R to T): expected")
+
+
+def test_a_rep_whose_accounts_never_sold_is_said() -> None:
+    found = history([("A", "2026-05", 100.0, ""), ("B", "2026-06", 100.0, "")])
+    assert said(found, "rep_id") == [
+        ("warning", "the one account of this rep has no sales on record: what is expected of them comes from potential "
+         "and segment alone")
+    ]  # fmt: skip
+    assert found.issues[-1].row == 4
+    everyone = [(account, "2026-05", 1.0, "") for account in "ABC"]
+    assert said(history(everyone), "rep_id") == []

@@ -84,7 +84,8 @@ def validate(
     screen = Screen(as_json=as_json)
     chosen, problem, model = read_scenario(scenario, variant, settings, strict)
     found = wording.opening(screen, chosen.label, problem, model, written=False)
-    screen.several([str(issue) for issue in problem.issues if issue.severity == "warning"])
+    for severity in ("warning", "imputed"):
+        screen.several([str(issue) for issue in problem.issues if issue.severity == severity])
     clash = " Its rules cannot all hold: solve would write the least bad plan." if found.contradictions else ""
     screen.say(f"The scenario can be solved; nothing was written.{clash}")
     screen.result(

@@ -14,6 +14,7 @@ from territory_opt.problem.checks import Findings, names_of, nearest, read_colum
 from territory_opt.problem.hierarchy import build_managers
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.problem import Problem
+from territory_opt.problem.sales_checks import check_history
 from territory_opt.problem.schema import TABLES
 
 
@@ -140,6 +141,8 @@ class _Checked:
         fill.fill_last_quota(reps, self.tables.get("quota_history"), findings)
         fill.fill_last_sales(reps, accounts, self.sales, findings)
         fill.fill_skills(reps, accounts, self._history(), policy, findings)
+        if self.sales is not None:
+            check_history(self.sales, accounts, reps, findings)
         check.check_guards(reps, policy, findings)
         check.check_totals(accounts, policy, findings)
         return self._problem()

@@ -223,7 +223,7 @@ def _parts_left(
 
 
 def _managers(now: Problem, before: Hierarchy, frozen: pd.Series[float], problem: Problem) -> pd.DataFrame | None:
-    """Nodes with what is left of their targets."""
+    """Nodes with what is left of their targets; that of a node new since the plan is one for the rest."""
     if now.managers.empty:
         return None
     targets = [target if np.isnan(target) else _left(before, frozen, problem, str(node), float(target))

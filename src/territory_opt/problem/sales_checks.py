@@ -1,0 +1,67 @@
+"""What a sales history holds that changes how quotas come about: returns, changes of rep, reps without any sales."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from territory_opt.problem.checks import Findings, row_of
+from territory_opt.problem.fill import last_year
+
+SHOWN = 5
+"""Ids named in one message."""
+
+
+def check_history(sales: pd.DataFrame, accounts: pd.DataFrame, reps: pd.DataFrame, findings: Findings) -> None:
+    """Say what is particular about ``sales`` (cleaned). Cost: linear in rows."""
+    _returns(sales, findings)
+    _changes(sales, findings)
+    _without_history(sales, accounts, reps, findings)
+
+
+def _returns(sales: pd.DataFrame, findings: Findings) -> None:
+    """Warn of amounts below zero: they count against the account, and are no error."""
+    below = sales[sales["sales"] < 0]
+    if len(below):
+        who = _listed(below["account_id"].drop_duplicates().tolist())
+        many = "1 amount is" if len(below) == 1 else f"{len(below):,} amounts are"
+        problem = f"{many} below zero, {below['sales'].sum():,.2f} in all ({who}): they count as returns of that month"
+        findings.warn("sales", 0, "sales", "", problem, "nothing to do if they are returns or credits")
+
+
+def _changes(sales: pd.DataFrame, findings: Findings) -> None:
+    """Say which accounts changed rep in the last 12 months: sales count for the account, whoever sold."""
+    recent = last_year(sales[sales["rep_id"] != ""]).sort_values("month", kind="stable")
+    last = recent.drop_duplicates("account_id", keep="last").set_index("account_id")["rep_id"]
+    earlier = recent[recent["rep_id"].to_numpy() != recent["account_id"].map(last).to_numpy()]
+    before = earlier.drop_duplicates("account_id", keep="last").set_index("account_id")["rep_id"]
+    changed = before.index
+    if not len(changed):
+        return
+    named = [f"{account} from {before[account]} to {last[account]}" for account in changed[:SHOWN]]
+    more = f" and {len(changed) - SHOWN:,} more" if len(changed) > SHOWN else ""
+    many = "1 account" if len(changed) == 1 else f"{len(changed):,} accounts"
+    problem = (
+        f"{many} changed rep in the last 12 months ({', '.join(named)}{more}): expected sales follow the account, "
+        "whoever sold; last_sales of a rep is what that rep sold"
+    )
+    findings.imputed("sales", 0, "rep_id", "", problem)
+
+
+def _without_history(sales: pd.DataFrame, accounts: pd.DataFrame, reps: pd.DataFrame, findings: Findings) -> None:
+    """Warn of reps none of whose accounts ever sold anything, and who sold nothing themselves."""
+    ever = set(sales.loc[sales["sales"] > 0, "account_id"])
+    selling = accounts.loc[accounts["account_id"].isin(ever), "incumbent"]
+    known = set(selling) | set(sales["rep_id"])
+    has_accounts = set(accounts["incumbent"])
+    for position, rep in enumerate(reps["rep_id"]):
+        if rep in known or rep not in has_accounts:
+            continue
+        count = int((accounts["incumbent"] == rep).sum())
+        whose = "the one account of this rep has" if count == 1 else f"the {count:,} accounts of this rep have"
+        problem = f"{whose} no sales on record: what is expected of them comes from potential and segment alone"
+        findings.warn("reps", row_of(position), "rep_id", rep, problem, "look at that quota by hand")
+
+
+def _listed(ids: list[str]) -> str:
+    more = f" and {len(ids) - SHOWN:,} more" if len(ids) > SHOWN else ""
+    return ", ".join(ids[:SHOWN]) + more
