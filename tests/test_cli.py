@@ -685,3 +685,23 @@ def test_a_second_ctrl_c_ends_with_nothing_half_written(tmp_path: Path, patch: s
     assert "Traceback" not in err
     assert err.strip().splitlines()[-1].startswith("stopped")
     assert not (tmp_path / "plan").exists()
+
+
+WHILE_TELLING = """
+from territory_opt import wording
+outcome = wording.outcome
+def slow(*arguments, **options):
+    wait()
+    return outcome(*arguments, **options)
+wording.outcome = slow
+"""
+
+
+@needs_signals
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_after_the_plan_is_written_changes_nothing(tmp_path: Path, times: int) -> None:
+    code, out, err = interrupt(tmp_path, WHILE_TELLING, times=times)
+    assert code == cli.DONE
+    assert "What changed" in out
+    assert "stop" not in err
+    assert command("check", "plan", cwd=tmp_path).returncode == cli.DONE

@@ -53,7 +53,8 @@ def plan_and_tell(
             overrides=overrides,
             inputs=chosen.inputs(),
         )
-    return _tell(screen, chosen, result, folder, seconds, found)
+        button.saved = True
+        return _tell(screen, chosen, result, folder, seconds, found)
 
 
 def plan_the_rest(screen: Screen, chosen: Scenario, rest: Replan, folder: Path) -> int:

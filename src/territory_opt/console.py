@@ -180,12 +180,13 @@ class StopButton:
 
     ``solve`` stops softly by itself. But a solver outside Python comes back only at its own stops, so a thread hears
     each Ctrl-C at once, answers it, and ends the program some seconds after the second one whatever the solver does; a
-    plan folder appears whole or not at all. Set ``saving`` once the plan is there: then one Ctrl-C changes nothing.
+    plan folder appears whole or not at all. Set ``saving`` once the plan is there: then one Ctrl-C changes nothing; and
+    ``saved`` once it is written: then none does, for what is left is to say so.
     """
 
     def __init__(self) -> None:
         self.heard = 0
-        self.saving = False
+        self.saving = self.saved = False
         self._armed = False
 
     def __enter__(self) -> StopButton:
@@ -210,12 +211,14 @@ class StopButton:
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         first, self.saving = self.saving and self.heard < 2, False
-        if not first:
+        if not (first or self.saved):
             raise KeyboardInterrupt
 
     def _listen(self) -> None:
         while signals := os.read(self._read, 64):
             self.heard += signals.count(signal.SIGINT)
+            if self.saved:
+                continue
             if self.heard == 1:
                 self._answer("stopping with the best plan so far; Ctrl-C again ends at once, without a plan")
             elif self.heard > 1:

@@ -390,7 +390,7 @@ class _Run:
         status = Status.INFEASIBLE if violations else Status.OPTIMAL if optimal else Status.FEASIBLE
         return Result(
             status=status,
-            raw_status="interrupted" if self.clock.interrupted else "time limit" if self.clock.over else "complete",
+            raw_status=self._ended(),
             model=model,
             objective=evaluation.objective,
             bound=bound,
@@ -409,6 +409,12 @@ class _Run:
             warnings=(*self._warnings(found), *(() if quotas is None else far_above_fair(model, totals, quotas))),
             _plan=plan,
         )
+
+    def _ended(self) -> str:
+        """How the search ended: a complete one is complete, even if its proof took the rest of the time."""
+        if self.clock.interrupted:
+            return "interrupted"
+        return "time limit" if self.clock.over and not self.complete else "complete"
 
     def _kappa_of(self, reps: IntArray) -> float:
         totals, _ = self.model.totals(reps)
