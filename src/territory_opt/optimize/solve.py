@@ -50,7 +50,7 @@ LEAST_BOUND_SECONDS = 5.0
 """The linear program of a small problem gets at least this long: a plan without a bound is worth little."""
 DEFAULT_THREADS = 2
 CUT_OFF = "branch and bound ended without an answer: the plan is that of the search"
-AGAIN = Schedule(rounds=3, threes=0, hot=1.0, warm=0.1, steps=50, thorough=False, still_good=0.05)
+AGAIN = Schedule(rounds=6, threes=0, hot=1.0, warm=0.1, steps=50, thorough=False, still_good=0.05)
 """The search after an edit: short, from the previous plan where that is still good."""
 AGAIN_WARM = 1 / 128
 """First temperature of the bound after an edit."""
