@@ -103,7 +103,14 @@ def check_infeasible(case: Case) -> None:
 def test_problems_cover_what_they_should() -> None:
     """Across the seeds every family of rules is in play, with and without a plan that keeps them all."""
     rules: set[str] = set()
+    both = ["balance: potential", "balance: workload", "hours", "coverage: cover", "odds", "growth guard"]
+    both += ["ratchet guard", "quota limits", "OTE ratio"]
+    wanted = {f"{rule} {kind}" for rule in both for kind in ("hard", "priced")}
+    wanted |= {"moved accounts hard", "moved revenue hard", "roll-up hard", "fairness priced", "worst price"}
+    wanted |= {"lock rule", "forbid rule", "family", "hedge", "node target", "away", "ramp"}
     for seed in SEEDS:
+        if wanted <= rules:
+            break
         problem = random_problem(seed)
         model = to.Model.build(problem)
         rules |= {f"{row.rule} {'hard' if row.hard else 'priced'}" for row in model.rows.items}
@@ -112,11 +119,8 @@ def test_problems_cover_what_they_should() -> None:
         rules |= {"family"} if model.source.n_nodes < problem.n_accounts else set()
         rules |= {"hedge"} if any(problem.policy.quotas.hedge.values()) else set()
         rules |= {"node target"} if problem.managers["target"].notna().any() else set()
-    both = ["balance: potential", "balance: workload", "hours", "coverage: cover", "odds", "growth guard"]
-    both += ["ratchet guard", "quota limits", "OTE ratio"]
-    wanted = {f"{rule} {kind}" for rule in both for kind in ("hard", "priced")}
-    wanted |= {"moved accounts hard", "moved revenue hard", "roll-up hard", "fairness priced", "worst price"}
-    wanted |= {"lock rule", "forbid rule", "family", "hedge", "node target"}
+        rules |= set() if model.source.all_there else {"away"}
+        rules |= {"ramp"} if problem.policy.quotas.ramp else set()
     assert wanted <= rules
 
 

@@ -11,7 +11,7 @@ from territory_opt.plan.rollup import roll_up
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("TERRITORY_OPT_DATA", ROOT.parent / "shared" / "data"))
-GOOD_ENOUGH = 0.06
+GOOD_ENOUGH = 0.10
 """Gap at which the tests stop; how far the search comes is for the benchmarks to say."""
 SHIPPED = sorted(path.parent.name for path in (ROOT / "scenarios").glob("*/scenario.yaml"))
 
