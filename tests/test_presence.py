@@ -181,3 +181,13 @@ def test_the_rest_of_a_year_of_someone_who_leaves_has_a_budget_for_the_days_left
         assert "that of the plan before" in limits.sentence
         assert (limits.low, limits.high) == pytest.approx((0.9 * asked[rep], 1.1 * asked[rep]))
     assert to.solve(rest.problem).violations == ()
+
+
+def test_a_rep_who_is_never_there_owes_nothing_and_breaks_no_rule() -> None:
+    away = {"leave_start": ["2027-01-01", ""], "leave_end": ["2027-12-31", ""]}
+    odds = {"common_shock": 0, "hard": True}
+    model, plan = solved(problem(away, target=3000.0, odds=odds, limits={"low": 500, "hard": True}))
+    assert plan.annual.to_dict() == {"S": 0.0, "W": 3000.0}
+    assert (plan.quotas.loc[plan.quotas["rep_id"] == "S", "quota"] == 0).all()
+    lines = explain_quota(model, plan, "S").lines
+    assert round(lines["amount"].sum(), 2) == 0.0

@@ -307,11 +307,14 @@ def _odds(problem: Problem, estimate: Estimate, share: FloatArray) -> Iterator[R
     if quotas.odds is None:
         return
     z = max(float(norm.ppf(quotas.hit_share)), 0.0)
-    # Any tangent is safe; it touches where a fair share of the variance lies that counts for the rep.
-    part = np.maximum(share * typical_credit(problem, estimate), 1e-9)
-    tangent = np.sqrt(part * max(float(estimate.variance.sum()), 1e-9))
+    # Any tangent is safe; it touches where a fair share of the variance lies that counts for the rep. For a rep who is
+    # never there nothing counts, and nothing varies.
+    credit = typical_credit(problem, estimate)
+    tangent = np.sqrt(np.maximum(share * credit, 1e-9) * max(float(estimate.variance.sum()), 1e-9))
+    tangent = np.where(credit > 0, tangent, 0.0)
     for j, name in enumerate(_names(problem)):
-        totals = {(j, "credited_sales"): z * quotas.odds.shock - 1.0, (j, "variance"): z / (2 * float(tangent[j]))}
+        totals = {(j, "credited_sales"): z * quotas.odds.shock - 1.0}
+        totals |= {(j, "variance"): z / (2 * float(tangent[j]))} if tangent[j] > 0 else {}
         yield Row(
             "odds", name, totals, {j: 1.0}, -np.inf, -z * float(tangent[j]) / 2, quotas.odds.hard, quotas.odds.price,
             max(float(share[j]), 1e-9) * max(float(estimate.expected.sum()), 1.0), problem.policy.currency,
