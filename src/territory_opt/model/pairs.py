@@ -34,8 +34,6 @@ _N = TypeVar("_N", bound=np.generic)
 BLOCK_CELLS = 65_536
 """Pairs per block: small enough for the cache, large enough for NumPy."""
 
-FULL_CREDIT = 1e-12
-"""Credit this near to the whole year is the whole year."""
 NEUTRAL_FIT = 0.5
 """Fit against which an account without incumbent is compared."""
 
@@ -120,7 +118,7 @@ class PairSource:
         self.loss_rate = part * problem.policy.territories.keep.loss_rate
         self.locked, self.forbidden = self._rules()
         self.credit = self._credit()
-        self.all_there = bool((self.credit >= 1.0 - FULL_CREDIT).all())
+        self.all_there = bool((self.credit == 1.0).all())
         self._any_locked = bool((self.locked >= 0).any())
         self.order, self.node_start = _nodes(accounts["family"])
         self._in_family = np.isin(np.arange(len(self.order)), self.order[self._family_positions()])

@@ -15,6 +15,9 @@ from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
 
+FULL_CREDIT = 1e-12
+"""Credit this near to the whole year is the whole year."""
+
 
 def share_targets(problem: Problem) -> FloatArray:
     """Fair share of each rep, (n_reps,), sum 1: FTE x ramp x the part of the plan year the rep is there."""
@@ -68,7 +71,7 @@ def typical_credit(problem: Problem, estimate: Estimate) -> FloatArray:
     expected = np.bincount(estimate.segment, estimate.expected, minlength=len(estimate.seasonality))
     total = float(expected.sum())
     weight = expected / total if total > 0 else np.full(len(expected), 1.0 / len(expected))
-    return np.asarray(weight @ credit(problem, estimate))
+    return _whole(weight @ credit(problem, estimate))
 
 
 def credit(problem: Problem, estimate: Estimate) -> FloatArray:
@@ -80,4 +83,9 @@ def credit(problem: Problem, estimate: Estimate) -> FloatArray:
     season = estimate.seasonality[:, calendar]
     total = season.sum(axis=1, keepdims=True)
     even = np.full_like(season, 1.0 / len(calendar))
-    return np.asarray(np.divide(season, total, out=even, where=total > 0) @ presence(problem).T)
+    return _whole(np.divide(season, total, out=even, where=total > 0) @ presence(problem).T)
+
+
+def _whole(part: FloatArray) -> FloatArray:
+    """``part`` with what is a whole but for the rounding of floats as exactly 1."""
+    return np.where(part > 1.0 - FULL_CREDIT, 1.0, part)
