@@ -121,7 +121,7 @@ def test_limits_count_for_the_days_there() -> None:
     assert (rows["growth guard", "S"].low, rows["growth guard", "S"].high) == pytest.approx((5400 * part, 6600 * part))
     assert (rows["quota limits", "S"].low, rows["quota limits", "S"].high) == pytest.approx((100 * part, 9000 * part))
     assert (rows["growth guard", "W"].low, rows["growth guard", "W"].high) == pytest.approx((5400, 6600))
-    assert "50% of the year" in rows["growth guard", "S"].sentence
+    assert "for the days the rep is there" in rows["growth guard", "S"].sentence
 
 
 def test_validate_says_what_falls_into_months_without_a_rep() -> None:
@@ -168,6 +168,42 @@ def test_a_year_as_expected_is_on_pace_for_joiner_and_company() -> None:
     assert np.ptp(found.reps["pace"]) < 1e-6
     assert found.company["adjusted"] == pytest.approx(1.0)
     assert found.company["outlook"] == pytest.approx(evaluate(model, plan).book_sales.sum())
+
+
+def test_a_ramp_as_planned_is_on_pace_and_what_it_takes_off_comes_for_nobody() -> None:
+    ramp = [0.25, 0.5, 0.75]
+    model, plan = solved(problem({"start_date": ["2027-01-01", ""]}, ramp=ramp))
+    estimate, found = model.estimate, evaluate(model, plan)
+    np.testing.assert_allclose(found.book_sales, found.rep_sales)
+    lines = [
+        (account, f"2027-{month:02d}", estimate.expected[i] * estimate.seasonality[estimate.segment[i], month - 1] / 12
+         * (ramp[month - 1] if i < 4 and month <= 3 else 1.0))
+        for i, account in enumerate(model.problem.accounts["account_id"])
+        for month in range(1, 7)
+    ]  # fmt: skip
+    sales = pd.DataFrame(lines, columns=["account_id", "month", "sales"]).assign(rep_id="")
+    tracked = track(model, plan, sales.assign(month=pd.to_datetime(sales["month"])))
+    assert tracked.reps["adjusted"].to_numpy() == pytest.approx(1.0)
+    assert tracked.company["adjusted"] == pytest.approx(1.0)
+    assert tracked.company["outlook"] == pytest.approx(found.rep_sales.sum())
+
+
+def test_a_rep_who_now_leaves_earlier_has_a_budget_in_proportion() -> None:
+    given, leaves = problem(), problem({"end_date": ["2027-09-30", ""]})
+    _, plan = solved(given)
+    rest = replan(given, plan, as_of="2027-06", now=leaves, max_quota_change=0.1)
+    asked = plan.quotas[plan.quotas["period"] > "2027-06"].groupby("rep_id")["quota"].sum()
+    part = 92 / 184
+    assert rest.problem.reps["last_quota"].tolist() == pytest.approx([part * asked["S"], asked["W"]])
+    row = next(r for r in Model.build(rest.problem).rows.items if r.rule == "growth guard" and r.subject == "S")
+    assert (row.low, row.high) == pytest.approx((0.9 * part * asked["S"], 1.1 * part * asked["S"]))
+
+
+def test_a_team_that_is_all_new_can_be_checked() -> None:
+    new = problem({"start_date": ["2027-01-01", "2027-01-01"]}, ramp=["0 %"] * 12)
+    found = check_consistency(Model.build(new))
+    assert found.credited == 0.0
+    assert not found.holds
 
 
 def test_the_rest_of_a_year_of_someone_who_leaves_has_a_budget_for_the_days_left() -> None:

@@ -223,7 +223,7 @@ class StopButton:
                 self._answer("stopping with the best plan so far; Ctrl-C again ends at once, without a plan")
             elif self.heard > 1:
                 time.sleep(GRACE_SECONDS)
-                if self._armed:
+                if self._armed and not self.saved:
                     self._answer("stopped")
                     os._exit(ABORTED)
         os.close(self._read)

@@ -1,7 +1,8 @@
 """When each rep is there, and what part of an account's sales falls into that time.
 
 A rep who joins, leaves or is on leave is credited only with what the accounts bring in the months there, a joiner in
-the first of them with what the ramp says: quotas, odds and explanations all follow from that.
+the first of them with what the ramp says: quotas, odds and explanations all follow from that. While the rep is away
+others are taken to cover, for the company and no quota; what a joiner does not sell yet nobody sells.
 """
 
 from __future__ import annotations
@@ -79,11 +80,26 @@ def credit(problem: Problem, estimate: Estimate) -> FloatArray:
 
     Segments are the rows of ``estimate.seasonality``: sum over months of season x days there x ramp.
     """
+    return _over_the_year(problem, estimate, presence(problem))
+
+
+def company_part(problem: Problem, estimate: Estimate) -> FloatArray:
+    """Part of the plan year's sales of an account of each rep that comes at all, (n_segments, n_reps): with cover."""
+    return _over_the_year(problem, estimate, covered(problem))
+
+
+def covered(problem: Problem) -> FloatArray:
+    """:func:`presence` and the days away, (n_reps, months): below 1 only while a joiner ramps up."""
+    return presence(problem) + 1.0 - days_there(problem)
+
+
+def _over_the_year(problem: Problem, estimate: Estimate, by_month: FloatArray) -> FloatArray:
+    """Sum over the months of the plan of season x ``by_month`` (n_reps, months), (n_segments, n_reps)."""
     calendar = (problem.policy.period.start.month - 1 + np.arange(problem.policy.period.months)) % 12
     season = estimate.seasonality[:, calendar]
     total = season.sum(axis=1, keepdims=True)
     even = np.full_like(season, 1.0 / len(calendar))
-    return _whole(np.divide(season, total, out=even, where=total > 0) @ presence(problem).T)
+    return _whole(np.divide(season, total, out=even, where=total > 0) @ by_month.T)
 
 
 def _whole(part: FloatArray) -> FloatArray:

@@ -259,15 +259,18 @@ def _guards(problem: Problem) -> Iterator[Row]:
     sold = reps["last_sales"].to_numpy(float)
     ote = reps["ote"].to_numpy(float)
     there = active_share(problem, problem.policy.period.months)
-    last, sold, ote = last * there, sold * there, ote * there
+    before = quotas.growth_guard is not None and quotas.growth_guard.against == "the plan before"
+    last = last if before else last * there  # a plan before has asked for these days only
+    sold, ote = sold * there, ote * there
     for j, name in enumerate(_names(problem)):
-        part = "" if there[j] >= 1.0 else f", for the {there[j]:.0%} of the year the rep is there"
+        part = "" if there[j] >= 1.0 else ", for the days the rep is there"
         if quotas.growth_guard is not None and last[j] > 0:
             guard = quotas.growth_guard
             yield _quota_row(
                 "growth guard", name, j, last[j] * (1 - guard.down), last[j] * (1 + guard.up), guard.hard, guard.price,
                 last[j], money,
-                f"quota at most {guard.up:.0%} above and {guard.down:.0%} below that of {guard.against}" + part,
+                f"quota at most {guard.up:.0%} above and {guard.down:.0%} below that of {guard.against}"
+                + ("" if before else part),
             )  # fmt: skip
         if quotas.ratchet_guard is not None and last[j] > 0 and np.isfinite(sold[j]):
             ratchet = quotas.ratchet_guard

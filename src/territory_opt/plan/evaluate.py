@@ -11,6 +11,7 @@ import pandas as pd
 from territory_opt.estimate.methods import QUOTA_BASIS
 from territory_opt.model.model import Model, fair_kappa
 from territory_opt.model.pairs import BLOCK_CELLS
+from territory_opt.model.presence import company_part
 from territory_opt.plan.plan import Plan
 
 FloatArray = npt.NDArray[np.float64]
@@ -24,8 +25,8 @@ class Evaluation:
     ``parts`` add up to ``objective``: gain from fit, transfer loss, travel (signed), then minus the price paid
     per rule. ``outside`` (n_rows,) says how far each row is outside its limits. ``common_margin`` is the margin
     on sales that come whoever serves the account: shown, never part of objective or bound. ``rep_sales`` and
-    ``rep_variance`` (n_reps,) are what each rep is credited with, ``book_sales`` and ``book_variance`` the whole year
-    of the rep's accounts: more where a rep is not there all year.
+    ``rep_variance`` (n_reps,) are what each rep is credited with, ``book_sales`` and ``book_variance`` what the rep's
+    accounts bring the company: more where others cover for a rep who is not there all year.
     """
 
     objective: float
@@ -74,7 +75,7 @@ def evaluate_positions(model: Model, rep_of_account: IntArray, quotas: FloatArra
     hard = _hard_rules(model)
     parts |= {rule: -cost for rule, cost in model.rows.costs(outside).items() if rule not in hard}
     moved = chosen["moved"].to_numpy(bool)
-    names = ["credited", "variance", "net", "book_variance", "hours"]
+    names = ["credited", "variance", "book", "book_variance", "hours"]
     by_rep = chosen.groupby("rep")[names].sum().reindex(range(model.problem.n_reps)).fillna(0.0)
     return Evaluation(
         objective=float(sum(parts.values())),
@@ -83,7 +84,7 @@ def evaluate_positions(model: Model, rep_of_account: IntArray, quotas: FloatArra
         outside=outside,
         rep_sales=by_rep["credited"].to_numpy(float),
         rep_variance=by_rep["variance"].to_numpy(float),
-        book_sales=by_rep["net"].to_numpy(float),
+        book_sales=by_rep["book"].to_numpy(float),
         book_variance=by_rep["book_variance"].to_numpy(float),
         rep_hours=by_rep["hours"].to_numpy(float),
         moved_accounts=int(moved.sum()),
@@ -110,11 +111,13 @@ def _chosen_pairs(model: Model, rep_of_account: IntArray) -> pd.DataFrame:
     """One line per assigned account with the facts of its pair."""
     source, policy = model.source, model.problem.policy.territories
     lines: list[pd.DataFrame] = []
+    company = company_part(model.problem, model.estimate)
     assigned = np.flatnonzero(rep_of_account >= 0)
     for start in range(0, len(assigned), BLOCK_CELLS):
         accounts = assigned[start : start + BLOCK_CELLS]
         rep = rep_of_account[accounts]
         facts = source.facts(accounts, rep)
+        comes = company[model.estimate.segment[accounts], rep]
         workload = model.problem.accounts["workload"].to_numpy(float)[accounts]
         lines.append(
             pd.DataFrame(
@@ -128,7 +131,8 @@ def _chosen_pairs(model: Model, rep_of_account: IntArray) -> pd.DataFrame:
                     "credit": facts.credit,
                     "credited": facts.credited_sales,
                     "variance": model.estimate.variance[accounts] * facts.credit,
-                    "book_variance": model.estimate.variance[accounts],
+                    "book": facts.net_sales * comes,
+                    "book_variance": model.estimate.variance[accounts] * comes,
                     "travel_cost": facts.travel_cost,
                     "travel_km": facts.travel_hours * policy.travel.speed_kmh,
                     "hours": workload + facts.travel_hours,
@@ -149,8 +153,19 @@ def chosen_pairs(model: Model, plan: Plan) -> pd.DataFrame:
 
 
 def _no_pairs() -> pd.DataFrame:
-    floats = ("gross", "common", "loss", "net", "credit", "credited", "variance", "book_variance", "travel_cost")
-    empty = {name: np.zeros(0) for name in (*floats, "travel_km", "hours", "current_sales", "distance_km", "fit")}
+    sales = (
+        "gross",
+        "common",
+        "loss",
+        "net",
+        "credit",
+        "credited",
+        "variance",
+        "book",
+        "book_variance",
+        "current_sales",
+    )
+    empty = {name: np.zeros(0) for name in (*sales, "travel_cost", "travel_km", "hours", "distance_km", "fit")}
     return pd.DataFrame({"account": np.zeros(0, int), "rep": np.zeros(0, int), **empty,
                          "moved": np.zeros(0, bool), "eligible": np.zeros(0, bool)})  # fmt: skip
 

@@ -29,10 +29,18 @@ def _returns(sales: pd.DataFrame, findings: Findings) -> None:
 
 
 def _changes(sales: pd.DataFrame, findings: Findings) -> None:
-    """Say which accounts changed rep in the last 12 months: sales count for the account, whoever sold."""
-    recent = last_year(sales[sales["rep_id"] != ""]).sort_values("month", kind="stable")
-    last = recent.drop_duplicates("account_id", keep="last").set_index("account_id")["rep_id"]
-    earlier = recent[recent["rep_id"].to_numpy() != recent["account_id"].map(last).to_numpy()]
+    """Say which accounts changed rep in the last 12 months: sales count for the account, whoever sold.
+
+    Another rep has sold there before and no longer in the last month with sales; returns are nobody's sales.
+    """
+    recent = last_year(sales[(sales["rep_id"] != "") & (sales["sales"] > 0)]).sort_values("month", kind="stable")
+    if recent.empty:
+        return
+    latest = recent.drop_duplicates("account_id", keep="last").set_index("account_id")
+    last, until = latest["rep_id"], latest["month"].reindex(recent["account_id"]).to_numpy()
+    still = recent.loc[recent["month"].to_numpy() == until, ["account_id", "rep_id"]].drop_duplicates()
+    selling = pd.MultiIndex.from_frame(still)
+    earlier = recent[~pd.MultiIndex.from_frame(recent[["account_id", "rep_id"]]).isin(selling)]
     before = earlier.drop_duplicates("account_id", keep="last").set_index("account_id")["rep_id"]
     changed = before.index
     if not len(changed):
@@ -51,12 +59,12 @@ def _without_history(sales: pd.DataFrame, accounts: pd.DataFrame, reps: pd.DataF
     """Warn of reps none of whose accounts ever sold anything, and who sold nothing themselves."""
     ever = set(sales.loc[sales["sales"] > 0, "account_id"])
     selling = accounts.loc[accounts["account_id"].isin(ever), "incumbent"]
-    known = set(selling) | set(sales["rep_id"])
-    has_accounts = set(accounts["incumbent"])
+    known = set(selling) | set(sales.loc[sales["sales"] > 0, "rep_id"])
+    counts = accounts["incumbent"].value_counts()
     for position, rep in enumerate(reps["rep_id"]):
-        if rep in known or rep not in has_accounts:
+        if rep in known or rep not in counts.index:
             continue
-        count = int((accounts["incumbent"] == rep).sum())
+        count = int(counts[rep])
         whose = "the one account of this rep has" if count == 1 else f"the {count:,} accounts of this rep have"
         problem = f"{whose} no sales on record: what is expected of them comes from potential and segment alone"
         findings.warn("reps", row_of(position), "rep_id", rep, problem, "look at that quota by hand")

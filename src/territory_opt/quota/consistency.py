@@ -173,7 +173,9 @@ class _Four:
 def _hedge(model: Model) -> float:
     """Compound hedge at fair shares: quotas together come to target x (1 + hedge)."""
     compound = np.array([model.hierarchy.compound(j) for j in range(model.problem.n_reps)])
-    return float(1.0 / (model.share / compound).sum() - 1.0)
+    share = _parts_of_the_year(model)
+    share = share / share.sum() if share.sum() > 0 else model.share
+    return float(1.0 / (share / compound).sum() - 1.0)
 
 
 def _piled_hedges(model: Model) -> Iterator[str]:
@@ -220,7 +222,7 @@ def _targets_beyond_accounts(model: Model, four: _Four) -> Iterator[str]:
 def _flags(model: Model, four: _Four, expected: float) -> Iterator[str]:
     """What can hold but should be looked at."""
     yield from _piled_hedges(model)
-    yield from _away(expected, four.expected, four.currency)
+    yield from _away(expected, min(four.expected, _credited_today(model)), four.currency)
     yield from _targets_beyond_accounts(model, four)
 
 
@@ -228,9 +230,17 @@ def _away(expected: float, credited: float, currency: str) -> Iterator[str]:
     """Name what falls into months in which reps are not there, if it is worth a word."""
     if expected - credited > LEAST_AWAY * expected:
         yield (
-            f"{money(expected - credited, currency)} of the expected {money(expected, currency)} come while reps are "
-            "not there or new: they count for no rep, so that the others owe more of the target"
+            f"{money(expected - credited, currency)} of the expected {money(expected, currency)} may come while "
+            "reps are not there or new: they count for no rep, so that the others owe more of the target"
         )
+
+
+def _credited_today(model: Model) -> float:
+    """Expected sales that count for the reps who have the accounts today; of accounts without a rep at fair shares."""
+    expected, source = model.estimate.expected, model.source
+    owned = source.incumbent >= 0
+    own = source.credit[model.estimate.segment[owned], source.incumbent[owned]] @ expected[owned]
+    return float(own) + float(expected[~owned].sum()) * float(_parts_of_the_year(model).sum())
 
 
 def _parts_of_the_year(model: Model) -> FloatArray:
@@ -243,7 +253,7 @@ def _spread(model: Model) -> float:
     share = _parts_of_the_year(model)
     share = share[share > 0]
     expected, variance = float(model.estimate.expected.sum()), float(model.estimate.variance.sum())
-    if expected <= 0:
+    if expected <= 0 or not len(share):
         return 0.0
     return float(np.median(np.sqrt(share * variance) / (share * expected))) + common_shock(model)
 

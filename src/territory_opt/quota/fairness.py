@@ -142,7 +142,8 @@ def _tests(
     found.append(_region_test(attainment, region, generator))
     if growth is not None:
         found.append(_growth_test(attainment, growth, generator))
-    tests = [one.judged(p_any, len(found)) for one, p_any in zip(found, holm([one.p for one in found]), strict=True)]
+    together = int(np.isfinite([one.p for one in found]).sum())
+    tests = [one.judged(p_any, together) for one, p_any in zip(found, holm([one.p for one in found]), strict=True)]
     return Fairness(what, (*tests, _near_test(attainment[has])))
 
 
@@ -174,7 +175,7 @@ class _Found:
             return _unknown(self.name, self.n)
         verdict = "fair" if not self.large else "unfair" if p_any <= CERTAIN else "doubtful"
         sentence = f"{self.name}: {self.words[verdict]} ({self.size}, {_chance(self.p)}"
-        sentence += f", {p_any:.1%} in any of {tests} tests)" if self.large else ")"
+        sentence += f"; in any of {tests} tests {_chance(p_any)})" if self.large else ")"
         return FairnessTest(self.name, self.effect, self.p, p_any, self.n, verdict, sentence)
 
 

@@ -143,7 +143,7 @@ class Books:
         segment, names = pd.factorize(model.problem.accounts["segment"])
         rep = pairs["rep"].to_numpy(int)
         key = rep * len(names) + segment[pairs["account"].to_numpy(int)]
-        credited, whole = (pairs[name].to_numpy(float) for name in ("credited", "net"))
+        credited, whole = (pairs[name].to_numpy(float) for name in ("credited", "book"))
         noise, all_noise = (pairs[name].to_numpy(float) for name in ("variance", "book_variance"))
         kinds = [(credited, noise)] if model.source.all_there else [(credited, noise),
                                                                      (whole - credited, all_noise - noise)]  # fmt: skip

@@ -65,6 +65,7 @@ class _Case:
         rep, account = pairs["rep"].to_numpy(int), pairs["account"].to_numpy(int)
         n = len(self.reps)
         self.accounts = np.bincount(rep, minlength=n)
+        self.active = active_share(model.problem, model.problem.policy.period.months)
         potential = model.problem.accounts["potential"].to_numpy(float) * model.problem.policy.period.part
         self.potential = np.bincount(rep, potential[account] * pairs["credit"].to_numpy(float), minlength=n)
         sold = set(model.problem.sales["account_id"])
@@ -84,8 +85,9 @@ def _specific(case: _Case) -> Iterator[tuple[str, str]]:
         yield rep, "the plan sets no quota"
     for _, rep in case.where((case.quota > 0) & (case.accounts == 0)):
         yield rep, "there is a quota but no account to make it with"
-    for _, rep in case.where((case.quota <= 0) & (case.accounts > 0)):
-        yield rep, "there are accounts but the quota is nothing"
+    for j, rep in case.where((case.quota <= 0) & (case.accounts > 0)):
+        away = case.active[j] <= 0
+        yield rep, "the rep is never there" if away else "there are accounts but the quota is nothing"
 
 
 def _measurable(case: _Case) -> Iterator[tuple[str, str]]:
@@ -137,13 +139,12 @@ def _time_bound(case: _Case) -> Iterator[tuple[str, str]]:
     labels = list(dict.fromkeys(table["period"]))
     months = case.model.problem.policy.period.months // max(len(labels), 1)
     wide = table.pivot_table(index="rep_id", columns="period", values="quota", aggfunc="sum").reindex(case.reps)
-    active = active_share(case.model.problem, case.model.problem.policy.period.months)
-    for _, rep in case.where((active <= 0) & (case.quota > 0)):
+    for _, rep in case.where((case.active <= 0) & (case.quota > 0)):
         yield rep, "the rep is not there during the plan year"
     for k, label in enumerate(labels):
         there = active_share(case.model.problem, months, after=k * months)
         owed = wide[label].fillna(0.0).to_numpy(float)
-        for j, rep in case.where((there <= 0) & (owed > MONEY_TOLERANCE) & (active > 0)):
+        for j, rep in case.where((there <= 0) & (owed > MONEY_TOLERANCE) & (case.active > 0)):
             yield rep, f"{owed[j]:,.2f} are owed for {label}, when the rep is not there"
 
 

@@ -24,7 +24,7 @@ from scipy.stats import norm
 
 from territory_opt.errors import ScenarioError
 from territory_opt.model.model import Model
-from territory_opt.model.presence import days_there
+from territory_opt.model.presence import covered, days_there
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate, rep_positions
 from territory_opt.plan.plan import Plan, month_weights, season_weights
 from territory_opt.quota.odds import common_shock, company_shock
@@ -117,7 +117,7 @@ def track(
         raise ScenarioError(f"sales end with {latest}: give a file that holds {last}, or --as-of {latest}")
     sales = sales[pd.PeriodIndex(sales["month"], freq="M") <= last]
     book = _Book.of(model, plan, months)
-    sold, quotas = _sold(model, plan, sales), annual_quotas(model, plan)
+    (sold, uncovered), quotas = _sold(model, plan, sales), annual_quotas(model, plan)
     total = float(sales["sales"].sum())
     found = book.outlook(sold, quotas, common_shock(model))
     reps = pd.DataFrame(
@@ -141,7 +141,7 @@ def track(
         months,
         reps.sort_values(["rank", "rep_id"], kind="stable").reset_index(drop=True),
         {"quota": target, **company},
-        max(total - float(sold.sum()), 0.0),
+        uncovered,
         model.problem.policy.currency,
     )
 
@@ -180,11 +180,12 @@ class _Book:
 
     @classmethod
     def company(cls, model: Model, plan: Plan, months: int) -> _Book:
-        """The company as one book: accounts go on buying while their rep is away, quotas do not fall due."""
+        """The company as one book: others cover while a rep is away, and quotas do not fall due."""
         found, quotas = evaluate(model, plan), annual_quotas(model, plan)
         mean, variance = found.book_sales, float(found.book_variance.sum())
         doubt = float(model.estimate.doubt[rep_positions(model, plan) >= 0].sum())
-        parts = [_part(weights(model, plan.assignment), months) for weights in (season_weights, month_weights)]
+        season = season_weights(model, plan.assignment) * covered(model.problem)
+        parts = [_part(weights, months) for weights in (season, month_weights(model, plan.assignment))]
         past, due = (
             float(part @ weight) / float(weight.sum()) if weight.sum() > 0 else float(part.mean())
             for part, weight in zip(parts, (mean, quotas), strict=True)
@@ -197,7 +198,7 @@ class _Book:
         due_sales, rest = self.past * mean, 1.0 - self.past
         prior = self.doubt / mean**2 + shock**2
         noise = np.divide(self.outcome, self.past * mean**2, out=np.zeros_like(mean), where=self.past > 0)
-        seen = np.divide(sold, due_sales, out=np.ones_like(mean), where=due_sales > 0)
+        seen = np.divide(sold, due_sales, out=np.ones_like(mean), where=self.past * self.mean > 0)
         total = prior + noise
         trust = np.divide(prior, total, out=np.zeros_like(mean), where=(total > 0) & (self.past > 0))
         theta = 1.0 + trust * (seen - 1.0)
@@ -229,10 +230,10 @@ def _part(weights: FloatArray, months: int) -> FloatArray:
     return np.asarray(np.divide(weights[:, :months].sum(axis=1), year, out=even, where=year > 0))
 
 
-def _sold(model: Model, plan: Plan, sales: pd.DataFrame) -> FloatArray:
+def _sold(model: Model, plan: Plan, sales: pd.DataFrame) -> tuple[FloatArray, float]:
     """Sales so far by rep, (n_reps,): of the seller where the row names one of the reps, else of the account's rep.
 
-    The latter is credited with a month's sales by the days there.
+    The latter is credited with a month's sales by the days there; second, what came while that rep was away.
     """
     account = pd.Index(model.problem.accounts["account_id"]).get_indexer(pd.Index(sales["account_id"]))
     seller = model.source.rep_index.get_indexer(pd.Index(sales["rep_id"]))
@@ -241,5 +242,6 @@ def _sold(model: Model, plan: Plan, sales: pd.DataFrame) -> FloatArray:
     period = model.problem.policy.period
     month = pd.PeriodIndex(sales["month"], freq="M").asi8 - pd.Period(period.start, freq="M").ordinal
     there = days_there(model.problem)[np.maximum(rep, 0), np.clip(month, 0, period.months - 1)]
-    amount = np.where(seller >= 0, amount, amount * there)
-    return np.bincount(rep[known], amount[known], minlength=model.problem.n_reps).astype(float)
+    counts = np.where(seller >= 0, amount, amount * there)
+    sold = np.bincount(rep[known], counts[known], minlength=model.problem.n_reps).astype(float)
+    return sold, float((amount - counts)[known].sum())

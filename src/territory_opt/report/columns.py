@@ -42,7 +42,7 @@ REPS = (
     Column("manager", "Manager", width=20),
     Column("accounts", "Accounts", "count", 10),
     Column("potential", "Potential ({currency} per year)", "money", 16),
-    Column("expected_sales", "Expected sales ({currency} per year)", "money", 16),
+    Column("expected_sales", "Expected sales while there ({currency} per year)", "money", 16),
     Column("annual_quota", "Quota ({currency} per year)", "money", 16),
     Column("last_quota", "Last quota ({currency} per year)", "money", 16),
     Column("growth", "Quota growth", "percent", 10),

@@ -88,7 +88,7 @@ def replan(
     here = _still_here(now, last)
     rest = Problem.from_tables(
         accounts=_accounts(now, plan, here),
-        reps=_reps(now, ahead, months)[here].reset_index(drop=True),
+        reps=_reps(now, problem, ahead, months)[here].reset_index(drop=True),
         managers=_managers(now, before, frozen, problem),
         sales=_sales(now, sales, last),
         rules=_rules(now, last, here),
@@ -178,16 +178,17 @@ def _accounts(now: Problem, plan: Plan, here: BoolArray) -> pd.DataFrame:
     return now.accounts.assign(incumbent=np.where(stays, owner, ""))
 
 
-def _reps(now: Problem, ahead: pd.DataFrame, months: int) -> pd.DataFrame:
+def _reps(now: Problem, problem: Problem, ahead: pd.DataFrame, months: int) -> pd.DataFrame:
     """Reps with what the plan asks of them for the rest as last quota; earnings for the ``months`` left.
 
-    Limits count for the days a rep is there. The plan has asked for just these days, so that the last quota is what it
-    would have asked of the same rep for all of the rest.
+    Where a rep is there fewer or more days of the rest than the plan knew, it asks in proportion.
     """
-    asked = ahead.groupby("rep_id")["quota"].sum().reindex(now.reps["rep_id"]).to_numpy(float)
-    whole = now.policy.period.months
-    there, part = active_share(now, months, after=whole - months), months / whole
-    asked = np.divide(asked, there, out=np.full(len(asked), np.nan), where=there > 0)
+    ids, whole = now.reps["rep_id"], now.policy.period.months
+    asked = ahead.groupby("rep_id")["quota"].sum().reindex(ids).to_numpy(float)
+    part, after = months / whole, whole - months
+    before = pd.Series(active_share(problem, months, after=after), index=problem.reps["rep_id"])
+    there, planned = active_share(now, months, after=after), before.reindex(ids).to_numpy(float)
+    asked = np.divide(asked * there, planned, out=np.full(len(asked), np.nan), where=planned > 0)
     return now.reps.assign(last_quota=asked, last_sales=np.nan, ote=part * now.reps["ote"].to_numpy(float))
 
 
