@@ -68,7 +68,7 @@ def any_plan(model: to.Model) -> to.Plan:
 # --- the bound holds ------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.integers(0, CASES - 1), st.integers(0, 10_000), st.floats(0, 1e6))
 def test_no_plan_is_worth_more_than_the_bound(seed: int, draw: int, size: float) -> None:
     model = model_of(seed)
@@ -98,7 +98,7 @@ def test_every_assignment_that_keeps_the_rules_is_below_the_bound(seed: int, dra
             assert found.objective <= bound + 1e-6 * max(1.0, abs(bound))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.integers(0, CASES - 1), st.integers(0, 10_000), st.floats(0, 3))
 def test_the_least_violation_is_never_overstated(seed: int, draw: int, size: float) -> None:
     """Any vector may be given: it is clipped to what proves something."""

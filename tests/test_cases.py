@@ -39,7 +39,7 @@ def random_cases(model: to.Model, rng: np.random.Generator) -> Cases:
     return Cases(tuple(accounts), tuple(reps), np.array(values).reshape(leaves, len(model.rows)))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, CASES - 1), st.integers(0, 10_000))
 def test_no_plan_is_worth_more_than_the_bound_by_cases(seed: int, draw: int) -> None:
     model, rng = model_of(seed), np.random.default_rng(draw)

@@ -13,7 +13,7 @@ from brute_force import Best, BruteForce
 from builders import random_problem
 from territory_opt.optimize import mathopt
 
-SEEDS = range(140)
+SEEDS = range(90)
 RELATIVE = 1e-6
 
 

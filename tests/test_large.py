@@ -41,7 +41,7 @@ from territory_opt.optimize.stages import HARD_FACTOR
 from territory_opt.plan.certificate import dual_bound, multiplier_problems
 from territory_opt.problem.market import generate_market
 
-SEEDS = range(60)
+SEEDS = range(40)
 
 
 @cache

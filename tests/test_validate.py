@@ -803,7 +803,7 @@ def test_mutated_cells_give_findings_or_all_accounts(data: st.DataObject) -> Non
 
 def test_sales_in_the_plan_year_and_missing_months_are_said() -> None:
     found = warnings({**good(), "sales": sales("A-1,2027-03,3,R-2")})
-    assert any("1 rows lie in the plan year or after it" in text for text in found)
+    assert any("1 row lies in the plan year or after it" in text for text in found)
     assert any("no account has a row in 2026-02" in text for text in found)
     later = Policy.model_validate({"period": {"start": "2027-05-01"}})
     texts = [str(issue) for issue in validate_tables({**good(), "sales": sales()}, later).issues]
@@ -858,3 +858,13 @@ def test_a_rep_whose_accounts_never_sold_is_said() -> None:
     assert found.issues[-1].row == 4
     everyone = [(account, "2026-05", 1.0, "") for account in "ABC"]
     assert said(history(everyone), "rep_id") == []
+
+
+def test_a_row_in_the_plan_year_changes_nothing_that_is_known_before_it() -> None:
+    months = pd.period_range("2025-01", "2026-12", freq="M").astype(str)
+    rows = [(account, month, 10.0, rep) for account, rep in zip("ABC", "RST", strict=True) for month in months]
+    clean, stray = history(rows), history([*rows, ("A", "2027-12", 777.0, "R")])
+    assert stray.accounts["current_sales"].tolist() == clean.accounts["current_sales"].tolist() == [120.0] * 3
+    assert stray.reps["last_sales"].tolist() == clean.reps["last_sales"].tolist() == [120.0] * 3
+    texts = [text for _, text in said(stray, "month")]
+    assert texts == ["1 row lies in the plan year or after it, which is not known before it: left out"]

@@ -285,15 +285,21 @@ def clean_sales(sales: pd.DataFrame, accounts: Names, reps: Names, findings: Fin
         findings.warn("sales", row_of(int(rows.index[0])), "account_id", account, problem, fix)
     _warn_former_reps("sales", sales, reps, findings)
     kept = sales[known]
-    _warn_empty_months(kept, findings)
     keys = ["account_id", "month", "rep_id"]
     _warn_repeats("sales", kept, keys, "same account, month and rep", findings)
     summed = kept.groupby(keys, sort=False, dropna=False)["sales"].sum(min_count=1).reset_index()
     return summed.loc[:, ["account_id", "month", "sales", "rep_id"]]
 
 
+def before_plan_year(sales: pd.DataFrame, policy: Policy) -> pd.DataFrame:
+    """Return the rows before the plan year: what is known when it is planned; all where none are."""
+    early: pd.DataFrame = sales[sales["month"] < pd.Timestamp(policy.period.start).to_period("M").to_timestamp()]
+    return early if len(early) else sales
+
+
 def warn_plan_year(sales: pd.DataFrame, policy: Policy, findings: Findings) -> None:
     """Warn of sales that lie in the plan year or after it, what is being planned must not be known; and of old ones."""
+    _warn_empty_months(before_plan_year(sales, policy), findings)
     if sales["month"].notna().any():
         last = sales["month"].max().to_period("M")
         months = pd.Period(policy.period.start, freq="M").ordinal - last.ordinal - 1
@@ -303,7 +309,8 @@ def warn_plan_year(sales: pd.DataFrame, policy: Policy, findings: Findings) -> N
     late = sales["month"] >= pd.Timestamp(policy.period.start).to_period("M").to_timestamp()
     if late.any() and not late.all():
         first = sales.loc[late, "month"].min()
-        problem = f"{int(late.sum()):,} rows lie in the plan year or after it; they are left out of what is expected"
+        many = "1 row lies" if late.sum() == 1 else f"{int(late.sum()):,} rows lie"
+        problem = f"{many} in the plan year or after it, which is not known before it: left out"
         findings.warn("sales", 0, "month", f"{first:%Y-%m}", problem, "to plan the rest of a year, use replan")
 
 

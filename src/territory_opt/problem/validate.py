@@ -76,6 +76,7 @@ class _Checked:
         self.account_names = names_of("account", self.accounts, "account_id")
         self.rep_names = names_of("rep", self.reps, "rep_id")
         self.sales: pd.DataFrame | None = tables.get("sales")
+        self.past: pd.DataFrame | None = None
         self.managers = pd.DataFrame()
 
     def check(self) -> None:
@@ -96,10 +97,11 @@ class _Checked:
         if self.sales is not None:
             self.sales = check.clean_sales(self.sales, self.account_names, self.rep_names, findings)
             check.warn_plan_year(self.sales, policy, findings)
+            self.past = check.before_plan_year(self.sales, policy)
         if "quota_history" in self.tables:
             check.check_quota_history(self.tables["quota_history"], self.rep_names, findings)
         had_sales = "current_sales" in [str(column).strip() for column in self.given["accounts"].columns]
-        fill.fill_current_sales(self.accounts, self.sales, had_sales, findings)
+        fill.fill_current_sales(self.accounts, self.past, had_sales, findings)
         if not self._ids_repeat():
             fill.fill_homes(self.reps, self.accounts, self._history(), findings)
 
@@ -125,7 +127,7 @@ class _Checked:
         check.check_references("adjacency", adjacency, "unit_b", names, self.findings)
 
     def _history(self) -> fill.History:
-        return fill.History(self.accounts, self.rep_names, self.sales, self.account_names)
+        return fill.History(self.accounts, self.rep_names, self.past, self.account_names)
 
     def _ids_repeat(self) -> bool:
         """Whether positions by id would be wrong because ids are empty or repeated (an error already)."""
@@ -139,10 +141,10 @@ class _Checked:
         fill.fill_visits(accounts, policy, findings)
         fill.fill_capacity(reps, policy, findings)
         fill.fill_last_quota(reps, self.tables.get("quota_history"), findings)
-        fill.fill_last_sales(reps, accounts, self.sales, findings)
+        fill.fill_last_sales(reps, accounts, self.past, findings)
         fill.fill_skills(reps, accounts, self._history(), policy, findings)
-        if self.sales is not None:
-            check_history(self.sales, accounts, reps, findings)
+        if self.past is not None:
+            check_history(self.past, accounts, reps, findings)
         check.check_guards(reps, policy, findings)
         check.check_totals(accounts, policy, findings)
         return self._problem()
