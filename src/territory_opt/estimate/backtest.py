@@ -28,6 +28,7 @@ FloatArray = npt.NDArray[np.float64]
 AS_SET, AS_ATTAINED = "quotas as they were", "quotas as they were x attainment"
 """Rows with the quotas of the quota_history table, and with these times the part that was sold of those before: what
 whoever set them knew, without the padding. No methods, since next year's are not there yet."""
+GIVEN = (AS_SET, AS_ATTAINED)
 INTERVAL = 0.8
 DRAWS = 2_000
 """Permutations of the test whether one method is better than another."""
@@ -79,7 +80,7 @@ class Backtest:
     @property
     def best(self) -> str:
         """The method with the smallest error of rep totals; past quotas are no method."""
-        return next(score.method for score in self.scores if score.method not in (AS_SET, AS_ATTAINED))
+        return next(score.method for score in self.scores if score.method not in GIVEN)
 
     def table(self) -> pd.DataFrame:
         """One row per method, best first; errors as shares."""
@@ -237,7 +238,7 @@ def _scores(looks: pd.DataFrame, seed: int) -> list[Score]:
         for name, rows in by_rep.items()
     }
     order = sorted(by_rep, key=lambda name: float(missed[name].sum()))
-    best = next((name for name in order if name not in (AS_SET, AS_ATTAINED)), order[0])
+    best = next((name for name in order if name not in GIVEN), order[0])
     generator = np.random.default_rng(seed)
     return [
         _score(name, by_rep[name], np.nan if name == best else _by_chance(missed[name] - missed[best], generator))

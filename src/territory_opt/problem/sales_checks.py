@@ -22,7 +22,8 @@ def _returns(sales: pd.DataFrame, findings: Findings) -> None:
     """Warn of amounts below zero: they count against the account, and are no error."""
     below = sales[sales["sales"] < 0]
     if len(below):
-        who = _listed(below["account_id"].drop_duplicates().tolist())
+        ids = below["account_id"].drop_duplicates()
+        who = _listed(ids[:SHOWN].tolist(), len(ids))
         many = "1 amount is" if len(below) == 1 else f"{len(below):,} amounts are"
         problem = f"{many} below zero, {below['sales'].sum():,.2f} in all ({who}): they count as returns of that month"
         findings.warn("sales", 0, "sales", "", problem, "nothing to do if they are returns or credits")
@@ -42,14 +43,14 @@ def _changes(sales: pd.DataFrame, findings: Findings) -> None:
     selling = pd.MultiIndex.from_frame(still)
     earlier = recent[~pd.MultiIndex.from_frame(recent[["account_id", "rep_id"]]).isin(selling)]
     before = earlier.drop_duplicates("account_id", keep="last").set_index("account_id")["rep_id"]
-    changed = before.index
-    if not len(changed):
+    if before.empty:
         return
-    named = [f"{account} from {before[account]} to {last[account]}" for account in changed[:SHOWN]]
-    more = f" and {len(changed) - SHOWN:,} more" if len(changed) > SHOWN else ""
-    many = "1 account" if len(changed) == 1 else f"{len(changed):,} accounts"
+    named = _listed(
+        [f"{account} from {before[account]} to {last[account]}" for account in before.index[:SHOWN]], len(before)
+    )
+    many = "1 account" if len(before) == 1 else f"{len(before):,} accounts"
     problem = (
-        f"{many} changed rep in the last 12 months ({', '.join(named)}{more}): expected sales follow the account, "
+        f"{many} changed rep in the last 12 months ({named}): expected sales follow the account, "
         "whoever sold; last_sales of a rep is what that rep sold"
     )
     findings.imputed("sales", 0, "rep_id", "", problem)
@@ -70,6 +71,6 @@ def _without_history(sales: pd.DataFrame, accounts: pd.DataFrame, reps: pd.DataF
         findings.warn("reps", row_of(position), "rep_id", rep, problem, "look at that quota by hand")
 
 
-def _listed(ids: list[str]) -> str:
-    more = f" and {len(ids) - SHOWN:,} more" if len(ids) > SHOWN else ""
-    return ", ".join(ids[:SHOWN]) + more
+def _listed(first: list[str], count: int) -> str:
+    """The ``first`` of ``count`` names, and how many more there are."""
+    return ", ".join(first) + (f" and {count - len(first):,} more" if count > len(first) else "")
