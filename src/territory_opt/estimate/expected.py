@@ -17,7 +17,7 @@ from territory_opt.estimate.basis import quota_basis
 from territory_opt.estimate.forecast import forecast
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import Basis
-from territory_opt.estimate.seasonality import seasonality
+from territory_opt.estimate.seasonality import season_doubt, seasonality
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -48,7 +48,8 @@ class Estimate:
     ``segment`` (n_accounts,) the row of each account; ``parts`` (n_accounts, 2): contribution of own history and of
     potential to ``expected``; ``source`` says in words where the figures come from. ``basis``: what fair quotas follow
     where that is not expected sales; ``growth``: expected sales of the company against those of the same months in the
-    last 12; ``inside`` (n_segments,): part of a year's sales that falls into a plan of fewer months.
+    last 12; ``inside`` (n_segments,): part of a year's sales that falls into a plan of fewer months;
+    ``history_months``: months of sales that seasonality was learnt from.
     """
 
     expected: FloatArray
@@ -61,6 +62,13 @@ class Estimate:
     basis: Basis | None = None
     growth: float = 1.0
     inside: FloatArray | None = None
+    history_months: int = 0
+
+    @property
+    def season_doubt(self) -> float:
+        """Variance of the error of the company's monthly factors."""
+        everyone = np.zeros(len(self.expected), dtype=np.int64)
+        return season_doubt(12.0 * self.seasons(everyone, 1)[0], self.history_months)
 
     def over(self, part: float) -> Estimate:
         """Return an estimate of a year for a ``part`` of it: noise grows with time, doubt with its square."""
@@ -127,7 +135,8 @@ def _from_history(problem: Problem) -> tuple[Estimate, int]:
     source = f"{history.n_months} months of sales, potential and segment"
     factors, months = seasonality(history), problem.policy.period.months
     inside = factors[:, history.calendar(history.n_months + lead, months)].sum(axis=1) / 12.0
-    estimate = Estimate(found.expected, found.variance, found.doubt, factors, history.segment, found.parts, source)
+    estimate = Estimate(found.expected, found.variance, found.doubt, factors, history.segment, found.parts, source,
+                        history_months=history.n_months)  # fmt: skip
     return (estimate if months == 12 else replace(estimate, inside=np.maximum(inside, LEAST_INSIDE))), lead
 
 

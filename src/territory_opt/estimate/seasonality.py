@@ -22,6 +22,9 @@ COMPANY_YEARS = 2.0
 FEWEST_CENTRED = 18
 """Months below which no centred year tells enough; from 12 on, the last year is then taken as it is."""
 
+ASSUMED_SPREAD = 0.15
+"""Spread of a company's monthly factors where its own history cannot tell."""
+
 LEAST_NET = 0.25
 """A year in which credits leave less than this share of what was moved tells nothing about the season."""
 
@@ -39,6 +42,17 @@ def seasonality(history: History) -> FloatArray:
         factors[k] = (trust * sums + COMPANY_YEARS * company) / (trust * counts + COMPANY_YEARS)
     factors = np.maximum(factors, 0.0)
     return np.asarray(factors * 12.0 / factors.sum(axis=1, keepdims=True))
+
+
+def season_doubt(factors: FloatArray, n_months: int) -> float:
+    """Variance of the error of a monthly factor, given ``factors`` (12,) learnt from ``n_months`` of history.
+
+    Factors shrunk as from n years and one flat year have the posterior variance t / (n + 1), where t is the variance
+    of the true factors (normal-normal model); t is read off the factors themselves and ``ASSUMED_SPREAD``.
+    """
+    years = (n_months - 12) / 12.0 if n_months >= FEWEST_CENTRED else float(n_months >= 12)
+    true = float(np.var(factors)) + ASSUMED_SPREAD**2 / (years + 1.0)
+    return true / (years + 1.0)
 
 
 def _ratios(sales: FloatArray, history: History) -> tuple[FloatArray, FloatArray]:

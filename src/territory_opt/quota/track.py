@@ -1,14 +1,17 @@
 """The plan year so far: who is on pace, how likely each rep is to finish, and a leaderboard that is fair.
 
 What is due by a month is the quota's part by the season of the rep's accounts, days there and ramp. What a rep will
-sell in the rest of the year is what the plan expected of it, corrected by how the year has gone: with prior sales M of
-the months there, of which a part f should have come by now, and sales S so far,
+sell in the rest of the year is what the plan expected of it, corrected by how the year has gone. With expected sales M
+of the months there, of which a part f should have come by now, sales so far S and of the rest R are taken as
 
-    S / (f M) = theta + noise,   theta ~ N(1, tau^2),   tau^2 = doubt / M^2 + shock^2,   Var(noise) = outcome / (f M^2)
+    S / M = f (1 + t) + d + e1        t ~ N(0, doubt / M^2 + lasting part of shock^2)        the level of the year
+    R / M = (1 - f) (1 + t) - d + e2  d ~ N(0, season_doubt (sin(pi f) / pi)^2)              sales that came early
+                                      Var(e1) = f V, Var(e2) = (1 - f) V, V = outcome / M^2 + passing part of shock^2
 
-so theta has the usual normal posterior (precision-weighted mean; Gelman et al., Bayesian Data Analysis, 2.5), and the
-rest of the year is N((1 - f) M theta, (1 - f) outcome). The leaderboard ranks by the posterior of theta: sales against
-what these accounts were expected to bring, a lucky month of a small book shrunk more than a good half year of a large.
+and R given S is a normal regression (Gelman et al., Bayesian Data Analysis, 2.5). A shared shock is not known after
+half a year: most of its variance is bad and good months that come and go. A monthly factor's error is taken as one
+wave over the year of unknown phase, hence the sine. The leaderboard ranks by t given S: sales against what these
+accounts were expected to bring, a lucky month of a small book shrunk more than a good half year of a large one.
 """
 
 from __future__ import annotations
@@ -33,6 +36,10 @@ FloatArray = npt.NDArray[np.float64]
 
 BEHIND, AHEAD = 0.5, 0.85
 """Below the first probability of finishing a rep is behind, from the second on ahead."""
+LASTING = 0.25
+"""Part of a shared shock's variance that lies on the whole year alike; chosen on generated companies (benchmarks)."""
+RANGE = float(norm.ppf(0.9))
+"""Standard deviations on either side of the outlook that hold 80 %."""
 LEFT = (1, 8)
 """Columns of words, which are aligned to the left."""
 
@@ -42,11 +49,11 @@ class Tracking:
     """Where everyone stands after ``months`` months of the plan year; money, shares and probabilities.
 
     ``reps``, best first on the leaderboard: rank, rep_id, name, quota, due (of the quota by now), sold, pace
-    (sold / due), p_finish, outlook (sales of the year as now expected), needed (what the rest of the year has to bring,
-    as a share of what was expected of it), adjusted (difficulty-adjusted attainment: sales against what was expected of
-    these accounts, shrunk), status (ahead, on pace, behind), and the columns of the metrics table. ``company`` holds
-    the same figures once, with its target as quota; its sales are all there were. ``uncovered`` of them came while the
-    account's rep was not there: they count for no rep.
+    (sold / due), p_finish, outlook (sales of the year as now expected), low and high (their 80 % range), needed (what
+    the rest of the year has to bring, as a share of what was expected of it), adjusted (difficulty-adjusted attainment:
+    sales against what was expected of these accounts, shrunk), status (ahead, on pace, behind), and the columns of the
+    metrics table. ``company`` holds the same figures once, with its target as quota; its sales are all there were.
+    ``uncovered`` of them came while the account's rep was not there: they count for no rep.
     """
 
     as_of: str
@@ -62,8 +69,9 @@ class Tracking:
         whole = self.company
         lines = [
             f"after {self.as_of} (month {self.months} of the plan year): {standing}",
-            f"company: {whole['sold']:,.0f} sold of {whole['due']:,.0f} due; outlook {whole['outlook']:,.0f} against a "
-            f"target of {whole['quota']:,.0f}; odds of reaching it {whole['p_finish']:.0%}",
+            f"company: {whole['sold']:,.0f} sold of {whole['due']:,.0f} due; outlook {whole['outlook']:,.0f} "
+            f"({whole['low']:,.0f} to {whole['high']:,.0f} eight years in ten) against a target of "
+            f"{whole['quota']:,.0f}; odds of reaching it {whole['p_finish']:.0%}",
         ]
         if self.uncovered >= 0.5:
             lines.append(
@@ -157,7 +165,8 @@ def _month(text: str) -> pd.Period:
 class _Book:
     """What was expected of each rep (or of all), (n,) each: money of the year, variances, and parts that are past.
 
-    ``past`` is the part of the sales, ``due`` that of the quota.
+    ``past`` is the part of the sales, ``due`` that of the quota; ``season_doubt`` the variance of a monthly factor's
+    error.
     """
 
     mean: FloatArray
@@ -165,6 +174,7 @@ class _Book:
     doubt: FloatArray
     past: FloatArray
     due: FloatArray
+    season_doubt: float = 0.0
 
     @classmethod
     def of(cls, model: Model, plan: Plan, months: int) -> _Book:
@@ -176,7 +186,7 @@ class _Book:
             for amounts in (pairs["credited"], pairs["variance"], model.estimate.doubt[account] * pairs["credit"])
         )
         past = _part(month_weights(model, plan.assignment), months)
-        return cls(mean, np.maximum(variance - doubt, 0.0), doubt, past, past)
+        return cls(mean, np.maximum(variance - doubt, 0.0), doubt, past, past, model.estimate.season_doubt)
 
     @classmethod
     def company(cls, model: Model, plan: Plan, months: int) -> _Book:
@@ -190,22 +200,26 @@ class _Book:
             float(part @ weight) / float(weight.sum()) if weight.sum() > 0 else float(part.mean())
             for part, weight in zip(parts, (mean, quotas), strict=True)
         )
-        return cls(*(np.array([x]) for x in (float(mean.sum()), max(variance - doubt, 0.0), doubt, past, due)))
+        figures = (float(mean.sum()), max(variance - doubt, 0.0), doubt, past, due)
+        total, noise, unsure, gone, owed = (np.array([x]) for x in figures)
+        return cls(total, noise, unsure, gone, owed, model.estimate.season_doubt)
 
     def outlook(self, sold: FloatArray, quotas: FloatArray, shock: float) -> dict[str, Any]:
         """What the year may still bring after ``sold`` (n,), against ``quotas`` (n,)."""
         mean = np.maximum(self.mean, 1e-9)
-        due_sales, rest = self.past * mean, 1.0 - self.past
-        prior = self.doubt / mean**2 + shock**2
-        noise = np.divide(self.outcome, self.past * mean**2, out=np.zeros_like(mean), where=self.past > 0)
-        seen = np.divide(sold, due_sales, out=np.ones_like(mean), where=self.past * self.mean > 0)
-        total = prior + noise
-        trust = np.divide(prior, total, out=np.zeros_like(mean), where=(total > 0) & (self.past > 0))
-        theta = 1.0 + trust * (seen - 1.0)
-        left = rest * mean * theta
-        variance = (rest * mean) ** 2 * prior * (1.0 - trust) + rest * self.outcome
+        past, rest, known = self.past, 1.0 - self.past, (self.past > 0) & (self.mean > 0)
+        level = self.doubt / mean**2 + LASTING * shock**2
+        noise = self.outcome / mean**2 + (1.0 - LASTING) * shock**2
+        early = self.season_doubt * (np.sin(np.pi * past) / np.pi) ** 2
+        seen = past**2 * level + early + past * noise
+        both = past * rest * level - early
+        by = np.divide(sold / mean - past, seen, out=np.zeros_like(mean), where=known & (seen > 0))
+        explained = np.divide(both**2, seen, out=np.zeros_like(mean), where=known & (seen > 0))
+        theta = 1.0 + past * level * by
+        left = mean * np.maximum(rest + both * by, 0.0)
+        variance = mean**2 * (rest**2 * level + early + rest * noise - explained)
         missing = quotas - sold
-        spread = np.sqrt(variance)
+        spread = np.sqrt(np.maximum(variance, 0.0))
         certain = np.where(left >= missing, np.inf, -np.inf)
         finish = norm.cdf(np.divide(left - missing, spread, out=certain, where=spread > 0))
         due = quotas * self.due
@@ -215,6 +229,8 @@ class _Book:
             "pace": np.divide(sold, due, out=np.ones_like(sold), where=due > 0),
             "p_finish": finish,
             "outlook": sold + left,
+            "low": sold + left - RANGE * spread,
+            "high": sold + left + RANGE * spread,
             "needed": np.divide(
                 np.maximum(missing, 0.0), rest * mean, out=np.zeros_like(sold), where=rest * mean > 1e-6
             ),
