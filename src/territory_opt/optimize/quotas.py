@@ -24,10 +24,13 @@ MOST_TIED_STEPS = 1000
 """Leftover steps per rep that are still taken for rounding noise of the solver."""
 FEW_NODES, MANY_NODES = 200, 20_000
 """Branch-and-bound nodes for whole steps: for many reps the rounding is worth cents and is settled early."""
-EVEN_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.5)
+EVEN_SHARES = (0.0, *(0.0005 * 1.4**k for k in range(20)))
 """Distances from a fair quota, as shares of it, beyond each of which the next money costs a little more."""
 EVEN_PRICE = 2e-5
 """That little, per money: no real price is given up for evenness."""
+MOST_EVENED = 100
+"""Reps up to which whole steps, too, stay as near to the continuous quotas as the rules let them; beyond, each is
+within two steps anyway, and ten seconds are worth more."""
 FAR_ABOVE, MOST_NAMED = 1.5, 3
 """A quota so many times the fair one is worth a word; so many are named, the worst ones."""
 SECONDS = 20.0
@@ -48,11 +51,12 @@ def set_quotas(model: Model, totals: FloatArray, *, rounded: bool = True) -> Flo
     )
     if not rounded:
         return _best(model, fixed, None)
-    linear = _best(model, _evened(fixed, model.kappa * model.fair_base(totals)), None)
+    linear = _best(model, _evened(fixed, model.kappa * model.fair_base(totals), EVEN_SHARES), None)
     step = model.problem.policy.quotas.step
     # Whole steps around the continuous optimum; the constraint matrix is a laminar sum, so this is easy.
     window = np.floor(linear / step + 1e-9) * step
-    steps = np.round(_best(model, fixed, window) / step)
+    near = _evened(fixed, linear, (0.0,)) if rows.n_reps <= MOST_EVENED else fixed
+    steps = np.round(_best(model, near, window) / step)
     tied = _tie(model, steps, step)
     # Only rounding noise is tied: a roll-up that the caps keep from holding stays as it is.
     kept = np.abs(fixed.outside(np.zeros_like(totals), tied)) <= np.maximum(step * 1e-3, 1e-9 * fixed.scale)
@@ -79,12 +83,16 @@ def far_above_fair(model: Model, totals: FloatArray, quotas: FloatArray) -> tupl
     return (*named, *([f"{more} more carry over {FAR_ABOVE:g} times the fair quota"] if more else []))
 
 
-def _evened(rows: Rows, fair: FloatArray) -> Rows:
-    """Return ``rows`` on quotas alone with those that price distance from ``fair`` (n_reps,) a little, step by step."""
-    n, levels = len(fair), len(EVEN_SHARES)
-    share, own = np.repeat(EVEN_SHARES, n), np.tile(fair, levels)
+def _evened(rows: Rows, fair: FloatArray, shares: tuple[float, ...]) -> Rows:
+    """Return ``rows`` on quotas alone with those that price distance from ``fair`` (n_reps,) a little.
+
+    The price grows beyond each of ``shares`` of it. Violations are counted in quotas of a usual size: in single money
+    units such small prices would drown in the solver's tolerance.
+    """
+    n, levels = len(fair), len(shares)
+    share, own, size = np.repeat(shares, n), np.tile(fair, levels), max(float(fair.mean()), 1.0)
     low, high = own * (1.0 - share), own * (1.0 + share)
-    names = [Row("evenness", str(k), {}, {k % n: 1.0}, low[k], high[k], False, EVEN_PRICE, 1.0, "", "")
+    names = [Row("evenness", str(k), {}, {k % n: 1.0}, low[k], high[k], False, EVEN_PRICE, size, "", "")
              for k in range(n * levels)]  # fmt: skip
     more = Rows.from_items(names, rows.quantities, rows.n_reps)
     return replace(
