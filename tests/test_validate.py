@@ -835,7 +835,36 @@ def test_returns_are_counted_and_said() -> None:
         found, "sales"
     )
     assert found.sales["sales"].sum() == 64.5
-    assert said(history([("A", "2026-05", 100.0, "R")]), "sales") == []
+    fine = said(history([("A", "2026-05", 100.0, "R")]), "sales")
+    assert not [text for _, text in fine if "below zero" in text]
+
+
+def test_less_than_a_year_of_history_is_said() -> None:
+    months = pd.period_range("2025-06", "2026-06", freq="M").astype(str)
+    texts = [
+        [found for found in said(history([("A", month, 10.0, "R") for month in months[-count:]]), "month")
+         if "months of history" in found[1]]
+        for count in (5, 12, 13)
+    ]  # fmt: skip
+    ((kind, text),) = texts[0]
+    assert kind == "warning"
+    assert text.startswith("only 5 months of history are given: sums of the last 12 months are of 5 months")
+    assert texts[1:] == [[], []]
+
+
+def test_a_month_of_long_ago_does_not_make_decades_without_sales() -> None:
+    """What lies before a year without any sales is left out, and named; a shorter gap is a gap."""
+    months = pd.period_range("2025-01", "2026-06", freq="M").astype(str)
+    rows = [("A", month, 10.0, "R") for month in months]
+    plain, old = history(rows), history([("B", "2002-10", 777.0, "S"), *rows])
+    assert (
+        "warning",
+        "1 row lies before 266 months without any sales (2002-10 to 2025-01): left out of everything",
+    ) in said(old, "month")
+    pd.testing.assert_frame_equal(old.sales, plain.sales)
+    near = history([("B", "2024-06", 777.0, "S"), *rows])
+    assert len(near.sales) == len(rows) + 1
+    assert [text for _, text in said(near, "month") if "no account has a row in" in text]
 
 
 def test_an_account_that_changed_rep_during_the_year_is_said() -> None:

@@ -17,13 +17,15 @@ from territory_opt.problem.problem import Problem
 FloatArray = npt.NDArray[np.float64]
 
 AUTO = "auto"
+FEWEST_LOOKS = 2
+"""Looks of a back-test below which ``auto`` keeps the estimate: one may be chance."""
 
 
 def methods_by_segment(problem: Problem) -> tuple[dict[str, str], str]:
     """The method of each segment of the accounts table, and all in words.
 
-    ``auto`` stands for the best in a back-test on this problem. Raise :class:`DataError` for a segment that no account
-    has, or a method that needs sales where there are none.
+    ``auto`` stands for the best in a back-test on this problem, for the estimate if it looks back once only.
+    Raise :class:`DataError` for a segment that no account has, or a method that needs sales where there are none.
     """
     quotas, segments = problem.policy.quotas, list(dict.fromkeys(problem.accounts["segment"]))
     unknown = [name for name in quotas.methods if name not in segments]
@@ -36,12 +38,13 @@ def methods_by_segment(problem: Problem) -> tuple[dict[str, str], str]:
         dates = month_numbers(problem.sales["month"])
         n_months = int(np.ptp(dates)) + 1 if len(dates) else 0
         # As many months as the plan has, where the history allows: what is best for a quarter need not be for a year.
-        best = backtest(problem, months=max(min(problem.policy.period.months, n_months // 3), 1)).best
+        found = backtest(problem, months=max(min(problem.policy.period.months, n_months // 3), 1))
+        best = found.best if found.n_looks >= FEWEST_LOOKS else ESTIMATE
         chosen = {segment: best if method == AUTO else method for segment, method in chosen.items()}
-    found = "; best in a back-test" if AUTO in (quotas.method, *quotas.methods.values()) else ""
+    said = "; best in a back-test" if AUTO in (quotas.method, *quotas.methods.values()) else ""
     if len(set(chosen.values())) == 1:
-        return chosen, f"{next(iter(chosen.values()))}{found}"
-    return chosen, ", ".join(f"{method} for {segment}" for segment, method in chosen.items()) + found
+        return chosen, f"{next(iter(chosen.values()))}{said}"
+    return chosen, ", ".join(f"{method} for {segment}" for segment, method in chosen.items()) + said
 
 
 def quota_basis(problem: Problem, parts: FloatArray, lead: int) -> Basis | None:

@@ -1,21 +1,71 @@
-"""What a sales history holds that changes how quotas come about: returns, changes of rep, reps without any sales."""
+"""What a sales history holds that changes how quotas come about: gaps, returns, changes of rep, no sales at all."""
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.problem.checks import Findings, row_of
 from territory_opt.problem.fill import last_year
 
+YEAR = 12
+LONG_GAP = 12
+"""Months without any sales beyond which what lies before them is another story, or a month mistyped."""
 SHOWN = 5
 """Ids named in one message."""
 
 
+def after_long_gap(sales: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+    """Return the rows after the last stretch of ``LONG_GAP`` months in which nobody sold, and warn of those before.
+
+    One row of twenty years ago would otherwise be twenty years without sales.
+    """
+    known = np.unique(_ordinals(sales))
+    breaks = np.flatnonzero(np.diff(known) > LONG_GAP)
+    if not len(breaks):
+        return sales
+    last = int(breaks[-1])
+    old = sales["month"].notna() & (sales["month"] < pd.Period(ordinal=int(known[last + 1]), freq="M").to_timestamp())
+    at = int(np.flatnonzero(old.to_numpy())[0])
+    many = "1 row lies" if old.sum() == 1 else f"{int(old.sum()):,} rows lie"
+    until, since = (pd.Period(ordinal=int(known[k]), freq="M") for k in (last, last + 1))
+    problem = (
+        f"{many} before {int(known[last + 1] - known[last]) - 1} months without any sales ({until} to {since}): "
+        "left out of everything"
+    )
+    findings.warn("sales", row_of(at), "month", f"{sales['month'].iloc[at]:%Y-%m}", problem,
+                  "add the months that are missing, or correct the month")  # fmt: skip
+    kept: pd.DataFrame = sales[~old].reset_index(drop=True)
+    return kept
+
+
 def check_history(sales: pd.DataFrame, accounts: pd.DataFrame, reps: pd.DataFrame, findings: Findings) -> None:
     """Say what is particular about ``sales`` (cleaned). Cost: linear in rows."""
+    _short(sales, findings)
     _returns(sales, findings)
     _changes(sales, findings)
     _without_history(sales, accounts, reps, findings)
+
+
+def _ordinals(sales: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """The months of the rows that name one, as ordinals."""
+    return np.asarray(pd.PeriodIndex(sales["month"].dropna(), freq="M").asi8, dtype=np.int64)
+
+
+def _short(sales: pd.DataFrame, findings: Findings) -> None:
+    """Warn of a history of less than a year."""
+    months = _ordinals(sales)
+    length = int(np.ptp(months)) + 1 if len(months) else YEAR
+    if length >= YEAR:
+        return
+    some, given = ("one month", "is given") if length == 1 else (f"{length} months", "are given")
+    problem = (
+        f"only {some} of history {given}: sums of the last 12 months are of {some}, so that sales at risk and guards "
+        "against last year come out low, and nothing is known of seasons"
+    )
+    first = f"{sales['month'].min():%Y-%m}"
+    findings.warn("sales", 0, "month", first, problem, "add a year; give last_quota and last_sales of the reps")
 
 
 def _returns(sales: pd.DataFrame, findings: Findings) -> None:

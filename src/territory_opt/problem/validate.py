@@ -14,7 +14,7 @@ from territory_opt.problem.checks import Findings, names_of, nearest, read_colum
 from territory_opt.problem.hierarchy import build_managers
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.problem import Problem
-from territory_opt.problem.sales_checks import check_history
+from territory_opt.problem.sales_checks import after_long_gap, check_history
 from territory_opt.problem.schema import TABLES
 
 
@@ -96,6 +96,7 @@ class _Checked:
             check.check_rules(self.tables, self.account_names, self.rep_names, policy, findings)
         if self.sales is not None:
             self.sales = check.clean_sales(self.sales, self.account_names, self.rep_names, findings)
+            self.sales = after_long_gap(self.sales, findings)
             check.warn_plan_year(self.sales, policy, findings)
             self.past = check.before_plan_year(self.sales, policy)
         if "quota_history" in self.tables:
