@@ -609,8 +609,8 @@ def test_sales_of_unknown_accounts_and_former_reps() -> None:
     found = warnings({**good(), "sales": sales("A-77x,2026-12,5,R-1", "A-1,2026-11,6,R-77")})
     assert found[0].startswith('sales.csv  row 7  account_id  "A-77x"  no such account; its 1 rows with sales of 5.00 ')
     assert found[1] == (
-        'sales.csv  row 8  rep_id  "R-77"  1 rows name a rep who is not in reps.csv: R-77; '
-        "nothing to do if they have left"
+        'sales.csv  row 8  rep_id  "R-77"  1 row names a rep who is not in reps.csv: R-77; '
+        "nothing to do if they have left: what they sold counts for the account"
     )
 
 
@@ -850,6 +850,21 @@ def test_less_than_a_year_of_history_is_said() -> None:
     assert kind == "warning"
     assert text.startswith("only 5 months of history are given: sums of the last 12 months are of 5 months")
     assert texts[1:] == [[], []]
+
+
+def test_a_gap_of_one_steady_account_is_said() -> None:
+    """Also where others sell in those months; accounts that buy now and then have no gaps."""
+    months = pd.period_range("2024-01", "2026-06", freq="M").astype(str)
+    rows = [("A", month, 10.0, "R") for month in months if not "2025-03" <= month <= "2025-06"]
+    rows += [("B", month, 5.0, "S") for month in months]
+    rows += [("C", month, 5.0, "T") for month in months[::4]]
+    texts = [text for _, text in said(history(rows), "month") if "nearly every month" in text]
+    assert texts == [
+        "1 account that sells nearly every month has no rows for 3 months or more (A from 2025-03 to 2025-06): "
+        "they count as months without sales"
+    ]
+    without = [row for row in rows if row[0] != "A"]
+    assert not [text for _, text in said(history(without), "month") if "nearly every month" in text]
 
 
 def test_a_month_of_long_ago_does_not_make_decades_without_sales() -> None:

@@ -346,8 +346,10 @@ def _warn_former_reps(table: str, frame: pd.DataFrame, reps: Names, findings: Fi
     who = list(dict.fromkeys(values[at]))
     shown = ", ".join(who[:5]) + (f" and {len(who) - 5} more" if len(who) > 5 else "")
     noun = "a rep who is" if len(who) == 1 else "reps who are"
-    problem = f"{len(at):,} rows name {noun} not in {findings.label('reps')}: {shown}"
-    findings.warn(table, row_of(at[0]), "rep_id", values[at[0]], problem, "nothing to do if they have left")
+    rows = "1 row names" if len(at) == 1 else f"{len(at):,} rows name"
+    problem = f"{rows} {noun} not in {findings.label('reps')}: {shown}"
+    kept = ": what they sold counts for the account" if table == "sales" else ""
+    findings.warn(table, row_of(at[0]), "rep_id", values[at[0]], problem, f"nothing to do if they have left{kept}")
 
 
 def _warn_repeats(table: str, frame: pd.DataFrame, keys: list[str], what: str, findings: Findings) -> None:

@@ -12,6 +12,8 @@ from territory_opt.problem.fill import last_year
 YEAR = 12
 LONG_GAP = 12
 """Months without any sales beyond which what lies before them is another story, or a month mistyped."""
+GAP, STEADY, STEADY_ROWS = 3, 0.03, 12
+"""Empty months worth a word in an account that else misses three months in a hundred at most, over so many rows."""
 SHOWN = 5
 """Ids named in one message."""
 
@@ -43,6 +45,7 @@ def after_long_gap(sales: pd.DataFrame, findings: Findings) -> pd.DataFrame:
 def check_history(sales: pd.DataFrame, accounts: pd.DataFrame, reps: pd.DataFrame, findings: Findings) -> None:
     """Say what is particular about ``sales`` (cleaned). Cost: linear in rows."""
     _short(sales, findings)
+    _gaps(sales, findings)
     _returns(sales, findings)
     _changes(sales, findings)
     _without_history(sales, accounts, reps, findings)
@@ -66,6 +69,36 @@ def _short(sales: pd.DataFrame, findings: Findings) -> None:
     )
     first = f"{sales['month'].min():%Y-%m}"
     findings.warn("sales", 0, "month", first, problem, "add a year; give last_quota and last_sales of the reps")
+
+
+def _gaps(sales: pd.DataFrame, findings: Findings) -> None:
+    """Say which accounts sold month after month, then nothing for a while, then again: perhaps rows are missing."""
+    sold = sales[["account_id", "month"]].dropna().drop_duplicates()
+    code, ids = pd.factorize(sold["account_id"], sort=True)
+    month = _ordinals(sold)
+    order = np.lexsort((month, code))
+    code, month = code[order], month[order]
+    apart = np.where(np.diff(code) == 0, np.diff(month) - 1, 0)
+    empty = np.zeros(len(ids), dtype=np.int64)
+    np.add.at(empty, code[1:], apart)
+    rows = np.bincount(code, minlength=len(ids))
+    largest = np.zeros(len(ids), dtype=np.int64)
+    np.maximum.at(largest, code[1:], apart)
+    odd = np.flatnonzero((largest >= GAP) & (rows >= STEADY_ROWS) & (empty - largest <= STEADY * rows))
+    if not len(odd):
+        return
+    named = []
+    for account in odd[:SHOWN]:
+        at = int(np.flatnonzero((code[1:] == account) & (apart == largest[account]))[0])
+        first, last = (pd.Period(ordinal=int(number), freq="M") for number in (month[at] + 1, month[at + 1] - 1))
+        named.append(f"{ids[account]} from {first} to {last}")
+    many = "1 account that sells" if len(odd) == 1 else f"{len(odd):,} accounts that sell"
+    has = "has" if len(odd) == 1 else "have"
+    problem = (
+        f"{many} nearly every month {has} no rows for {GAP} months or more ({_listed(named, len(odd))}): "
+        "they count as months without sales"
+    )
+    findings.imputed("sales", 0, "month", "", problem)
 
 
 def _returns(sales: pd.DataFrame, findings: Findings) -> None:
