@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from territory_opt.console import Screen
     from territory_opt.optimize.result import Result
+    from territory_opt.plan.plan import Plan
     from territory_opt.problem.problem import Problem
     from territory_opt.quota.consistency import Consistency
     from territory_opt.whatif.replan import Replan
@@ -27,8 +30,9 @@ def plan_and_tell(
     options: dict[str, Any],
     overrides: dict[str, Any],
     found: Consistency,
+    also: Callable[[Plan], None] | None = None,
 ) -> int:
-    """Solve, save and say what came out; return the exit code."""
+    """Solve, save and say what came out; return the exit code. ``also`` writes more, while the plan is being saved."""
     from territory_opt.console import Planning, StopButton
     from territory_opt.optimize.solve import solve as solve_problem
     from territory_opt.report.save import save_plan
@@ -53,6 +57,8 @@ def plan_and_tell(
             overrides=overrides,
             inputs=chosen.inputs(),
         )
+        if also is not None:
+            also(result.plan)
         button.saved = True
         return _tell(screen, chosen, result, folder, seconds, found)
 
@@ -60,7 +66,7 @@ def plan_and_tell(
 def plan_the_rest(screen: Screen, chosen: Scenario, rest: Replan, folder: Path) -> int:
     """Solve the rest of a year, then write the quotas of the whole year beside it; return the exit code."""
     from territory_opt.model.model import Model
-    from territory_opt.plan.folder import read_folder, write_csv
+    from territory_opt.plan.folder import write_csv
     from territory_opt.wording import frozen, opening
 
     problem = chosen.problem()
@@ -68,14 +74,18 @@ def plan_the_rest(screen: Screen, chosen: Scenario, rest: Replan, folder: Path) 
     found = opening(screen, chosen.label, problem, Model.build(problem), written=True)
     given = chosen.file.solve
     options = {"seed": given.seed, "time_limit": given.time_limit, "gap": given.gap, "threads": None, "previous": None}
+    years = []
+
+    def write_year(plan: Plan) -> None:
+        years.append(rest.year(plan))
+        write_csv(years[0], folder / "year.csv")
+
     try:
-        code = plan_and_tell(screen, chosen, problem, folder / "plan", options, {}, found)
+        code = plan_and_tell(screen, chosen, problem, folder / "plan", options, {}, found, write_year)
     finally:
         if not (folder / "plan").is_dir():  # nothing half done stays, so that the command can be given again
             shutil.rmtree(folder, ignore_errors=True)
-    if (folder / "plan").is_dir():
-        year = rest.year(read_folder(folder / "plan").plan)
-        write_csv(year, folder / "year.csv")
+    for year in years:
         total, before = year["quota"].sum(), year["before"].sum()
         screen.say(f"quotas of the whole year: {total:,.2f}, planned {before:,.2f}; {folder / 'year.csv'}")
     return code
