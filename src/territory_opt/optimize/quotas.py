@@ -26,7 +26,7 @@ FEW_NODES, MANY_NODES = 200, 20_000
 """Branch-and-bound nodes for whole steps: for many reps the rounding is worth cents and is settled early."""
 EVEN_SHARES = (0.0, *(0.0005 * 1.4**k for k in range(20)))
 """Distances from a fair quota, as shares of it, beyond each of which the next money costs a little more."""
-EVEN_PRICE = 2e-5
+EVEN_PRICE = 1e-6
 """That little, per money: no real price is given up for evenness."""
 MOST_EVENED = 100
 """Reps up to which whole steps, too, stay as near to the continuous quotas as the rules let them; beyond, each is
