@@ -877,6 +877,9 @@ def test_a_month_of_long_ago_does_not_make_decades_without_sales() -> None:
         "1 row lies before 266 months without any sales (2002-10 to 2025-01): left out of everything",
     ) in said(old, "month")
     pd.testing.assert_frame_equal(old.sales, plain.sales)
+    late = history([*rows, ("B", "2038-12", 777.0, "S")])
+    assert len(late.sales) == len(rows) + 1
+    assert late.accounts["current_sales"].tolist() == plain.accounts["current_sales"].tolist()
     near = history([("B", "2024-06", 777.0, "S"), *rows])
     assert len(near.sales) == len(rows) + 1
     assert [text for _, text in said(near, "month") if "no account has a row in" in text]

@@ -7,7 +7,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.problem.checks import Findings, row_of
+from territory_opt.problem.crosschecks import before_plan_year
 from territory_opt.problem.fill import last_year
+from territory_opt.problem.policy import Policy
 
 YEAR = 12
 LONG_GAP = 12
@@ -18,12 +20,13 @@ SHOWN = 5
 """Ids named in one message."""
 
 
-def after_long_gap(sales: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+def after_long_gap(sales: pd.DataFrame, policy: Policy, findings: Findings) -> pd.DataFrame:
     """Return the rows after the last stretch of ``LONG_GAP`` months in which nobody sold, and warn of those before.
 
-    One row of twenty years ago would otherwise be twenty years without sales.
+    One row of twenty years ago would otherwise be twenty years without sales. Gaps that end in the plan year or later
+    are none: such rows are left out, what comes before is kept.
     """
-    known = np.unique(_ordinals(sales))
+    known = np.unique(_ordinals(before_plan_year(sales, policy)))
     breaks = np.flatnonzero(np.diff(known) > LONG_GAP)
     if not len(breaks):
         return sales

@@ -96,7 +96,7 @@ class _Checked:
             check.check_rules(self.tables, self.account_names, self.rep_names, policy, findings)
         if self.sales is not None:
             self.sales = check.clean_sales(self.sales, self.account_names, self.rep_names, findings)
-            self.sales = after_long_gap(self.sales, findings)
+            self.sales = after_long_gap(self.sales, policy, findings)
             check.warn_plan_year(self.sales, policy, findings)
             self.past = check.before_plan_year(self.sales, policy)
         if "quota_history" in self.tables:
