@@ -88,14 +88,15 @@ def test_odds_of_finishing_against_brute_force() -> None:
     # A factor is off by one wave over the year, of a phase that nobody knows: what comes early is missing later.
     height, phase = np.sqrt(2 * season), 2 * np.pi * rng.random(draws)
     off = height * (np.sin(2 * np.pi * past + phase) - np.sin(phase)) / (2 * np.pi)
-    passing = outcome + (1 - LASTING) * (shock * mean) ** 2
-    first = mean * (past * level + off) + rng.normal(0.0, np.sqrt(past * passing), draws)
+    shared, rest_shared = (rng.normal(0.0, np.sqrt(part * (1 - LASTING)) * shock, draws) for part in (past, 1 - past))
+    first = mean * (past * level + off + shared) + rng.normal(0.0, np.sqrt(past * outcome), draws)
     alike = np.abs(first - sold) < 3.0
-    rest = mean * ((1 - past) * level - off)[alike] + rng.normal(0.0, np.sqrt((1 - past) * passing), alike.sum())
+    rest = mean * ((1 - past) * level - off + rest_shared)[alike]
+    rest += rng.normal(0.0, np.sqrt((1 - past) * outcome), alike.sum())
     assert alike.sum() > 50_000
     assert found["p_finish"][0] == pytest.approx((sold + rest >= quota).mean(), abs=0.02)
     assert found["outlook"][0] == pytest.approx(sold + rest.mean(), rel=0.003)
-    assert found["adjusted"][0] == pytest.approx(level[alike].mean(), abs=0.003)
+    assert found["adjusted"][0] == pytest.approx((level + shared / past)[alike].mean(), abs=0.005)
 
 
 def test_a_shock_of_the_rest_of_the_year_is_not_known_at_half_time() -> None:

@@ -10,8 +10,9 @@ of the months there, of which a part f should have come by now, sales so far S a
 
 and R given S is a normal regression (Gelman et al., Bayesian Data Analysis, 2.5). A shared shock is not known after
 half a year: most of its variance is bad and good months that come and go. A monthly factor's error is taken as one
-wave over the year of unknown phase, hence the sine. The leaderboard ranks by t given S: sales against what these
-accounts were expected to bring, a lucky month of a small book shrunk more than a good half year of a large one.
+wave over the year of unknown phase, hence the sine. The leaderboard ranks by 1 + t + the passing shock so far, given S:
+sales against what these accounts were expected to bring, freed of luck (outcome) and season: a lucky month of a small
+book is shrunk more than a good half year of a large one.
 """
 
 from __future__ import annotations
@@ -215,7 +216,8 @@ class _Book:
         both = past * rest * level - early
         by = np.divide(sold / mean - past, seen, out=np.zeros_like(mean), where=known & (seen > 0))
         explained = np.divide(both**2, seen, out=np.zeros_like(mean), where=known & (seen > 0))
-        theta = 1.0 + past * level * by
+        # What the year so far says beyond luck: its level, and the shocks that all share in those months.
+        adjusted = 1.0 + (past * level + (1.0 - LASTING) * shock**2) * by
         left = mean * np.maximum(rest + both * by, 0.0)
         variance = mean**2 * (rest**2 * level + early + rest * noise - explained)
         missing = quotas - sold
@@ -234,7 +236,7 @@ class _Book:
             "needed": np.divide(
                 np.maximum(missing, 0.0), rest * mean, out=np.zeros_like(sold), where=rest * mean > 1e-6
             ),
-            "adjusted": theta,
+            "adjusted": adjusted,
             "status": np.where(finish < BEHIND, "behind", np.where(finish >= AHEAD, "ahead", "on pace")),
         }
 
