@@ -42,7 +42,7 @@ def companies(seeds: int, history: int, accounts: int, reps: int) -> Iterator[tu
         yield problem, sales[coming].drop(columns="rep_id")
 
 
-def stands(problem: to.Problem, coming: pd.DataFrame) -> pd.DataFrame:
+def stands(problem: to.Problem, coming: pd.DataFrame, after: Sequence[int] = AFTER) -> pd.DataFrame:
     """One row per rep (and the company), month and goal: odds, whether it was met, and whether the range held."""
     model = to.Model.build(problem)
     kept = model.source.incumbent[model.source.order[model.source.node_start[:-1]]]
@@ -53,7 +53,7 @@ def stands(problem: to.Problem, coming: pd.DataFrame) -> pd.DataFrame:
     sold = year.reps.set_index("rep_id")["sold"]
     for goal in GOALS:
         plan = Plan.from_positions(model, kept, goal * expected)
-        for months in AFTER:
+        for months in after:
             found = track(model, plan, sales, as_of=f"{YEAR}-{months:02d}")
             reps = found.reps[found.reps["quota"] > 0].assign(who="rep")
             came = sold[reps["rep_id"]].to_numpy(float)
@@ -66,13 +66,15 @@ def stands(problem: to.Problem, coming: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-def mid_year(seeds: int, history: int, accounts: int = 200, reps: int = 16) -> pd.DataFrame:
+def mid_year(
+    seeds: int, history: int, accounts: int = 200, reps: int = 16, after: Sequence[int] = AFTER
+) -> pd.DataFrame:
     """One row for reps and company and month looked from: how often the 80 % range held, and odds by whether they did.
 
     ``stated`` and ``met`` are means over odds between 20 and 80 %; ``sure_wrong`` is the share of odds below 2 or above
     98 % that came out the other way.
     """
-    found = pd.concat([stands(*company) for company in companies(seeds, history, accounts, reps)])
+    found = pd.concat([stands(*company, after) for company in companies(seeds, history, accounts, reps)])
     sure, open_ = np.minimum(found["odds"], 1.0 - found["odds"]) < SURE, found["odds"].between(0.2, 0.8)
     by = ["who", "months"]
     wrong = (found["odds"] > 0.5) != found["met"]
