@@ -122,6 +122,13 @@ def test_yaml_reads_numbers_and_dates_as_people_mean_them(tmp_path: Path) -> Non
     assert scenario.policy.period.start == dt.date(2026, 7, 1)
 
 
+@pytest.mark.parametrize(("start", "nearest"), [("2027-01-15", "2027-01-01"), ("2026-12-16", "2027-01-01")])
+def test_a_plan_starts_on_the_first_of_a_month(tmp_path: Path, start: str, nearest: str) -> None:
+    path = write(tmp_path, f"period: {{start: {start}}}\n")
+    expected = f"{path}: period.start: start is {start}, and sales are kept by month, so that a plan"
+    assert message(path) == f"{expected} starts on the first of one; set {nearest}, the nearest"
+
+
 def test_unreadable_files(tmp_path: Path) -> None:
     assert "cannot be read" in message(tmp_path / "none.yaml")
     path = write(tmp_path)

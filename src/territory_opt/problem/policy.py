@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 
 def parse_share(value: Any) -> Any:
@@ -295,12 +295,25 @@ class Quotas(Settings):
 class Period(Settings):
     """The plan year: first day and number of months; fewer than 12 for a half year, or the rest of a year.
 
+    It starts on the first of a month, as sales and seasons are kept by month.
     Sales, quotas and the objective are those of the period. What tables give by year (workload, visits, current sales,
     hours) stays by year: costs and losses that follow from it are counted for the period.
     """
 
     start: dt.date = dt.date(2027, 1, 1)
     months: int = Field(default=12, ge=1, le=12)
+
+    @field_validator("start")
+    @classmethod
+    def _first_of_a_month(cls, start: dt.date) -> dt.date:
+        if start.day == 1:
+            return start
+        first = start.replace(day=1)
+        following = (first + dt.timedelta(days=31)).replace(day=1)
+        raise ValueError(
+            f"start is {start}, and sales are kept by month, so that a plan starts on the first of one; "
+            f"set {first if start.day <= 15 else following}, the nearest"
+        )
 
     @property
     def part(self) -> float:
