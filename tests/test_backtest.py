@@ -17,8 +17,10 @@ from territory_opt.errors import DataError
 from territory_opt.estimate.backtest import AS_ATTAINED, AS_SET, Backtest, backtest
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import METHODS, Basis, Past
+from territory_opt.estimate.transfer import learn_transfer_loss
 from territory_opt.model.model import Model
 from territory_opt.problem.market import generate_market, write_market
+from territory_opt.quota.fairness import past_fairness
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,6 +47,23 @@ def by_hand(sales: dict[str, list[float]], quotas: pd.DataFrame | None = None) -
 
 
 # --- no leakage -----------------------------------------------------------------------------------------------
+
+
+def test_nothing_reads_the_plan_year() -> None:
+    """Sales in the plan year, or mistyped after it, choose no method, no odds, no loss and no test of last year."""
+    tables = generate_market(120, 6, 2, months=30)
+    sales = tables["sales"]
+    plan_year = sales[sales["month"].astype(str) >= "2026-07"].assign(month="2027-02")
+    odd = sales.iloc[:1].assign(month="2038-12", sales=777.0)
+    quotas = {"method": "auto", "target": 1e6, "odds": {"common_shock": "auto"}}
+    policy = to.Policy.model_validate({"quotas": quotas})
+    found = []
+    for table in (sales, pd.concat([sales, plan_year, odd], ignore_index=True)):
+        problem = to.Problem.from_tables(**{**tables, "sales": table}, policy=policy)
+        model = Model.build(problem)
+        told = [backtest(problem), learn_transfer_loss(problem), past_fairness(model), model.problem.policy.quotas.odds]
+        found.append([*map(str, told), str(model.estimate.basis), model.estimate.expected.tolist()])
+    assert found[0] == found[1]
 
 
 def test_no_figure_depends_on_hidden_months() -> None:

@@ -880,9 +880,33 @@ def test_a_month_of_long_ago_does_not_make_decades_without_sales() -> None:
     late = history([*rows, ("B", "2038-12", 777.0, "S")])
     assert len(late.sales) == len(rows) + 1
     assert late.accounts["current_sales"].tolist() == plain.accounts["current_sales"].tolist()
+    nothing = history([("B", "2002-10", 777.0, "S"), ("B", "2012-10", 0.0, "S"), *rows])
+    assert len(nothing.sales) == len(rows)
     near = history([("B", "2024-06", 777.0, "S"), *rows])
     assert len(near.sales) == len(rows) + 1
     assert [text for _, text in said(near, "month") if "no account has a row in" in text]
+
+
+def test_the_row_of_long_ago_is_that_of_the_file() -> None:
+    """Rows of accounts that are not in the table, and repeats, stand before it and do not shift it."""
+    months = pd.period_range("2025-01", "2026-06", freq="M").astype(str)
+    rows = [("Z", "2026-01", 1.0, ""), ("A", "2026-06", 1.0, "R"), *(("A", month, 10.0, "R") for month in months)]
+    found = history([*rows, ("B", "2002-10", 777.0, "S")])
+    (issue,) = (issue for issue in found.issues if "266 months without any sales" in issue.problem)
+    assert issue.row == 2 + len(rows)  # the first line holds the names of the columns
+
+
+def test_a_mistyped_month_after_the_history_does_not_replace_it() -> None:
+    months = pd.period_range("2023-01", "2024-06", freq="M").astype(str)
+    rows = [("A", month, 10.0, "R") for month in months]
+    with pytest.raises(DataError) as caught:
+        history([*rows, ("A", "2026-06", 10.0, "R")])
+    (issue,) = (issue for issue in caught.value.issues if issue.severity == "error")
+    assert (issue.row, issue.column, issue.value) == (20, "month", "2026-06")
+    assert issue.problem == (
+        "1 row lies after 23 months without any sales (2024-06 to 2026-06), but there are 18 before"
+    )
+    assert issue.fix == "correct the month, add the months that are missing, or take the rows before out of the table"
 
 
 def test_an_account_that_changed_rep_during_the_year_is_said() -> None:

@@ -35,7 +35,7 @@ def methods_by_segment(problem: Problem) -> tuple[dict[str, str], str]:
                                f"segments are: {known}") for name in unknown])  # fmt: skip
     chosen = {segment: str(quotas.methods.get(segment, quotas.method)) for segment in segments}
     if AUTO in chosen.values():
-        dates = month_numbers(problem.sales["month"])
+        dates = month_numbers(problem.past_sales["month"])
         n_months = int(np.ptp(dates)) + 1 if len(dates) else 0
         # As many months as the plan has, where the history allows: what is best for a quarter need not be for a year.
         found = backtest(problem, months=max(min(problem.policy.period.months, n_months // 3), 1))

@@ -31,7 +31,7 @@ class History:
     @classmethod
     def of(cls, problem: Problem) -> History:
         """Read the sales table of ``problem``: it must have rows. A month without a row counts as no sales."""
-        table, accounts = problem.sales, problem.accounts
+        table, accounts = problem.past_sales, problem.accounts
         month = month_numbers(table["month"])
         row = pd.Index(accounts["account_id"]).get_indexer(table["account_id"])
         sales = np.zeros((len(accounts), int(month.max() - month.min()) + 1))

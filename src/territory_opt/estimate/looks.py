@@ -46,7 +46,7 @@ class Stage:
     def of(cls, problem: Problem, history: History, months: int | None, looks: int | None) -> Stage:
         """Choose the looks: at every past quota period, else every three months from the end."""
         rep_ids = problem.reps["rep_id"].to_numpy(object)
-        table, index = problem.sales, pd.Index(rep_ids)
+        table, index = problem.past_sales, pd.Index(rep_ids)
         rows = pd.DataFrame(
             {
                 "month": month_numbers(table["month"]) - history.start.ordinal,

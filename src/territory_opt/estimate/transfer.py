@@ -59,7 +59,7 @@ class TransferLoss:
 
 def learn_transfer_loss(problem: Problem) -> TransferLoss | None:
     """Return the loss the history shows, None if it names no sellers or too few accounts changed theirs."""
-    if problem.sales.empty or (problem.sales["rep_id"] == "").all():
+    if problem.past_sales.empty or (problem.past_sales["rep_id"] == "").all():
         return None
     history, seller = History.of(problem), _sellers(problem)
     for months in WINDOWS:
@@ -76,7 +76,7 @@ def learn_transfer_loss(problem: Problem) -> TransferLoss | None:
 
 def _sellers(problem: Problem) -> IntArray:
     """Who sold each account in each month, (n_accounts, n_months); -1 where nobody is named."""
-    table, accounts = problem.sales, problem.accounts
+    table, accounts = problem.past_sales, problem.accounts
     month = month_numbers(table["month"])
     row = pd.Index(accounts["account_id"]).get_indexer(table["account_id"])
     code, names = pd.factorize(table["rep_id"])

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from territory_opt.problem.checks import Findings, Names, nearest, row_of, skill_columns
+from territory_opt.problem.fill import before_plan_year
 from territory_opt.problem.parse import normal_scores, normal_values, part_names
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.schema import ACCOUNTS
@@ -288,13 +289,9 @@ def clean_sales(sales: pd.DataFrame, accounts: Names, reps: Names, findings: Fin
     keys = ["account_id", "month", "rep_id"]
     _warn_repeats("sales", kept, keys, "same account, month and rep", findings)
     summed = kept.groupby(keys, sort=False, dropna=False)["sales"].sum(min_count=1).reset_index()
+    # The index stays the place in the table that was given, of the first row summed.
+    summed.index = kept.index[~kept.duplicated(keys)]
     return summed.loc[:, ["account_id", "month", "sales", "rep_id"]]
-
-
-def before_plan_year(sales: pd.DataFrame, policy: Policy) -> pd.DataFrame:
-    """Return the rows before the plan year: what is known when it is planned; all where none are."""
-    early: pd.DataFrame = sales[sales["month"] < pd.Timestamp(policy.period.start).to_period("M").to_timestamp()]
-    return early if len(early) else sales
 
 
 def warn_plan_year(sales: pd.DataFrame, policy: Policy, findings: Findings) -> None:
@@ -306,7 +303,7 @@ def warn_plan_year(sales: pd.DataFrame, policy: Policy, findings: Findings) -> N
         if months > STALE_MONTHS:
             problem = f"the history ends {months} months before the plan year; what changed since is not known"
             findings.warn("sales", 0, "month", str(last), problem, "add the latest months")
-    late = sales["month"] >= pd.Timestamp(policy.period.start).to_period("M").to_timestamp()
+    late = sales["month"] >= pd.Timestamp(policy.period.start)
     if late.any() and not late.all():
         first = sales.loc[late, "month"].min()
         many = "1 row lies" if late.sum() == 1 else f"{int(late.sum()):,} rows lie"

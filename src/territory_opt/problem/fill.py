@@ -43,6 +43,12 @@ def empty_sales() -> pd.DataFrame:
     )
 
 
+def before_plan_year(sales: pd.DataFrame, policy: Policy) -> pd.DataFrame:
+    """Return the rows before the plan year: what is known when it is planned; all where none are."""
+    early: pd.DataFrame = sales[sales["month"] < pd.Timestamp(policy.period.start)]
+    return early if len(early) else sales
+
+
 def fill_names(frame: pd.DataFrame, key: str) -> None:
     """Use the id where there is no name (cosmetic, so not listed)."""
     frame["name"] = frame["name"].where(frame["name"] != "", frame[key])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from territory_opt.errors import Issue
+from territory_opt.problem.fill import before_plan_year
 from territory_opt.problem.policy import Policy
 
 
@@ -21,6 +22,7 @@ class Problem:
     ``accounts.current_sales`` is the last 12 months of the sales table where there is one, and
     ``reps.last_quota`` / ``reps.last_sales`` are NaN where unknown.
     ``quota_history`` has one row per rep and past period.
+    ``sales`` may hold months of the plan year, which nothing but a replan reads: see ``past_sales``.
     Do not change the frames: use :meth:`from_tables` with new ones.
     """
 
@@ -69,6 +71,11 @@ class Problem:
         }
         given = {name: table for name, table in tables.items() if table is not None}
         return validate_tables(given, policy or Policy(), strict=strict)
+
+    @property
+    def past_sales(self) -> pd.DataFrame:
+        """The rows of ``sales`` before the plan year: what is known when it is planned; all where none are."""
+        return before_plan_year(self.sales, self.policy)
 
     @property
     def n_accounts(self) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.problem.checks import Findings, row_of
-from territory_opt.problem.crosschecks import before_plan_year
-from territory_opt.problem.fill import last_year
+from territory_opt.problem.fill import before_plan_year, last_year
 from territory_opt.problem.policy import Policy
 
 YEAR = 12
@@ -23,26 +24,38 @@ SHOWN = 5
 def after_long_gap(sales: pd.DataFrame, policy: Policy, findings: Findings) -> pd.DataFrame:
     """Return the rows after the last stretch of ``LONG_GAP`` months in which nobody sold, and warn of those before.
 
-    One row of twenty years ago would otherwise be twenty years without sales. Gaps that end in the plan year or later
-    are none: such rows are left out, what comes before is kept.
+    One row of twenty years ago would otherwise be twenty years without sales. It is an error where what comes after is
+    the lesser part, and less than a year: then the history lies before. Gaps that end in the plan year or later are
+    none: such rows are left out, what comes before is kept. The index of ``sales`` is the place in the table given.
     """
-    known = np.unique(_ordinals(before_plan_year(sales, policy)))
+    known = np.unique(_ordinals(before_plan_year(sales[sales["sales"] != 0], policy)))
     breaks = np.flatnonzero(np.diff(known) > LONG_GAP)
     if not len(breaks):
         return sales
-    last = int(breaks[-1])
-    old = sales["month"].notna() & (sales["month"] < pd.Period(ordinal=int(known[last + 1]), freq="M").to_timestamp())
-    at = int(np.flatnonzero(old.to_numpy())[0])
-    many = "1 row lies" if old.sum() == 1 else f"{int(old.sum()):,} rows lie"
-    until, since = (pd.Period(ordinal=int(known[k]), freq="M") for k in (last, last + 1))
-    problem = (
-        f"{many} before {int(known[last + 1] - known[last]) - 1} months without any sales ({until} to {since}): "
-        "left out of everything"
-    )
-    findings.warn("sales", row_of(at), "month", f"{sales['month'].iloc[at]:%Y-%m}", problem,
-                  "add the months that are missing, or correct the month")  # fmt: skip
-    kept: pd.DataFrame = sales[~old].reset_index(drop=True)
+    before, after = known[breaks[-1]], known[breaks[-1] + 1]
+    month = pd.PeriodIndex(sales["month"], freq="M").asi8
+    # NaT has the smallest ordinal.
+    old, new = sales["month"].notna().to_numpy() & (month < after), (month >= after) & (month <= known[-1])
+    gap = f"{after - before - 1} months without any sales ({_month(before)} to {_month(after)})"
+    if known[-1] - after + 1 < YEAR and new.sum() < old.sum():
+        _say(sales, new, f"after {gap}, but there are {int(old.sum()):,} before", "correct the month, add the months "
+             "that are missing, or take the rows before out of the table", findings.error)  # fmt: skip
+        return sales
+    _say(sales, old, f"before {gap}: left out of everything", "add the months that are missing, or correct the month",
+         findings.warn)  # fmt: skip
+    kept: pd.DataFrame = sales[~old]
     return kept
+
+
+def _say(sales: pd.DataFrame, rows: npt.NDArray[np.bool_], where: str, fix: str, record: Callable[..., None]) -> None:
+    """Record that so many ``rows`` lie there, at the first of them."""
+    many = "1 row lies" if rows.sum() == 1 else f"{int(rows.sum()):,} rows lie"
+    at = int(np.flatnonzero(rows)[0])
+    record("sales", row_of(int(sales.index[at])), "month", f"{sales['month'].iloc[at]:%Y-%m}", f"{many} {where}", fix)
+
+
+def _month(ordinal: int) -> str:
+    return str(pd.Period(ordinal=int(ordinal), freq="M"))
 
 
 def check_history(sales: pd.DataFrame, accounts: pd.DataFrame, reps: pd.DataFrame, findings: Findings) -> None:

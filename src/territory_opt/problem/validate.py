@@ -98,7 +98,8 @@ class _Checked:
             self.sales = check.clean_sales(self.sales, self.account_names, self.rep_names, findings)
             self.sales = after_long_gap(self.sales, policy, findings)
             check.warn_plan_year(self.sales, policy, findings)
-            self.past = check.before_plan_year(self.sales, policy)
+            self.sales = self.sales.reset_index(drop=True)
+            self.past = fill.before_plan_year(self.sales, policy)
         if "quota_history" in self.tables:
             check.check_quota_history(self.tables["quota_history"], self.rep_names, findings)
         had_sales = "current_sales" in [str(column).strip() for column in self.given["accounts"].columns]

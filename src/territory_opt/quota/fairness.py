@@ -118,7 +118,7 @@ def tenure(model: Model) -> FloatArray:
 
 def _growth(model: Model) -> FloatArray | None:
     """Each rep's sales of the last 12 months against the 12 before, (n_reps,); None without two years by seller."""
-    sales = model.problem.sales
+    sales = model.problem.past_sales
     if not len(sales) or not (sales["rep_id"] != "").any():
         return None
     last = sales["month"].max()
