@@ -303,3 +303,38 @@ def test_a_kappa_that_is_no_number_proves_nothing() -> None:
     plan = to.Plan(result.plan.assignment, result.plan.annual, result.plan.quotas, float("nan"))
     certificate = replace(result.certificate, kappa=float("nan"))
     assert to.certify(result.model.problem, plan, certificate).problems
+
+
+@pytest.mark.parametrize(("cents", "broken"), [(0, False), (1, True)])
+def test_limits_on_quotas_hold_to_the_cent(cents: int, broken: bool) -> None:
+    """Ben's quota may be at most 300 x 1.11112 = 333.336: 333.34 is the same to the cent, 333.35 is more."""
+    result = toy_result(step=0.01, guard=0.11112)
+    plan = with_quotas(result, {"R2": round(333.34 + cents / 100 - result.plan.annual["R2"], 2)})
+    assert (("growth guard", "Ben (R2)") in violations(plan, result)) == broken
+
+
+def test_rows_on_accounts_hold_to_a_millionth() -> None:
+    """Dan has 600 of a fair share of 600 +- 60; 59.998 more is within the band, 60.003 more is a trifle beyond it.
+
+    A millionth of 600 is 0.0006: half a cent, which is enough for quotas, would not see it.
+    """
+    problem, plan = toy_result().model.problem, toy_result().plan
+    dan = plan.assignment.index[plan.assignment == "R4"]
+    for more, broken in ((59.998, False), (60.003, True)):
+        # Others have as much less, so that the fair share stays 600.
+        accounts = problem.accounts.set_index("account_id", drop=False)
+        assert accounts.loc[dan, "potential"].sum() == 600.0
+        accounts["potential"] = accounts["potential"].astype(float)
+        accounts.loc[dan[0], "potential"] += more
+        for account in ("A01", "A04", "A07"):  # Ada, Ben, Cleo
+            accounts.loc[account, "potential"] -= more / 3
+        changed = replace(problem, accounts=accounts.reset_index(drop=True))
+        named = [(v.rule, v.subject) for v in to.audit(changed, plan)]
+        assert (("balance: potential", "Dan (R4)") in named) == broken
+
+
+def test_a_quota_below_nothing_is_off_by_what_it_lacks() -> None:
+    result = toy_result()
+    plan = with_quotas(result, {"R2": -50.0 - result.plan.annual["R2"]})
+    (found,) = [v for v in to.audit(result.model.problem, plan) if v.rule == "quota"]
+    assert (found.subject, found.amount, found.sentence) == ("R2", 50.0, "-50.00 is below 0")

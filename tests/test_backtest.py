@@ -159,6 +159,18 @@ def test_growth_by_hand() -> None:
     assert looks["maintain-and-grow", "A"] == pytest.approx(1320 + 264)  # nobody has potential left to grow into
 
 
+def test_growth_goes_where_potential_is_left() -> None:
+    """B sold 3,960 last year of a potential of 1,000: nothing is left there, so that A has to grow by all 528."""
+    sales = {
+        name: [level] * 12 + [level * 1.1] * 12 + [level * 1.21] * 12 for name, level in (("A", 100.0), ("B", 300.0))
+    }
+    problem = by_hand(sales)
+    problem = replace(problem, accounts=problem.accounts.assign(potential=[3000.0, 1000.0]))
+    looks = backtest(problem, months=12, looks=1).looks.set_index(["method", "rep_id"])["forecast"]
+    assert looks["maintain-and-grow", "A"] == pytest.approx(1320 + 528)
+    assert looks["maintain-and-grow", "B"] == pytest.approx(3960)
+
+
 def test_past_quotas_stand_in_the_table() -> None:
     """Quarterly quotas: one look per quarter that has a past, the row named as they were."""
     starts = ["2024-03-31", "2024-07-01", "2024-09-30", "2024-12-31", "2025-04-01"]
@@ -201,6 +213,17 @@ def test_only_reps_with_a_quota_count_where_quotas_are_known() -> None:
 def test_a_flat_quota_is_unfair_to_the_small() -> None:
     table = backtest(company(accounts=400, reps=12)).table().set_index("method")
     assert table.loc["flat", "unfairness"] > 0.7 > table.loc["estimate", "unfairness"]
+
+
+def test_unfairness_of_attainment_that_is_alike_is_unknown() -> None:
+    """Four reps sell again what they sold last year: all attain 100 %, there is no rank to hold against books.
+
+    A flat quota is 250 a month for all, attainment 40, 80, 120 and 160 %: in the order of the books.
+    """
+    sales = {"A": [100.0] * 24, "B": [200.0] * 24, "C": [300.0] * 24, "D": [400.0] * 24}
+    table = backtest(by_hand(sales), months=12).table().set_index("method")
+    assert np.isnan(table.loc["history-percent", "unfairness"])
+    assert table.loc["flat", "unfairness"] == pytest.approx(1.0)
 
 
 def test_the_estimate_is_closest_on_a_company_like_any_other() -> None:

@@ -85,6 +85,16 @@ def test_rounding_is_exact_and_the_nearest(seed: int, n: int, m: int) -> None:
     assert np.abs(found - cells).sum() == pytest.approx(best, abs=1e-4 * n * m + 1e-6)
 
 
+def test_a_part_that_is_whole_but_for_floats_stays_whole() -> None:
+    """Four reps with one step each; the first part comes to 2 steps less a trifle, the others to 0.9 and 1.1.
+
+    The nearest rounding of rows (0.95 + 0.65 + 0.65 + 0.45 = 2.7) would leave the first part with 1 step; with the 2 it
+    was promised it is one of the others' rows less near (0.95 + 0.65 + 0.65 + 0.35 = 2.6).
+    """
+    cells = np.array([[0.95, 0.05, 0.0], [0.35, 0.65, 0.0], [0.35, 0.0, 0.65], [0.35 - 1e-9, 0.2, 0.45 + 1e-9]])
+    assert round_cells(cells, np.ones(4, dtype=np.int64)).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]]
+
+
 def test_sums_that_cannot_be() -> None:
     for policy, words in (
         ({"by": "colour"}, "named in quotas.by but no such column"),

@@ -355,3 +355,11 @@ def test_random_accounts_add_up(seed: int) -> None:
         found = explain_account(model, plan, account, values)
         assert 1 <= len(found.alternatives) <= 3
         assert_adds_up(found, model, plan, values)
+
+
+def test_the_fit_of_a_family_is_the_mean_of_its_accounts() -> None:
+    """Harbor East and Harbor West ask for English, which Cleo speaks: each fits by 1, and so does the family."""
+    model, plan = toy({"territories.skills": {"required": [], "preferred": ["language"]}})
+    found = explain_account(model, plan, "A08")
+    assert 'family "Harbor": 2 accounts' in str(found)
+    assert found.fit == pytest.approx(1.0)

@@ -59,6 +59,15 @@ def test_a_plan_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert not check.violations
 
 
+def test_a_plan_that_reaches_its_bound_is_confirmed(tmp_path: Path) -> None:
+    """Without rules and quotas all accounts are where they are worth most: the bound is the objective, no fault."""
+    free = {"quotas.target": None, "territories.balance": {}}
+    result = to.solve(to.load_scenario(TOY, overrides=free).problem())
+    assert result.bound == pytest.approx(result.objective, abs=0.001)
+    write(tmp_path / "plan", result)
+    assert check_folder(read_folder(tmp_path / "plan"), result.model.problem).faults == ()
+
+
 def test_the_manifest_has_a_hash_of_every_other_file(tmp_path: Path) -> None:
     save_plan(toy_result(), tmp_path / "plan", name="toy")
     outputs = json.loads((tmp_path / "plan" / "manifest.json").read_text(encoding="utf-8"))["outputs"]

@@ -223,6 +223,22 @@ def test_gaps_returns_and_duplicates_in_a_history() -> None:
     assert "24 months of sales" in estimate.source
 
 
+@pytest.mark.parametrize("potential", [[0.0, 0.0, 0.0], [0.0, 900.0, 900.0]])
+@pytest.mark.parametrize("by_month", [False, True])
+def test_figures_stay_figures_where_nothing_can_be_bought(potential: list[float], by_month: bool) -> None:
+    """No account, or none of a segment, has potential: there is no yield per unit of it to divide by."""
+    past = pd.concat([monthly(account, 24) for account in "ABC"])
+    given = problem(past, territories={"balance": {}})
+    accounts = given.accounts.assign(potential=potential, segment=["a", "b", "b"])
+    given = replace(given, accounts=accounts, sales=given.sales if by_month else given.sales.iloc[:0])
+    found = estimate_sales(given)
+    assert found.source.startswith("24 months" if by_month else "last year")
+    assert np.isfinite(found.expected).all()
+    assert np.isfinite(found.variance).all()
+    if by_month:
+        assert found.expected[0] == pytest.approx(1200, rel=0.25)
+
+
 def test_a_single_month_is_enough_to_say_something() -> None:
     estimate = estimate_sales(problem(monthly("A", 1)))
     assert np.isfinite(estimate.expected).all()

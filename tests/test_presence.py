@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 import territory_opt as to
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import evaluate
-from territory_opt.plan.plan import Plan
+from territory_opt.plan.plan import Plan, month_weights, split_periods
+from territory_opt.problem.policy import Period
 from territory_opt.quota.consistency import check_consistency
 from territory_opt.quota.explain_quota import explain_quota
 from territory_opt.quota.odds import company_odds
-from territory_opt.quota.simulate import simulate
+from territory_opt.quota.simulate import Books, simulate
 from territory_opt.quota.track import track
 from territory_opt.whatif.replan import replan
 
@@ -227,3 +229,35 @@ def test_a_rep_who_is_never_there_owes_nothing_and_breaks_no_rule() -> None:
     assert (plan.quotas.loc[plan.quotas["rep_id"] == "S", "quota"] == 0).all()
     lines = explain_quota(model, plan, "S").lines
     assert round(lines["amount"].sum(), 2) == 0.0
+
+
+def test_a_rep_who_expects_nothing_has_the_season_of_the_company() -> None:
+    """W has all accounts, so that W's months are the company's; S has none and owes by the same months."""
+    given = problem()
+    model, everyone = Model.build(given), pd.Series("W", index=given.accounts["account_id"])
+    annual = pd.Series(12_000.0, index=pd.Index(["S", "W"], name="rep_id"))
+    owed = split_periods(model, everyone, annual).pivot_table(index="period", columns="rep_id", values="quota")
+    assert owed["S"].tolist() == owed["W"].tolist()
+    # 4 x 200 + 4 x 87.5 in July, 4 x 50 + 4 x 87.5 in January: 2.09 times, a little flatter in the estimate.
+    assert 1.7 < owed["S"].loc["2027-07"] / owed["S"].loc["2027-01"] < 2.1
+
+
+def test_a_plan_of_a_few_months_has_the_season_of_the_same_months_of_a_year() -> None:
+    """Accounts of both kinds: May is to June as in a whole year, though the plan holds most of the summer's sales."""
+    given = problem()
+    short = replace(given, policy=given.policy.model_copy(update={"period": Period(start="2027-05-01", months=3)}))
+    everyone = pd.Series("W", index=given.accounts["account_id"])
+    year, part = (month_weights(Model.build(of), everyone)[1] for of in (given, short))
+    np.testing.assert_allclose(part / part[0], year[4:7] / year[4], rtol=0.01)
+    # 4 x 200 + 4 x 87.5 in June against 4 x 50 + 4 x 87.5 in May, a little flatter in the estimate.
+    assert 1.7 < part[1] / part[0] < 2.1
+
+
+def test_what_comes_besides_has_the_rest_of_the_noise() -> None:
+    """A book's noise is that of what the joiner is credited with and of what comes before: together as much as ever."""
+    model, plan = solved(problem(JOINS))
+    books, found = Books.of(model, plan), evaluate(model, plan)
+    assert books.variance[:2] == pytest.approx(found.rep_variance)
+    assert books.variance[:2] + books.variance[2:] == pytest.approx(found.book_variance)
+    assert 0.3 < books.variance[2] / found.book_variance[0] < 0.6
+    assert books.variance[3] == pytest.approx(0.0)

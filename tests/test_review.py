@@ -251,6 +251,25 @@ def test_last_years_quotas_are_tested_too() -> None:
     assert past_fairness(replace(model, problem=replace(problem, reps=reps))) is None
 
 
+@pytest.mark.parametrize(("top", "verdict"), [(1.013, "unfair"), (1.010, "fair")])
+def test_what_matters_is_a_point_between_the_outer_thirds(top: float, verdict: str) -> None:
+    """Nine books: who has more attained a trifle more, the smallest three 1.001 on average, the largest three ``top``.
+
+    The three in between, at 1.004, count on neither side: with them the upper side would be at 1.0085 for 1.013.
+    """
+    attained = np.array([1.000, 1.001, 1.002, 1.003, 1.004, 1.005, top - 0.001, top, top + 0.001])
+    names, quotas = [f"R{k}" for k in range(9)], 100_000.0 * np.arange(1, 10)
+    reps = pd.DataFrame(
+        {"rep_id": names, "lat": 48.0, "lon": 9.0, "last_quota": quotas, "last_sales": quotas * attained}
+    )
+    accounts = pd.DataFrame({"account_id": names, "lat": 48.0, "lon": 9.0, "incumbent": names, "potential": 1000.0})
+    found = past_fairness(Model.build(to.Problem.from_tables(accounts, reps)))
+    assert found is not None
+    size = next(test for test in found.tests if test.name == "size")
+    assert size.effect == pytest.approx(1.0)
+    assert size.verdict == verdict
+
+
 # --- smart ----------------------------------------------------------------------------------------------------
 
 
