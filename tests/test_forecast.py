@@ -15,7 +15,7 @@ import territory_opt as to
 from territory_opt.estimate.expected import estimate_sales
 from territory_opt.estimate.forecast import forecast
 from territory_opt.estimate.history import History
-from territory_opt.estimate.levels import levels
+from territory_opt.estimate.levels import OWN, levels
 from territory_opt.estimate.seasonality import seasonality
 from territory_opt.problem.market import generate_market
 
@@ -38,6 +38,59 @@ def steady(n: int = 40, months: int = 36, *, growth: float = 1.0, seed: int = 0,
     rng = np.random.default_rng(seed)
     level = 100.0 * rng.lognormal(0.0, 0.5, (n, 1)) * growth ** (np.arange(months) / 12.0)
     return np.asarray(level * rng.lognormal(-(noise**2) / 2, noise, (n, months)))
+
+
+# --- the company as a whole -----------------------------------------------------------------------------------
+
+
+CHRISTMAS = np.array([0.8] * 9 + [1.6] * 3)
+SUMMER = 1.0 + 0.5 * np.sin(2 * np.pi * (np.arange(12) - 2) / 12)
+
+
+@pytest.mark.parametrize("season", [CHRISTMAS, np.roll(CHRISTMAS, 3), SUMMER, np.roll(SUMMER, 6)])
+@pytest.mark.parametrize("months", [12, 15, 18, 24, 36])
+def test_a_strong_season_is_no_growth(season: FloatArray, months: int) -> None:
+    """A company that sells the same every year is expected to, wherever in its season a short history ends."""
+    rng = np.random.default_rng(3)
+    sales = steady(200, months + 12) * season[(np.arange(months + 12) - months) % 12]
+    sales *= rng.gamma(20.0, 1 / 20.0, sales.shape)
+    start = str(pd.Period("2027-01", freq="M") - months)
+    found = forecast(history(sales[:, :months], start=start), horizon=12)
+    assert found.expected.sum() == pytest.approx(sales[:, months:].sum(), rel=0.04)
+
+
+@pytest.mark.parametrize("months", [18, 24, 36])
+def test_growth_is_told_from_the_season(months: int) -> None:
+    sales = steady(200, months + 12, growth=1.15) * CHRISTMAS[(np.arange(months + 12) - months) % 12]
+    start = str(pd.Period("2027-01", freq="M") - months)
+    found = forecast(history(sales[:, :months], start=start), horizon=12)
+    # Half a year against the same half year before says less, and is shrunk more.
+    assert found.expected.sum() == pytest.approx(sales[:, months:].sum(), rel=0.06 if months == 18 else 0.04)
+    if months == 18:
+        assert found.expected.sum() > 1.05 * sales[:, months - 12 : months].sum()
+
+
+@pytest.mark.parametrize("every", [6, 12])
+@pytest.mark.parametrize("months", [12, 24, 36, 48])
+def test_rare_large_orders_mean_more_spread_and_not_fewer_sales(every: int, months: int) -> None:
+    """Every account orders once in ``every`` months, by lot: the mean over ten companies is near the truth."""
+    ratio = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        sales = rng.lognormal(10.0, 0.8, (300, 1)) * every * (rng.random((300, months + 12)) < 1 / every)
+        found = forecast(history(sales[:, :months]), horizon=12)
+        ratio.append(found.expected.sum() / sales[:, months:].sum())
+    assert np.mean(ratio) == pytest.approx(1.0, abs=0.09)
+
+
+def test_the_first_order_in_the_history_is_not_the_birth_of_the_account() -> None:
+    """Orders every half year since before the history: the level is one order in six months from the start."""
+    sales = np.zeros((30, 24))
+    for account in range(30):
+        sales[account, account % 6 :: 6] = 600.0
+    found = levels(history(sales), lead=0, horizon=12, factors=np.ones((1, 12)))
+    assert found.amounts[:, 0] == pytest.approx(1200.0)  # the last year
+    assert found.amounts[:, OWN - 1] == pytest.approx(1200.0, rel=0.15)  # since the first order, by half-lives
 
 
 # --- seasonality ----------------------------------------------------------------------------------------------
@@ -182,12 +235,13 @@ def test_what_is_hidden_is_out_of_reach() -> None:
 def test_levels_of_an_account_that_never_bought() -> None:
     sales = steady(10, 24)
     sales[0] = 0.0
-    found = levels(history(sales), lead=0, horizon=12)
+    found = levels(history(sales), lead=0, horizon=12, factors=np.ones((1, 12)))
     assert not found.bought[0]
     assert found.bought[1:].all()
-    assert (found.amounts[0, :4] == 0).all()
-    assert found.amounts[0, 4] > 0
-    assert (found.amounts[1:, 4] == 0).all()
+    assert (found.amounts[0, :OWN] == 0).all()
+    assert found.amounts[0, OWN:].tolist() == [0.0, found.amounts[0, -1]]
+    assert found.amounts[0, -1] > 0
+    assert (found.amounts[1:, -1] == 0).all()
 
 
 # --- in a problem ---------------------------------------------------------------------------------------------

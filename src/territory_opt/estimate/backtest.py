@@ -17,6 +17,7 @@ import pandas as pd
 from scipy.stats import norm, rankdata
 
 from territory_opt.errors import DataError, Issue
+from territory_opt.estimate.growth import growth_doubt
 from territory_opt.estimate.history import History
 from territory_opt.estimate.looks import FEWEST_MONTHS, Stage
 from territory_opt.estimate.methods import ESTIMATE, METHODS, Method, Past
@@ -188,7 +189,7 @@ class _Done:
         """The shock that ranges after ``at`` months count with: the policy's, or as estimated by then."""
         known = self.stage.independent(at)
         if not (self.auto and known):
-            return self.stage.shock
+            return math.hypot(self.stage.shock, growth_doubt(at, lead=0, horizon=self.stage.horizon))
         found = self.shared(at).shocks(known)
         return math.hypot(found.company, found.region, found.segment)
 

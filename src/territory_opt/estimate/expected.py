@@ -7,6 +7,7 @@ JASA 70, 1975, with a normal-normal model per account). With neither: potential.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,9 +16,11 @@ import pandas as pd
 
 from territory_opt.estimate.basis import quota_basis
 from territory_opt.estimate.forecast import forecast
+from territory_opt.estimate.growth import growth_doubt
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import Basis
 from territory_opt.estimate.seasonality import season_doubt, seasonality
+from territory_opt.problem.policy import Odds
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -49,7 +52,8 @@ class Estimate:
     potential to ``expected``; ``source`` says in words where the figures come from. ``basis``: what fair quotas follow
     where that is not expected sales; ``growth``: expected sales of the company against those of the same months in the
     last 12; ``inside`` (n_segments,): part of a year's sales that falls into a plan of fewer months;
-    ``history_months``: months of sales that seasonality was learnt from.
+    ``history_months``: months of sales that seasonality was learnt from; ``growth_doubt``: standard deviation, as a
+    share, of the company's growth that they leave open.
     """
 
     expected: FloatArray
@@ -63,12 +67,23 @@ class Estimate:
     growth: float = 1.0
     inside: FloatArray | None = None
     history_months: int = 0
+    growth_doubt: float = 0.0
 
     @property
     def season_doubt(self) -> float:
         """Variance of the error of the company's monthly factors."""
         everyone = np.zeros(len(self.expected), dtype=np.int64)
         return season_doubt(12.0 * self.seasons(everyone, 1)[0], self.history_months)
+
+    def shocks(self, odds: Odds | None) -> tuple[float, float, float]:
+        """Spreads of what the company, a region and a segment share, as shares of sales; all 0 without ``odds``.
+
+        The company's is that of ``odds`` and the growth that a short history leaves open.
+        """
+        if odds is None:
+            return 0.0, 0.0, 0.0
+        company = math.hypot(odds.company_shock, self.growth_doubt)
+        return company, odds.region_shock, odds.segment_shock
 
     def over(self, part: float) -> Estimate:
         """Return an estimate of a year for a ``part`` of it: noise grows with time, doubt with its square."""
@@ -134,7 +149,8 @@ def _from_history(problem: Problem) -> tuple[Estimate, int]:
     factors, months = seasonality(history), problem.policy.period.months
     inside = factors[:, history.calendar(history.n_months + lead, months)].sum(axis=1) / 12.0
     estimate = Estimate(found.expected, found.variance, found.doubt, factors, history.segment, found.parts, source,
-                        history_months=history.n_months)  # fmt: skip
+                        history_months=history.n_months,
+                        growth_doubt=growth_doubt(history.n_months, lead=lead, horizon=months))  # fmt: skip
     return (estimate if months == 12 else replace(estimate, inside=np.maximum(inside, LEAST_INSIDE))), lead
 
 
@@ -153,10 +169,11 @@ def _from_last_year(yearly: FloatArray, potential: FloatArray, segment: npt.NDAr
     spread = (yearly - prior) ** 2 - mixed
     ratio = np.bincount(segment, spread) / np.maximum(np.bincount(segment, prior**2), 1e-12)
     between = np.clip(ratio, 0.05**2, 1.0)[segment] * prior**2
-    own = between / np.maximum(between + mixed, 1e-12)
+    # Without potential nothing but the account's own sales tells anything.
+    own = np.where(prior > 0, between / np.maximum(between + mixed, 1e-12), 1.0)
     history_part, potential_part = own * yearly, (1.0 - own) * prior
     expected = history_part + potential_part
-    doubt = (1.0 - own) * between
+    doubt = own * mixed
     variance = np.maximum(mixed, (LEAST_CV * expected) ** 2) + doubt
     parts = np.column_stack([history_part, potential_part])
     everyone = np.zeros(len(yearly), dtype=np.int64)

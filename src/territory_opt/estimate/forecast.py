@@ -2,9 +2,13 @@
 
 The forecast is a weighted sum of the levels of :mod:`levels`. The weights are learnt on the history itself: stand at
 earlier months, look the same stretch ahead, and fit what came (non-negative least squares, relative errors, older
-looks count less), shrunk to fixed weights as a ridge prior. So growth, lapsing, shrinkage towards the segment and the
-yield of accounts that never bought are all what they have been in the data. This is stacking with non-negative weights
-(Breiman, Machine Learning 24, 1996) of an empirical-Bayes kind: the prior stands where data are thin.
+looks count less), shrunk to fixed weights as a ridge prior. So lapsing, shrinkage towards the segment and the yield of
+accounts that never bought are all what they have been in the data. This is stacking with non-negative weights
+(Breiman, Machine Learning 24, 1996) of an empirical-Bayes kind: the prior stands where data are thin. Growth is told
+apart (:mod:`growth`), since a look from less than a year of history cannot tell it from the season: there only how
+accounts differ is learnt. Where orders are rare and large, or less than two years are known, the sum of the accounts is
+brought to what the company as a whole suggests: weights learnt when many accounts had just been seen for the first time
+do not fit later ones.
 
 The spread is that of the errors of those looks. Their squares are fitted as
 
@@ -16,19 +20,21 @@ estimate itself is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from territory_opt.estimate.growth import YEAR, elapsed, growth, top_down
 from territory_opt.estimate.history import History
 from territory_opt.estimate.levels import OWN, Levels, levels
+from territory_opt.estimate.seasonality import seasonality
 
 FloatArray = npt.NDArray[np.float64]
 Fitted = dict[bool, tuple[float, float]]
 """Coefficients a and b of accounts that ever bought (True) and that never did (False)."""
 
-PRIOR = np.array([0.25, 0.25, 0.30, 0.20, 0.10])
+PRIOR = np.array([0.40, 0.10, 0.10, 0.20, 0.20, 0.10])
 """Weights where nothing can be learnt: own levels and the segment's yield for what an account buys, a tenth of the
 yield for an account that never bought."""
 PRIOR_STRENGTH = 0.3
@@ -39,6 +45,8 @@ FEWEST_MONTHS = 3
 """History needed at a look."""
 GOOD_HISTORY = 6
 """The stretch ahead is shortened until a look has so many months of history."""
+RECONCILED = (1 / 3, 3.0)
+"""Limits of the factor between the company as a whole and the sum of its accounts."""
 LEAST_LEVEL = 0.1
 """Errors are relative to the level plus this share of the mean level."""
 LEAST_CV, MOST_CV = 0.10, 3.0
@@ -74,10 +82,13 @@ class Forecast:
 
 def forecast(history: History, *, horizon: int, lead: int = 0) -> Forecast:
     """Forecast ``horizon`` months that begin ``lead`` months after ``history`` ends. Cost: linear in account-months."""
-    now = levels(history, lead=lead, horizon=horizon)
-    looks = _Looks(history, lead, horizon)
+    factors, pace = seasonality(history), growth(history)[history.segment]
+    now = levels(history, lead=lead, horizon=horizon, factors=factors)
+    looks = _Looks(history, lead, horizon, factors, pace)
+    now = replace(now, amounts=now.amounts * _grown(pace, history.n_months, lead, horizon)[:, None])
     weights = looks.weights()
     parts = np.column_stack([now.amounts[:, :OWN] @ weights[:OWN], now.amounts[:, OWN:] @ weights[OWN:]])
+    parts *= _reconciled(history, float(parts.sum()), lead, horizon, factors)
     expected = parts.sum(axis=1)
     outcome, doubt = looks.spread(weights, now, expected)
     return Forecast(expected, parts, outcome, doubt)
@@ -86,7 +97,7 @@ def forecast(history: History, *, horizon: int, lead: int = 0) -> Forecast:
 class _Looks:
     """Earlier months, what the levels were then, and what came."""
 
-    def __init__(self, history: History, lead: int, horizon: int) -> None:
+    def __init__(self, history: History, lead: int, horizon: int, factors: FloatArray, pace: FloatArray) -> None:
         self.history = history
         n, stretch = history.n_months, horizon
         lead = min(lead, max(n - GOOD_HISTORY - stretch, 0))
@@ -98,7 +109,12 @@ class _Looks:
             if at < FEWEST_MONTHS:
                 break
             came = history.sales[:, at + lead : at + lead + stretch].sum(axis=1)
-            self.looks.append((levels(history.until(at), lead=lead, horizon=stretch), came, LOOK_DECAY**number))
+            seen = levels(history.until(at), lead=lead, horizon=stretch, factors=factors)
+            seen = replace(seen, amounts=seen.amounts * _grown(pace, at, lead, stretch)[:, None])
+            if at < YEAR:
+                told = float((seen.amounts @ PRIOR).sum())
+                came = came * (told / max(float(came.sum()), 1e-12))
+            self.looks.append((seen, came, LOOK_DECAY**number))
 
     def weights(self) -> FloatArray:
         """Weight of each column of the levels, all non-negative."""
@@ -157,6 +173,20 @@ class _Looks:
         typical = np.divide(formula, number, out=np.zeros_like(formula), where=number > 0)
         extra = SPREAD_LOOKS * typical
         return np.divide(found + extra, formula + extra, out=np.ones_like(found), where=formula + extra > 0)
+
+
+def _reconciled(history: History, total: float, lead: int, horizon: int, factors: FloatArray) -> float:
+    """Factor that brings the accounts' ``total`` towards that of the company as a whole, where that tells more."""
+    ahead = factors[:, history.calendar(history.n_months + lead, horizon)].sum(axis=1) / 12.0
+    sold = history.by_segment(history.sales[:, -YEAR:].sum(axis=1))
+    part = float(ahead @ sold / sold.sum()) if sold.sum() > 0 else horizon / 12.0
+    whole, counts = top_down(history, growth(history), lead=lead, horizon=horizon, part=part)
+    return float(np.clip(whole / total, *RECONCILED) ** counts) if total > 0 and whole > 0 else 1.0
+
+
+def _grown(pace: FloatArray, known: int, lead: int, stretch: int) -> FloatArray:
+    """Growth from the last year that is known to the stretch ahead, (n_accounts,)."""
+    return np.asarray(np.exp(pace * elapsed(known, lead, stretch)))
 
 
 def _variances(fitted: Fitted, seen: Levels, level: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -1,8 +1,8 @@
 """What may tell the future of an account: its own level over short and long spans, and what its potential suggests.
 
 Every level is money per month at an average month; :func:`levels` brings them to the months that are asked for. Own
-levels are exponentially weighted means over blocks of three months (accounts that order once a quarter have no
-zeros then) since the account's first order.
+levels are the mean of the last year, which no season is in, and exponentially weighted means over blocks of three
+months (accounts that order once a quarter have no zeros then) since one typical gap before the account's first order.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from territory_opt.estimate.history import History
-from territory_opt.estimate.seasonality import seasonality
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -22,10 +21,13 @@ BLOCK = 3
 """Months in a block."""
 HALF_LIVES = (0.25, 1.0, 4.0)
 """Half-lives of the own levels in blocks: the last quarter, the last half year, the last two years."""
-OWN = len(HALF_LIVES)
-"""Columns of own history; after them: potential of active accounts, potential of accounts that never bought."""
-ACTIVE_BLOCKS = 4
-"""An account is active if it bought within so many blocks."""
+OWN = len(HALF_LIVES) + 1
+"""Columns of own history, the first of them the last year; after them: potential of active accounts, potential of
+accounts that never bought."""
+YEAR_BLOCKS = 4
+"""The last year: where it is known the season has no part in it."""
+ACTIVE_BLOCKS, LAPSED_GAPS = 4, 3.0
+"""An account is active if it bought within so many blocks, or within so many typical gaps of its segment."""
 BORROWED = 0.05
 """A segment's yield per unit of potential is shrunk to the company's by this share of an average segment."""
 LEAST_FACTOR = 0.2
@@ -45,9 +47,12 @@ class Levels:
     lump: FloatArray
 
 
-def levels(history: History, *, lead: int, horizon: int) -> Levels:
-    """Return the levels for ``horizon`` months that begin ``lead`` months after the history ends."""
-    factors, n = seasonality(history), history.n_months
+def levels(history: History, *, lead: int, horizon: int, factors: FloatArray) -> Levels:
+    """Return the levels for ``horizon`` months that begin ``lead`` months after the history ends.
+
+    ``factors`` (n_segments, 12) are those of :func:`seasonality`.
+    """
+    n = history.n_months
     ahead = factors[:, history.calendar(n + lead, horizon)].sum(axis=1)[history.segment]
     block = min(BLOCK, n)
     count = n // block
@@ -58,22 +63,42 @@ def levels(history: History, *, lead: int, horizon: int) -> Levels:
     any_sale = rate != 0.0
     bought = any_sale.any(axis=1)
     first = np.where(bought, np.argmax(any_sale, axis=1), count - 1)
-    since = np.arange(count)[None, :] >= first[:, None]
+    gap, typical = _gaps(history, any_sale)
+    since = np.clip(np.arange(count)[None, :] - first[:, None] + gap[:, None], 0.0, 1.0)
     age = np.arange(count)[::-1]
-    columns = []
+    year = slice(max(count - YEAR_BLOCKS, 0), count)
+    exposed = (season[history.segment, year] * since[:, year]).sum(axis=1) * block
+    columns = [np.maximum(sold[:, year].sum(axis=1) / np.maximum(exposed, LEAST_FACTOR), 0.0)]
     for half_life in HALF_LIVES:
         weight = 0.5 ** (age / half_life) * since
         columns.append(np.maximum((rate * weight).sum(axis=1) / weight.sum(axis=1), 0.0))
-    middle = columns[1]
+    middle = columns[2]
     sells = history.by_segment(np.where(bought, middle, 0.0))
     could = history.by_segment(np.where(bought, history.potential, 0.0))
     # A segment in which few accounts ever bought borrows the company's yield.
     company, extra = float(sells.sum()) / max(float(could.sum()), 1e-12), BORROWED * float(could.mean())
     yields = (sells + extra * company) / np.maximum(could + extra, 1e-12)
     suggested = yields[history.segment] * history.potential
-    active = any_sale[:, -ACTIVE_BLOCKS:].any(axis=1)
+    quiet = count - 1 - np.where(bought, count - 1 - np.argmax(any_sale[:, ::-1], axis=1), -1)
+    active = bought & (quiet < np.maximum(ACTIVE_BLOCKS, LAPSED_GAPS * typical[history.segment]))
     columns += [np.where(active, suggested, 0.0), np.where(bought, 0.0, suggested)]
     return Levels(np.column_stack(columns) * ahead[:, None], bought, _lumps(history))
+
+
+def _gaps(history: History, any_sale: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Blocks from one with sales to the next, of each account (n_accounts,) and segment (n_segments,), at least 1.
+
+    An account counts as there one gap before its first order in the history: that it ordered nothing before is no
+    sign that it is new. With one order its gap is that of the segment.
+    """
+    count = any_sale.shape[1]
+    bought = any_sale.any(axis=1)
+    span = np.where(bought, count - 1 - np.argmax(any_sale[:, ::-1], axis=1) - np.argmax(any_sale, axis=1), 0)
+    again = np.maximum(any_sale.sum(axis=1) - 1, 0)
+    spans, agains = history.by_segment(span.astype(float)), history.by_segment(again.astype(float))
+    company = spans.sum() / agains.sum() if agains.sum() > 0 else float(count)
+    typical = (spans + company) / (agains + 1.0)
+    return (span + typical[history.segment]) / (again + 1.0), typical
 
 
 def _lumps(history: History) -> FloatArray:

@@ -1,7 +1,8 @@
 """How the year is spread over the months, by segment: ratios to a centred year, shrunk towards the company's and flat.
 
 Source: the classical decomposition by a centred 2 x 12 moving average (Hyndman and Athanasopoulos, Forecasting, 3.4),
-with ratios shrunk as in Miller and Williams, Int. J. Forecasting 19, 2003: young or small segments borrow.
+with ratios shrunk as in Miller and Williams, Int. J. Forecasting 19, 2003: young or small segments borrow. Ratios that
+lie far from 1 compared with the noise of a month are shrunk less than a faint season (empirical Bayes).
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 CENTRED = np.concatenate([[0.5], np.ones(11), [0.5]]) / 12.0
-FLAT_YEARS = 1.0
-"""The company's ratio of a month is shrunk to 1 as if this many years had been flat."""
-COMPANY_YEARS = 2.0
-"""A segment's ratio is shrunk to the company's as if this many years had been the company's."""
-FEWEST_CENTRED = 18
-"""Months below which no centred year tells enough; from 12 on, the last year is then taken as it is."""
+NOISE, SEGMENT_NOISE = 0.15**2, 0.2**2
+"""Variance of one year's ratio of a month about its factor, of the company and of a segment."""
+LEAST_YEARS, MOST_YEARS = 0.1, 4.0
+"""A ratio is shrunk as if so many years at least, and at most, had been flat (of a segment: like the company)."""
+FEWEST_CENTRED = 24
+"""Months below which no centred year is known of every month; from 12 on, the last year is then taken as it is."""
 
 ASSUMED_SPREAD = 0.15
 """Spread of a company's monthly factors where its own history cannot tell."""
@@ -32,14 +33,14 @@ LEAST_NET = 0.25
 def seasonality(history: History) -> FloatArray:
     """Return factors by segment and calendar month, (n_segments, 12), with mean 1; all 1 below a year of history."""
     sums, counts = _ratios(history.sales.sum(axis=0), history)
-    company = (sums + FLAT_YEARS) / (counts + FLAT_YEARS)
+    company = _shrunk(sums, counts, np.ones(12), NOISE + lumpiness(history.sales))
     total = max(float(np.abs(history.sales).sum()), 1e-12)
     factors = np.empty((len(history.segments), 12))
     for k in range(len(factors)):
         own = history.sales[history.segment == k]
         sums, counts = _ratios(own.sum(axis=0), history)
         trust = min(float(np.abs(own).sum()) / total * len(factors), 1.0)
-        factors[k] = (trust * sums + COMPANY_YEARS * company) / (trust * counts + COMPANY_YEARS)
+        factors[k] = _shrunk(trust * sums, trust * counts, company, SEGMENT_NOISE + lumpiness(own))
     factors = np.maximum(factors, 0.0)
     return np.asarray(factors * 12.0 / factors.sum(axis=1, keepdims=True))
 
@@ -47,12 +48,36 @@ def seasonality(history: History) -> FloatArray:
 def season_doubt(factors: FloatArray, n_months: int) -> float:
     """Variance of the error of a monthly factor, given ``factors`` (12,) learnt from ``n_months`` of history.
 
-    Factors shrunk as from n years and one flat year have the posterior variance t / (n + 1), where t is the variance
-    of the true factors (normal-normal model); t is read off the factors themselves and ``ASSUMED_SPREAD``.
+    In the normal-normal model the posterior variance of a factor after n years is 1 / (1 / t + n / ``NOISE``), where t
+    is the variance of the true factors, read off the factors themselves and ``ASSUMED_SPREAD``.
     """
     years = (n_months - 12) / 12.0 if n_months >= FEWEST_CENTRED else float(n_months >= 12)
     true = float(np.var(factors)) + ASSUMED_SPREAD**2 / (years + 1.0)
-    return true / (years + 1.0)
+    return 1.0 / (1.0 / true + years / NOISE)
+
+
+def lumpiness(sales: FloatArray) -> float:
+    """Variance of a month's sales against its level that the orders of ``sales`` (n_accounts, n_months) bring.
+
+    As if accounts bought independently of each other.
+    """
+    total = float(sales.sum())
+    if total <= 0:
+        return 0.0
+    share = sales.sum(axis=0) / total
+    off = sales - sales.sum(axis=1, keepdims=True) * share
+    return float((off**2).sum() * sales.shape[1] / total**2)
+
+
+def _shrunk(sums: FloatArray, counts: FloatArray, prior: FloatArray, noise: float) -> FloatArray:
+    """Mean ratios shrunk to ``prior`` (12,), less the stronger the season is (empirical Bayes)."""
+    years = float(counts.mean())
+    if years == 0.0:
+        return prior
+    mean = np.divide(sums, counts, out=prior.copy(), where=counts > 0)
+    true = float(np.mean((mean - prior) ** 2)) - noise / years
+    flat = np.clip(noise / max(true, 1e-12), LEAST_YEARS, MOST_YEARS)
+    return np.asarray((sums + flat * prior) / (counts + flat))
 
 
 def _ratios(sales: FloatArray, history: History) -> tuple[FloatArray, FloatArray]:

@@ -1,7 +1,7 @@
 """How likely each rep is to make the quota, and the company its target: closed forms of a normal approximation.
 
 A rep's sales are taken as  M (1 + sigma Z) + e:  M the expected sales of the rep's accounts, Z one standard normal
-shock shared by the whole company (sigma is ``policy.quotas.odds.shock``), e the rep's own noise with variance
+shock shared by the whole company (sigma: ``Estimate.shocks``), e the rep's own noise with variance
 V, the sum over the rep's accounts. So a rep's variance is V + (sigma M)^2, and for the company the V add up while the
 shock does not average out: it is what makes independence overstate safety (a one-factor model, Vasicek 2002).
 The approximation ignores that sales cannot fall below zero and that a few large orders make them lopsided.
@@ -9,6 +9,7 @@ The approximation ignores that sales cannot fall below zero and that a few large
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,8 +51,7 @@ def common_shock(model: Model) -> float:
 
     A segment's counts as if the rep sold to no other: on the safe side.
     """
-    odds = model.problem.policy.quotas.odds
-    return 0.0 if odds is None else odds.shock
+    return math.hypot(*model.estimate.shocks(model.problem.policy.quotas.odds))
 
 
 def company_shock(model: Model) -> float:
@@ -59,18 +59,12 @@ def company_shock(model: Model) -> float:
 
     Root of c^2 + r^2 sum(share of region)^2 + s^2 sum(share of segment)^2; regions by fair shares of their reps.
     """
-    odds = model.problem.policy.quotas.odds
-    if odds is None:
-        return 0.0
+    company, region, of_segment = model.estimate.shocks(model.problem.policy.quotas.odds)
     segment = pd.factorize(model.problem.accounts["segment"])[0]
     by_region = np.bincount(branches(model.problem), model.share)
     by_segment = np.bincount(segment, model.estimate.expected) / max(float(model.estimate.expected.sum()), 1e-12)
     return float(
-        np.sqrt(
-            odds.company_shock**2
-            + odds.region_shock**2 * float(by_region @ by_region)
-            + odds.segment_shock**2 * float(by_segment @ by_segment)
-        )
+        np.sqrt(company**2 + region**2 * float(by_region @ by_region) + of_segment**2 * float(by_segment @ by_segment))
     )
 
 

@@ -149,8 +149,7 @@ class Books:
                                                                      (whole - credited, all_noise - noise)]  # fmt: skip
         mean = [np.bincount(key, sales, minlength=n_reps * len(names)).reshape(n_reps, -1) for sales, _ in kinds]
         variance = [np.bincount(rep, squares, minlength=n_reps) for _, squares in kinds]
-        odds = model.problem.policy.quotas.odds
-        shocks = (0.0, 0.0, 0.0) if odds is None else (odds.company_shock, odds.region_shock, odds.segment_shock)
+        shocks = model.estimate.shocks(model.problem.policy.quotas.odds)
         region = np.tile(regions(model), len(kinds))
         return cls(n_reps, np.vstack(mean).astype(float), np.concatenate(variance).astype(float), region, *shocks)
 
