@@ -22,7 +22,8 @@ from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.plan import Plan, month_weights
 from territory_opt.problem.actuals import check_actuals
 from territory_opt.problem.market import generate_market, write_market
-from territory_opt.quota.track import LASTING, Tracking, _Book, track
+from territory_opt.quota.outlook import LASTING, Book, look_ahead
+from territory_opt.quota.track import Tracking, track
 
 MONTHS = pd.period_range("2027-01", periods=12, freq="M").astype(str)
 
@@ -82,8 +83,7 @@ def test_odds_of_finishing_against_brute_force() -> None:
     rng = np.random.default_rng(0)
     mean, outcome, doubt, past, shock, season = 1000.0, 90.0**2, 60.0**2, 0.4, 0.08, 0.02
     quota, sold, draws = 1020.0, 440.0, 4_000_000
-    book = _Book(*(np.array([x]) for x in (mean, outcome, doubt, past, past)), season)
-    found = book.outlook(np.array([sold]), np.array([quota]), shock)
+    found = look_ahead(one(mean, outcome, doubt, past, season), np.array([sold]), shock, 0.0)
     level = rng.normal(1.0, np.sqrt(doubt / mean**2 + LASTING * shock**2), draws)
     # A factor is off by one wave over the year, of a phase that nobody knows: what comes early is missing later.
     height, phase = np.sqrt(2 * season), 2 * np.pi * rng.random(draws)
@@ -94,17 +94,70 @@ def test_odds_of_finishing_against_brute_force() -> None:
     rest = mean * ((1 - past) * level - off + rest_shared)[alike]
     rest += rng.normal(0.0, np.sqrt((1 - past) * outcome), alike.sum())
     assert alike.sum() > 50_000
-    assert found["p_finish"][0] == pytest.approx((sold + rest >= quota).mean(), abs=0.02)
-    assert found["outlook"][0] == pytest.approx(sold + rest.mean(), rel=0.003)
-    assert found["adjusted"][0] == pytest.approx((level + shared / past)[alike].mean(), abs=0.005)
+    assert found.chance(np.array([quota - sold]))[0] == pytest.approx((sold + rest >= quota).mean(), abs=0.02)
+    assert sold + found.left[0] == pytest.approx(sold + rest.mean(), rel=0.003)
+    assert found.adjusted[0] == pytest.approx((level + shared / past)[alike].mean(), abs=0.005)
+
+
+def test_what_the_others_sold_tells_of_the_shared_shock() -> None:
+    """Against the joint normal of all that is uncertain, built variable by variable, given what was seen."""
+    mean, outcome, doubt = np.array([[300.0, 500.0, 900.0], [900.0, 1600.0, 2500.0], [80.0, 90.0, 70.0]])
+    f, shared, own, season, sold = 0.4, 0.08, 0.03, 0.02, np.array([100.0, 190.0, 330.0])
+    found = look_ahead(Book(mean, outcome, doubt, np.full(3, f), season), sold, shared, own)
+    # Independent: own levels (3), shared level, shared shock so far and to come, wave, then luck and own shocks of the
+    # months so far (3) and to come (3).
+    spread = np.array([*np.sqrt(doubt / mean**2 + LASTING * own**2), np.sqrt(LASTING) * shared,
+                       *np.sqrt(np.array([f, 1 - f]) * (1 - LASTING)) * shared, np.sqrt(season) / np.pi,
+                       *np.sqrt(f * (outcome / mean**2 + (1 - LASTING) * own**2)),
+                       *np.sqrt((1 - f) * (outcome / mean**2 + (1 - LASTING) * own**2))])  # fmt: skip
+    wave, unit, none = np.sin(np.pi * f), np.eye(3), np.zeros((3, 3))
+    ones = np.ones((3, 1))
+    first = mean[:, None] * np.hstack([f * unit, f * ones, ones, 0 * ones, wave * ones, unit, none]) * spread
+    rest = np.hstack([(1 - f) * unit, (1 - f) * ones, 0 * ones, ones, -wave * ones, none, unit])
+    rest *= mean[:, None] * spread
+    for j in range(3):
+        others = np.arange(3) != j
+        seen = np.vstack([first[j], first[others].sum(axis=0)])
+        off = np.array([sold[j] - f * mean[j], (sold - f * mean)[others].sum()])
+        by = np.linalg.solve(seen @ seen.T, seen @ rest[j])
+        assert found.left[j] == pytest.approx((1 - f) * mean[j] + by @ off)
+        assert found.spread[j] ** 2 == pytest.approx(rest[j] @ rest[j] - by @ seen @ rest[j])
+
+
+def test_a_bad_year_of_all_does_not_favour_small_books() -> None:
+    """All reps have the same true level, 15 % below (above) the plan: the leaderboard does not follow size."""
+    rng, mean = np.random.default_rng(0), np.geomspace(2e5, 5e6, 20)
+    variance = (0.35 * mean) ** 2 * mean[0] / mean
+    book = Book(mean, 0.8 * variance, 0.2 * variance, np.full(20, 0.5), 0.002)
+    for level in (0.85, 1.0, 1.15):
+        follows = []
+        for _ in range(200):
+            sold = 0.5 * mean * level + rng.normal(0.0, np.sqrt(0.5 * book.outcome))
+            follows.append(
+                np.corrcoef(np.argsort(np.argsort(look_ahead(book, sold, 0.05, 0.0).adjusted)), range(20))[0, 1]
+            )
+        assert abs(np.mean(follows)) < 0.1
+
+
+def test_what_is_sold_is_sold() -> None:
+    """The rest of the year brings nothing less than nothing: no range below it, and a quota that is made stays made."""
+    found = look_ahead(one(100.0, 100.0**2, 0.0, 0.5), np.array([40.0]), 0.05, 0.0)
+    low, high = found.bounds()
+    assert low[0] == 0.0 < found.left[0] < high[0]
+    assert (
+        found.chance(np.array([0.0]))[0] == found.chance(np.array([-1.0]))[0] == 1.0 > found.chance(np.array([1.0]))[0]
+    )
+
+
+def one(mean: float, outcome: float, doubt: float, past: float, season: float = 0.0) -> Book:
+    return Book(*(np.array([x]) for x in (mean, outcome, doubt, past)), season)
 
 
 def test_a_shock_of_the_rest_of_the_year_is_not_known_at_half_time() -> None:
     """Everyone is struck at once: what remains of the company is as uncertain as the shock, however large it is."""
-    book = _Book(np.array([1e9]), np.array([0.0]), np.array([0.0]), np.array([0.5]), np.array([0.5]))
-    found = book.outlook(np.array([0.5e9]), np.array([1.02e9]), 0.05)
+    found = look_ahead(one(1e9, 0.0, 0.0, 0.5), np.array([0.5e9]), 0.05, 0.0)
     # The rest alone has a passing shock with half the year's variance of it: sd 0.05 sqrt(0.75 / 2) of the year.
-    assert 0.2 < found["p_finish"][0] < 0.3
+    assert 0.2 < found.chance(np.array([0.52e9]))[0] < 0.3
 
 
 def test_mid_year_odds_come_true_on_companies_whose_year_is_known() -> None:
@@ -117,7 +170,7 @@ def test_mid_year_odds_come_true_on_companies_whose_year_is_known() -> None:
 
 def test_a_short_history_says_less_about_the_season() -> None:
     factors = 1.0 + 0.2 * np.cos(2 * np.pi * np.arange(12) / 12)
-    doubts = [season_doubt(factors, months) for months in (60, 36, 24, 6)]
+    doubts = [season_doubt(factors, months) for months in (60, 48, 36, *range(30, 5, -1))]
     assert doubts == sorted(doubts)
     assert season_doubt(np.ones(12), 0) > 0
 
@@ -141,10 +194,8 @@ def test_the_leaderboard_knows_difficulty_and_luck() -> None:
     assert found.loc[easy, "pace"] > found.loc[hard, "pace"]
     assert found.loc[easy, "adjusted"] < found.loc[hard, "adjusted"]
     assert found.loc[easy, "rank"] > found.loc[hard, "rank"]
-    large, small = (_Book(np.array([m]), np.array([v]), np.array([0.0]), np.array([0.25]), np.array([0.25])) for m, v in
-                    ((1000.0, 50.0**2), (100.0, 50.0**2)))  # fmt: skip
-    lucky = [book.outlook(np.array([1.2 * 0.25 * m]), np.array([m]), 0.1)["adjusted"][0] for book, m in
-             ((large, 1000.0), (small, 100.0))]  # fmt: skip
+    lucky = [look_ahead(one(m, 50.0**2, 0.0, 0.25), np.array([1.2 * 0.25 * m]), 0.1, 0.0).adjusted[0]
+             for m in (1000.0, 100.0)]  # fmt: skip
     assert 1.0 < lucky[1] < lucky[0] < 1.2
 
 

@@ -1,18 +1,7 @@
 """The plan year so far: who is on pace, how likely each rep is to finish, and a leaderboard that is fair.
 
-What is due by a month is the quota's part by the season of the rep's accounts, days there and ramp. What a rep will
-sell in the rest of the year is what the plan expected of it, corrected by how the year has gone. With expected sales M
-of the months there, of which a part f should have come by now, sales so far S and of the rest R are taken as
-
-    S / M = f (1 + t) + d + e1        t ~ N(0, doubt / M^2 + lasting part of shock^2)        the level of the year
-    R / M = (1 - f) (1 + t) - d + e2  d ~ N(0, season_doubt (sin(pi f) / pi)^2)              sales that came early
-                                      Var(e1) = f V, Var(e2) = (1 - f) V, V = outcome / M^2 + passing part of shock^2
-
-and R given S is a normal regression (Gelman et al., Bayesian Data Analysis, 2.5). A shared shock is not known after
-half a year: most of its variance is bad and good months that come and go. A monthly factor's error is taken as one
-wave over the year of unknown phase, hence the sine. The leaderboard ranks by 1 + t + the passing shock so far, given S:
-sales against what these accounts were expected to bring, freed of luck (outcome) and season: a lucky month of a small
-book is shrunk more than a good half year of a large one.
+What is due by a month is the quota's part by the season of the rep's accounts, days there and ramp. What the rest of
+the year may bring, and how good the year so far was, is worked out in :mod:`territory_opt.quota.outlook`.
 """
 
 from __future__ import annotations
@@ -24,23 +13,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import norm
 
 from territory_opt.errors import ScenarioError
 from territory_opt.model.model import Model
 from territory_opt.model.presence import covered, days_there
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate, rep_positions
 from territory_opt.plan.plan import Plan, month_weights, season_weights
-from territory_opt.quota.odds import common_shock, company_shock
+from territory_opt.quota.odds import company_shock, shared_and_own
+from territory_opt.quota.outlook import Book, Outlook, look_ahead
 
 FloatArray = npt.NDArray[np.float64]
 
 BEHIND, AHEAD = 0.5, 0.85
 """Below the first probability of finishing a rep is behind, from the second on ahead."""
-LASTING = 0.25
-"""Part of a shared shock's variance that lies on the whole year alike; chosen on generated companies (benchmarks)."""
-RANGE = float(norm.ppf(0.9))
-"""Standard deviations on either side of the outlook that hold 80 %."""
 LEFT = (1, 8)
 """Columns of words, which are aligned to the left."""
 
@@ -125,10 +110,9 @@ def track(
     if last > latest:
         raise ScenarioError(f"sales end with {latest}: give a file that holds {last}, or --as-of {latest}")
     sales = sales[pd.PeriodIndex(sales["month"], freq="M") <= last]
-    book = _Book.of(model, plan, months)
-    (sold, uncovered), quotas = _sold(model, plan, sales), annual_quotas(model, plan)
-    total = float(sales["sales"].sum())
-    found = book.outlook(sold, quotas, common_shock(model))
+    (book, due), (sold, uncovered) = _books(model, plan, months), _sold(model, plan, sales)
+    quotas, total = annual_quotas(model, plan), float(sales["sales"].sum())
+    found = _standing(book, due, sold, quotas, look_ahead(book, sold, *shared_and_own(model)))
     reps = pd.DataFrame(
         {
             "rep_id": model.problem.reps["rep_id"].to_numpy(object),
@@ -142,8 +126,9 @@ def track(
         taken = {name: f"{name} (metrics)" for name in metrics.columns if name in reps and name != "rep_id"}
         reps = reps.merge(metrics.rename(columns=taken), on="rep_id", how="left", validate="one_to_one")
     target = float(model.problem.policy.quotas.target or 0.0)
-    company_book = _Book.company(model, plan, months)
-    whole = company_book.outlook(np.array([total]), np.array([target]), company_shock(model))
+    (everyone, due), all_sold = _company(model, plan, months), np.array([total])
+    ahead = look_ahead(everyone, all_sold, company_shock(model), 0.0)
+    whole = _standing(everyone, due, all_sold, np.array([target]), ahead)
     company = {name: float(values[0]) for name, values in whole.items() if name != "status"}
     return Tracking(
         str(last),
@@ -162,83 +147,50 @@ def _month(text: str) -> pd.Period:
         raise ScenarioError(f'"{text}" is not a month; write it like 2027-05') from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Book:
-    """What was expected of each rep (or of all), (n,) each: money of the year, variances, and parts that are past.
+def _books(model: Model, plan: Plan, months: int) -> tuple[Book, FloatArray]:
+    """What is expected of each rep, and the part of each quota that is due, (n_reps,)."""
+    pairs, n = chosen_pairs(model, plan), model.problem.n_reps
+    rep, account = pairs["rep"].to_numpy(int), pairs["account"].to_numpy(int)
+    mean, variance, doubt = (
+        np.bincount(rep, amounts, minlength=n).astype(float)
+        for amounts in (pairs["credited"], pairs["variance"], model.estimate.doubt[account] * pairs["credit"])
+    )
+    past = _part(month_weights(model, plan.assignment), months)
+    return Book(mean, np.maximum(variance - doubt, 0.0), doubt, past, model.estimate.season_doubt), past
 
-    ``past`` is the part of the sales, ``due`` that of the quota; ``season_doubt`` the variance of a monthly factor's
-    error.
-    """
 
-    mean: FloatArray
-    outcome: FloatArray
-    doubt: FloatArray
-    past: FloatArray
-    due: FloatArray
-    season_doubt: float = 0.0
+def _company(model: Model, plan: Plan, months: int) -> tuple[Book, FloatArray]:
+    """The company as one book: others cover while a rep is away, and quotas do not fall due."""
+    found, quotas = evaluate(model, plan), annual_quotas(model, plan)
+    mean, variance = found.book_sales, float(found.book_variance.sum())
+    doubt = float(model.estimate.doubt[rep_positions(model, plan) >= 0].sum())
+    season = season_weights(model, plan.assignment) * covered(model.problem)
+    parts = [_part(weights, months) for weights in (season, month_weights(model, plan.assignment))]
+    past, due = (
+        float(part @ weight) / float(weight.sum()) if weight.sum() > 0 else float(part.mean())
+        for part, weight in zip(parts, (mean, quotas), strict=True)
+    )
+    figures = (float(mean.sum()), max(variance - doubt, 0.0), doubt, past)
+    total, noise, unsure, gone = (np.array([x]) for x in figures)
+    return Book(total, noise, unsure, gone, model.estimate.season_doubt), np.array([due])
 
-    @classmethod
-    def of(cls, model: Model, plan: Plan, months: int) -> _Book:
-        """Sum the chosen pairs by rep."""
-        pairs, n = chosen_pairs(model, plan), model.problem.n_reps
-        rep, account = pairs["rep"].to_numpy(int), pairs["account"].to_numpy(int)
-        mean, variance, doubt = (
-            np.bincount(rep, amounts, minlength=n).astype(float)
-            for amounts in (pairs["credited"], pairs["variance"], model.estimate.doubt[account] * pairs["credit"])
-        )
-        past = _part(month_weights(model, plan.assignment), months)
-        return cls(mean, np.maximum(variance - doubt, 0.0), doubt, past, past, model.estimate.season_doubt)
 
-    @classmethod
-    def company(cls, model: Model, plan: Plan, months: int) -> _Book:
-        """The company as one book: others cover while a rep is away, and quotas do not fall due."""
-        found, quotas = evaluate(model, plan), annual_quotas(model, plan)
-        mean, variance = found.book_sales, float(found.book_variance.sum())
-        doubt = float(model.estimate.doubt[rep_positions(model, plan) >= 0].sum())
-        season = season_weights(model, plan.assignment) * covered(model.problem)
-        parts = [_part(weights, months) for weights in (season, month_weights(model, plan.assignment))]
-        past, due = (
-            float(part @ weight) / float(weight.sum()) if weight.sum() > 0 else float(part.mean())
-            for part, weight in zip(parts, (mean, quotas), strict=True)
-        )
-        figures = (float(mean.sum()), max(variance - doubt, 0.0), doubt, past, due)
-        total, noise, unsure, gone, owed = (np.array([x]) for x in figures)
-        return cls(total, noise, unsure, gone, owed, model.estimate.season_doubt)
-
-    def outlook(self, sold: FloatArray, quotas: FloatArray, shock: float) -> dict[str, Any]:
-        """What the year may still bring after ``sold`` (n,), against ``quotas`` (n,)."""
-        mean = np.maximum(self.mean, 1e-9)
-        past, rest, known = self.past, 1.0 - self.past, (self.past > 0) & (self.mean > 0)
-        level = self.doubt / mean**2 + LASTING * shock**2
-        noise = self.outcome / mean**2 + (1.0 - LASTING) * shock**2
-        early = self.season_doubt * (np.sin(np.pi * past) / np.pi) ** 2
-        seen = past**2 * level + early + past * noise
-        both = past * rest * level - early
-        by = np.divide(sold / mean - past, seen, out=np.zeros_like(mean), where=known & (seen > 0))
-        explained = np.divide(both**2, seen, out=np.zeros_like(mean), where=known & (seen > 0))
-        # What the year so far says beyond luck: its level, and the shocks that all share in those months.
-        adjusted = 1.0 + (past * level + (1.0 - LASTING) * shock**2) * by
-        left = mean * np.maximum(rest + both * by, 0.0)
-        variance = mean**2 * (rest**2 * level + early + rest * noise - explained)
-        missing = quotas - sold
-        spread = np.sqrt(np.maximum(variance, 0.0))
-        certain = np.where(left >= missing, np.inf, -np.inf)
-        finish = norm.cdf(np.divide(left - missing, spread, out=certain, where=spread > 0))
-        due = quotas * self.due
-        return {
-            "due": due,
-            "sold": sold,
-            "pace": np.divide(sold, due, out=np.ones_like(sold), where=due > 0),
-            "p_finish": finish,
-            "outlook": sold + left,
-            "low": sold + left - RANGE * spread,
-            "high": sold + left + RANGE * spread,
-            "needed": np.divide(
-                np.maximum(missing, 0.0), rest * mean, out=np.zeros_like(sold), where=rest * mean > 1e-6
-            ),
-            "adjusted": adjusted,
-            "status": np.where(finish < BEHIND, "behind", np.where(finish >= AHEAD, "ahead", "on pace")),
-        }
+def _standing(book: Book, due: FloatArray, sold: FloatArray, quotas: FloatArray, ahead: Outlook) -> dict[str, Any]:
+    """Figures of everyone, (n,) each, after ``sold``, of ``quotas`` of which the part ``due`` is due."""
+    rest, missing, owed = book.mean * (1.0 - book.past), quotas - sold, quotas * due
+    finish, (low, high) = ahead.chance(missing), ahead.bounds()
+    return {
+        "due": owed,
+        "sold": sold,
+        "pace": np.divide(sold, owed, out=np.ones_like(sold), where=owed > 0),
+        "p_finish": finish,
+        "outlook": sold + ahead.left,
+        "low": sold + low,
+        "high": sold + high,
+        "needed": np.divide(np.maximum(missing, 0.0), rest, out=np.zeros_like(sold), where=rest > 1e-6 * book.mean),
+        "adjusted": ahead.adjusted,
+        "status": np.where(finish < BEHIND, "behind", np.where(finish >= AHEAD, "ahead", "on pace")),
+    }
 
 
 def _part(weights: FloatArray, months: int) -> FloatArray:
