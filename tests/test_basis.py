@@ -63,8 +63,43 @@ def test_flat_is_the_same_for_everyone_by_working_time() -> None:
     np.testing.assert_allclose(per_share, 8_000_000, rtol=1e-3)
     explained = explain_quotas(result.model, result.plan)[0]
     assert explained.lines["line"].iloc[0] == "the same for everyone, by working time"
-    assert explained.doubts == []
+    assert explained.doubts
+    assert all(text.endswith(", and the odds with them, not this quota") for text in explained.doubts)
     assert not [text for text in explained.what_would_change if "potential" in text]
+
+
+@pytest.mark.parametrize("method", ["history-amount", "maintain-and-grow"])
+def test_nobody_is_asked_for_less_than_nothing_where_sales_shrink(method: str) -> None:
+    """Three reps of 1,000 a month, one of 20, and a quarter less every year: all lose the same share."""
+    accounts = pd.DataFrame({"account_id": list("ABCD"), "lat": 48.0, "lon": [9.0, 9.1, 9.2, 9.3], "potential": 2e4})
+    accounts["incumbent"] = list("RSTU")
+    reps = pd.DataFrame({"rep_id": list("RSTU"), "lat": 48.0, "lon": [9.0, 9.1, 9.2, 9.3]})
+    months = pd.period_range("2024-01", "2026-12", freq="M")
+    levels = {"A": 1000.0, "B": 1000.0, "C": 1000.0, "D": 20.0}
+    rows = [(name, str(month), levels[name] * 0.75 ** (k / 12)) for name in levels for k, month in enumerate(months)]
+    policy = {"territories": {"keep": {"max_moved_accounts": 0}, "balance": {}},
+              "quotas": {"target": 20_000, "method": method, "odds": None, "step": 1}}  # fmt: skip
+    problem = to.Problem.from_tables(
+        accounts, reps, sales=pd.DataFrame(rows, columns=["account_id", "month", "sales"]),
+        policy=to.Policy.model_validate(policy),
+    )  # fmt: skip
+    found = to.solve(problem, time_limit=10.0).plan.annual
+    np.testing.assert_allclose(found[list("RST")] / found["U"], 50.0, rtol=0.02)
+    assert (backtest(problem).looks["forecast"] >= 0).all()
+
+
+@pytest.mark.parametrize("months", [1, 2, 8])
+def test_auto_keeps_the_estimate_where_the_history_is_too_short(months: int) -> None:
+    frames = tables()
+    latest = np.sort(frames["sales"]["month"].astype(str).unique())[-months:]
+    sales = frames["sales"][frames["sales"]["month"].astype(str).isin(latest)]
+    policy = to.Policy.model_validate({"quotas": {"target": 8_000_000, "method": "auto", "methods": {"mid": "flat"}}})
+    problem = to.Problem.from_tables(**{**frames, "sales": sales}, policy=policy)
+    basis = Model.build(problem).estimate.basis
+    assert basis is not None
+    assert "flat for mid" in basis.method
+    assert "estimate for small" in basis.method
+    assert basis.method.endswith("; the history is too short for a back-test to choose")
 
 
 def test_segments_can_have_their_own_method() -> None:

@@ -206,6 +206,10 @@ def test_no_plan_in_time_is_exit_code_4(
         (["slove", TOY], "No such command"),
         (["check", "nowhere"], "nowhere: there is no such plan folder"),
         (["explain", "nowhere"], "give either --account ID or --rep ID"),
+        (
+            ["validate", TOY, "--set", "period.months=5", "--set", "quotas.periods=quarter"],
+            "period.months is 5, which is not whole quarters; set quotas.periods to month or year",
+        ),
         (["generate", "new", "--accounts", "5", "--reps", "9"], "cannot make 5 accounts, 9 reps"),
     ],
 )
@@ -219,6 +223,20 @@ def test_bad_input_is_exit_code_2_with_a_way_on(
     assert message in found["error"]
     assert found["issues"] == []
     assert list(here.iterdir()) == []
+
+
+def test_one_mistake_in_every_row_is_not_a_thousand_lines(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "generate", "firm", "--accounts", "40", "--reps", "2")
+    sales = here / "firm" / "sales.csv"
+    text = sales.read_text(encoding="utf-8")
+    sales.write_text(text.replace("2026-", "2026"), encoding="utf-8")
+    code, _, err = run(capsys, "validate", "firm")
+    assert code == cli.BAD_INPUT
+    lines = [line for line in err.splitlines() if "sales.csv" in line]
+    assert len(lines) == 6
+    assert "more rows: " in lines[-1]
+    found = run_json(capsys, "validate", "firm")
+    assert len(found["issues"]) > 100
 
 
 def spoil_toy(folder: Path) -> Path:

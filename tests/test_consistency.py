@@ -178,6 +178,24 @@ def test_targets_of_nodes_that_cannot_add_up_are_said() -> None:
     assert "$1,000,000 below what the target of the company" in found(13e6)[0]
 
 
+def test_targets_are_compared_through_levels_without_one() -> None:
+    """A manager of all reps, below a region without a target, asks for more than the company: 2 % of hedge between."""
+    tables = generate_market(100, 3, seed=3)
+    managers = pd.DataFrame({"manager_id": ["m1", "r1"], "name": ["North", "Region"], "level": ["manager", "region"],
+                             "reports_to": ["r1", ""], "target": [9e6, np.nan]})  # fmt: skip
+    frames = {"accounts": tables["accounts"], "reps": tables["reps"].assign(manager="m1"), "managers": managers}
+
+    def found(target: float) -> tuple[str, ...]:
+        policy = to.Policy.model_validate({"quotas": {"target": target, "hedge": {"region": 0.02}}})
+        return check_consistency(Model.build(to.Problem.from_tables(**frames, policy=policy))).contradictions
+
+    assert found(9e6 / 1.02) == ()
+    (sentence,) = found(7.2e6)
+    assert sentence.startswith(
+        "the targets of North come to $8,823,529, $1,623,529 above what the target of the company"
+    )
+
+
 def test_a_target_beyond_what_the_accounts_of_its_reps_support_is_said() -> None:
     tables = generate_market(200, 6, seed=3)
     reps = tables["reps"].assign(manager=["m1", "m1", "m1", "m2", "m2", "m2"])

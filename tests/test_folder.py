@@ -147,6 +147,10 @@ def test_numbers_are_not_marked_as_text() -> None:
     assert table_csv(pd.DataFrame({"name": ["-a"], "amount": [-5.0]})) == "name,amount\n'-a,-5.0\n"
 
 
+def test_no_head_of_a_column_is_taken_for_a_formula() -> None:
+    assert table_csv(pd.DataFrame({"=cmd()": [1.5]})) == "'=cmd()\n1.5\n"
+
+
 # --- refused and damaged --------------------------------------------------------------------------------------
 
 

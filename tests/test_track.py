@@ -20,7 +20,7 @@ from territory_opt.estimate.seasonality import season_doubt
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.plan import Plan, month_weights
-from territory_opt.problem.actuals import check_actuals
+from territory_opt.problem.actuals import check_actuals, read_metrics
 from territory_opt.problem.market import generate_market, write_market
 from territory_opt.quota.outlook import LASTING, Book, look_ahead
 from territory_opt.quota.track import Tracking, track
@@ -133,9 +133,8 @@ def test_a_bad_year_of_all_does_not_favour_small_books() -> None:
         follows = []
         for _ in range(200):
             sold = 0.5 * mean * level + rng.normal(0.0, np.sqrt(0.5 * book.outcome))
-            follows.append(
-                np.corrcoef(np.argsort(np.argsort(look_ahead(book, sold, 0.05, 0.0).adjusted)), range(20))[0, 1]
-            )
+            rank = np.argsort(np.argsort(look_ahead(book, sold, 0.05, 0.0).adjusted))
+            follows.append(np.corrcoef(rank, range(20))[0, 1])
         assert abs(np.mean(follows)) < 0.1
 
 
@@ -144,9 +143,8 @@ def test_what_is_sold_is_sold() -> None:
     found = look_ahead(one(100.0, 100.0**2, 0.0, 0.5), np.array([40.0]), 0.05, 0.0)
     low, high = found.bounds()
     assert low[0] == 0.0 < found.left[0] < high[0]
-    assert (
-        found.chance(np.array([0.0]))[0] == found.chance(np.array([-1.0]))[0] == 1.0 > found.chance(np.array([1.0]))[0]
-    )
+    made, just, missed = (found.chance(np.array([missing]))[0] for missing in (-1.0, 0.0, 1.0))
+    assert made == just == 1.0 > missed
 
 
 def one(mean: float, outcome: float, doubt: float, past: float, season: float = 0.0) -> Book:
@@ -209,9 +207,38 @@ def test_sales_without_a_seller_count_for_the_accounts_rep() -> None:
 def test_metrics_stand_beside(tmp_path: Path) -> None:
     model, plan = planned(company())
     metrics = pd.DataFrame({"rep_id": model.problem.reps["rep_id"].iloc[:3], "win_rate": [0.2, 0.3, 0.4]})
-    found = track(model, plan, as_expected(model, plan, 2), metrics=metrics).reps
-    assert found["win_rate"].notna().sum() == 3
-    assert len(found) == 6
+    found = track(model, plan, as_expected(model, plan, 2), metrics=metrics)
+    assert found.reps["win_rate"].notna().sum() == 3
+    assert len(found.reps) == 6
+    heads, *lines = str(found).splitlines()[-7:]
+    assert heads.split()[-1] == "win_rate"
+    assert sorted(line.split()[-1] for line in lines if line.split()[-1][0].isdigit()) == ["0.2", "0.3", "0.4"]
+    path = tmp_path / "metrics.csv"
+    path.write_text("rep_id,win_rate\nR-1,0.5\nnobody,0.9\n", encoding="utf-8")
+    read = read_metrics(path, by_hand_of("R-1"))
+    assert read["rep_id"].tolist() == ["R-1"]
+    assert [str(issue) for issue in read.attrs["issues"]] == [
+        'metrics.csv  row 3  rep_id  "nobody"  no rep of this name: left out; correct the id, or add the rep'
+    ]
+
+
+def by_hand_of(rep: str) -> to.Problem:
+    accounts = pd.DataFrame({"account_id": ["A"], "lat": 48.0, "lon": 9.0, "incumbent": rep, "potential": 1.0})
+    return to.Problem.from_tables(accounts, pd.DataFrame({"rep_id": [rep], "lat": 48.0, "lon": 9.0}))
+
+
+def test_months_of_the_year_without_any_row_are_said() -> None:
+    rows = pd.DataFrame({"account_id": "A", "month": ["2027-02", "2027-05"], "sales": 5.0})
+    found = check_actuals(rows, by_hand_of("R-1")).attrs["issues"]
+    assert [issue.problem for issue in found] == [
+        "no account has a row in 2027-01, 2027-03, 2027-04: they count as months without sales"
+    ]
+
+
+def test_the_row_of_a_month_outside_the_year_is_that_of_the_file() -> None:
+    rows = pd.DataFrame({"account_id": ["nobody", "A", "A", "A"], "month": ["2027-01"] * 3 + ["2026-05"], "sales": 5.0})
+    found = check_actuals(rows, by_hand_of("R-1")).attrs["issues"]
+    assert [issue.row for issue in found if "1 row lies outside the plan year" in issue.problem] == [5]
 
 
 def test_months_and_figures_that_cannot_be() -> None:

@@ -939,3 +939,36 @@ def test_a_row_in_the_plan_year_changes_nothing_that_is_known_before_it() -> Non
     assert stray.reps["last_sales"].tolist() == clean.reps["last_sales"].tolist() == [120.0] * 3
     texts = [text for _, text in said(stray, "month")]
     assert texts == ["1 row lies in the plan year or after it, which is not known before it: left out"]
+
+
+# --- last year's figures --------------------------------------------------------------------------------------
+
+
+def test_a_plan_of_half_a_year_is_held_against_half_a_year() -> None:
+    """Quotas, sales and current sales of the months that the plan has; quotas of the plan year are not last year's."""
+    months = pd.period_range("2025-01", "2026-12", freq="M").astype(str)
+    rows = [("A", month, 100.0 if month[-2:] <= "06" else 10.0, "R") for month in months]
+    quotas = pd.DataFrame(
+        {"rep_id": "R", "period_start": ["2026-01-01", "2026-04-01", "2026-07-01", "2026-10-01", "2027-01-01"],
+         "quota": [1.0, 2.0, 4.0, 8.0, 1000.0]}
+    )  # fmt: skip
+    accounts = pd.DataFrame({"account_id": ["A"], "lat": 48.0, "lon": 9.0, "incumbent": "R", "potential": 1000.0})
+    reps = pd.DataFrame({"rep_id": ["R"], "lat": 48.0, "lon": 9.0})
+
+    def found(months: int, sales: pd.DataFrame | None) -> tuple[float, float]:
+        policy = Policy.model_validate({"period": {"months": months}})
+        given = accounts if sales is not None else accounts.assign(current_sales=500.0)
+        problem = Problem.from_tables(given, reps, sales=sales, quota_history=quotas, policy=policy)
+        assert any("1 row lies in the plan year" in issue.problem for issue in problem.issues)
+        return float(problem.reps["last_quota"].iloc[0]), float(problem.reps["last_sales"].iloc[0])
+
+    sold = pd.DataFrame(rows, columns=["account_id", "month", "sales", "rep_id"])
+    assert found(12, sold) == (15.0, 660.0)
+    assert found(6, sold) == (3.0, 600.0)
+    assert found(6, None) == (3.0, 250.0)
+
+
+def test_quotas_of_years_ago_are_said() -> None:
+    tables = good()
+    tables["quota_history"] = text_frame("rep_id,period_start,quota\nR-1,2023-01-01,5")
+    assert any("the quotas end with 2023-01" in text for text in warnings(tables))

@@ -258,7 +258,7 @@ def track(
     beside = None if metrics is None else read_metrics(metrics, problem)
     model = Model.build(problem, kappa=plan.plan.kappa)
     found = hold_against(model, plan.plan, figures, as_of=as_of, metrics=beside)
-    issues = figures.attrs["issues"]
+    issues = (*figures.attrs["issues"], *(() if beside is None else beside.attrs["issues"]))
     screen.several([str(issue) for issue in issues])
     screen.say(str(found))
     if out is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,6 +35,25 @@ class Issue:
         return f"{text}; {self.fix}" if self.fix else text
 
 
+MOST_ALIKE = 5
+"""Findings of one kind in one column that are shown; all stand in ``DataError.issues``."""
+
+
+def shown(issues: Iterable[Issue]) -> list[str]:
+    """Return one line per issue; of those that say the same of one column the first few, and how many more."""
+    lines: list[str] = []
+    counts: dict[tuple[str, str, str, str], int] = {}
+    for issue in issues:
+        kind = (issue.table, issue.column, issue.problem, issue.fix)
+        counts[kind] = counts.get(kind, 0) + 1
+        if counts[kind] <= MOST_ALIKE:
+            lines.append(str(issue))
+    for (table, column, problem, _), count in counts.items():
+        if count > MOST_ALIKE:
+            lines.append(f"{table}  {column}  {count - MOST_ALIKE:,} more rows: {problem}")
+    return lines
+
+
 class TerritoryError(Exception):
     """Base of every error this library raises on purpose."""
 
@@ -44,7 +64,7 @@ class DataError(TerritoryError):
     def __init__(self, issues: list[Issue]) -> None:
         self.issues = sorted(issues, key=lambda issue: issue.severity != "error")
         errors = [issue for issue in self.issues if issue.severity == "error"]
-        lines = [str(issue) for issue in errors]
+        lines = shown(errors)
         noun = "error" if len(errors) == 1 else "errors"
         super().__init__("\n".join([*lines, f"{len(errors)} {noun}, nothing was written"]))
 

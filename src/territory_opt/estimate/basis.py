@@ -11,7 +11,8 @@ import pandas as pd
 from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.backtest import backtest
 from territory_opt.estimate.history import History, month_numbers
-from territory_opt.estimate.methods import ESTIMATE, METHODS, Basis, Past
+from territory_opt.estimate.looks import FEWEST_MONTHS
+from territory_opt.estimate.methods import ESTIMATE, ESTIMATED, METHODS, Basis, Past
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -24,7 +25,7 @@ FEWEST_LOOKS = 2
 def methods_by_segment(problem: Problem) -> tuple[dict[str, str], str]:
     """The method of each segment of the accounts table, and all in words.
 
-    ``auto`` stands for the best in a back-test on this problem, for the estimate if it looks back once only.
+    ``auto`` stands for the best in a back-test on this problem, for the estimate if that can look back only once.
     Raise :class:`DataError` for a segment that no account has, or a method that needs sales where there are none.
     """
     quotas, segments = problem.policy.quotas, list(dict.fromkeys(problem.accounts["segment"]))
@@ -33,18 +34,25 @@ def methods_by_segment(problem: Problem) -> tuple[dict[str, str], str]:
         known = ", ".join(segments[:10])
         raise DataError([Issue("error", "policy", 0, "quotas.methods", name, "no account is of this segment",
                                f"segments are: {known}") for name in unknown])  # fmt: skip
-    chosen = {segment: str(quotas.methods.get(segment, quotas.method)) for segment in segments}
+    chosen, said = {segment: str(quotas.methods.get(segment, quotas.method)) for segment in segments}, ""
     if AUTO in chosen.values():
-        dates = month_numbers(problem.past_sales["month"])
-        n_months = int(np.ptp(dates)) + 1 if len(dates) else 0
-        # As many months as the plan has, where the history allows: what is best for a quarter need not be for a year.
-        found = backtest(problem, months=max(min(problem.policy.period.months, n_months // 3), 1))
-        best = found.best if found.n_looks >= FEWEST_LOOKS else ESTIMATE
-        chosen = {segment: best if method == AUTO else method for segment, method in chosen.items()}
-    said = "; best in a back-test" if AUTO in (quotas.method, *quotas.methods.values()) else ""
+        best = _best(problem)
+        chosen = {segment: best or ESTIMATE if method == AUTO else method for segment, method in chosen.items()}
+        said = "; best in a back-test" if best else "; the history is too short for a back-test to choose"
     if len(set(chosen.values())) == 1:
         return chosen, f"{next(iter(chosen.values()))}{said}"
     return chosen, ", ".join(f"{method} for {segment}" for segment, method in chosen.items()) + said
+
+
+def _best(problem: Problem) -> str | None:
+    """The best method in a back-test; None where the history is too short for two looks."""
+    dates = month_numbers(problem.past_sales["month"])
+    n_months = int(np.ptp(dates)) + 1 if len(dates) else 0
+    if 0 < n_months <= FEWEST_MONTHS:
+        return None
+    # As many months as the plan has, where the history allows: what is best for a quarter need not be for a year.
+    found = backtest(problem, months=max(min(problem.policy.period.months, n_months // 3), 1))
+    return found.best if found.n_looks >= FEWEST_LOOKS else None
 
 
 def quota_basis(problem: Problem, parts: FloatArray, lead: int) -> Basis | None:
@@ -70,7 +78,7 @@ def quota_basis(problem: Problem, parts: FloatArray, lead: int) -> Basis | None:
         everyone = np.zeros(int(inside.sum()), dtype=np.int64)
         past = Past(part, everyone, np.ones(1, dtype=bool), lead=lead, horizon=problem.policy.period.months)
         if method == ESTIMATE:
-            basis = Basis({"own history": parts[inside, 0], "potential": parts[inside, 1]})
+            basis = Basis(dict(zip(ESTIMATED, parts[inside].T, strict=True)))
         else:
             basis = METHODS[method](past)
         for label, amounts in basis.lines.items():

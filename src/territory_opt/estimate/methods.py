@@ -17,6 +17,7 @@ from territory_opt.estimate.forecast import Forecast, forecast
 from territory_opt.estimate.history import History
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
 GROWTH_LIMITS = (0.7, 1.5)
@@ -104,6 +105,12 @@ class Basis:
     equal: float = 0.0
     method: str = ""
 
+    @property
+    def estimated(self) -> BoolArray:
+        """Which accounts follow the estimate of expected sales, (n_accounts,)."""
+        found = [self.lines[name] for name in ESTIMATED if name in self.lines]
+        return np.asarray(sum(found) > 0) if found else np.zeros(len(self.amounts), dtype=bool)
+
     @cached_property
     def amounts(self) -> FloatArray:
         """Sum of the lines, (n_accounts,)."""
@@ -113,6 +120,8 @@ class Basis:
 Method = Callable[[Past], Basis]
 
 LAST_YEAR = "same months of last year"
+ESTIMATED = ("own history", "potential")
+"""Lines of the estimate."""
 
 
 def history_percent(past: Past) -> Basis:
@@ -121,7 +130,12 @@ def history_percent(past: Past) -> Basis:
 
 
 def history_amount(past: Past) -> Basis:
-    """The same months of last year, and the same amount more for everyone."""
+    """The same months of last year, and the same amount more for everyone; less is the same percentage less.
+
+    The same amount less would ask less than nothing of small reps.
+    """
+    if past.growth < 1.0:
+        return history_percent(past)
     return Basis({LAST_YEAR: past.base}, float(past.held(past.base).sum()) * (past.growth - 1.0))
 
 
@@ -147,7 +161,12 @@ def weighted_index(past: Past) -> Basis:
 
 
 def maintain_and_grow(past: Past) -> Basis:
-    """Last year's sales, and the company's growth by each rep's share of the potential that is not sold to yet."""
+    """Last year's sales, and the company's growth by each rep's share of the potential that is not sold to yet.
+
+    Where sales shrink, there is no growth to share: everyone keeps the same percentage less.
+    """
+    if past.growth < 1.0:
+        return history_percent(past)
     untapped = np.maximum(past.history.potential - past.base * 12.0 / past.horizon, 0.0)
     growth = float(past.held(past.base).sum()) * (past.growth - 1.0)
     return Basis({LAST_YEAR: past.base, "growth by potential not sold to yet": past.share(untapped) * growth})
@@ -169,7 +188,7 @@ def regression(past: Past) -> Basis:
 def estimate(past: Past) -> Basis:
     """This library's own: see :mod:`territory_opt.estimate.forecast`."""
     own, potential = past.forecast.parts.T
-    return Basis({"own history": own, "potential": potential})
+    return Basis(dict(zip(ESTIMATED, (own, potential), strict=True)))
 
 
 ESTIMATE = "estimate"

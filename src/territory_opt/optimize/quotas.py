@@ -91,7 +91,7 @@ def _evened(rows: Rows, fair: FloatArray, shares: tuple[float, ...]) -> Rows:
     """
     n, levels = len(fair), len(shares)
     share, own, size = np.repeat(shares, n), np.tile(fair, levels), max(float(fair.mean()), 1.0)
-    low, high = own * (1.0 - share), own * (1.0 + share)
+    low, high = own - share * np.abs(own), own + share * np.abs(own)
     names = [Row("evenness", str(k), {}, {k % n: 1.0}, low[k], high[k], False, EVEN_PRICE, size, "", "")
              for k in range(n * levels)]  # fmt: skip
     more = Rows.from_items(names, rows.quantities, rows.n_reps)

@@ -172,7 +172,7 @@ def table_csv(table: pd.DataFrame) -> str:
     """Return a table as CSV whose text cells no spreadsheet takes for a formula (a leading ' marks them)."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.columns)
+    writer.writerow([_shield(name) for name in table.columns])
     columns = [[_shield(cell) for cell in table[name]] for name in table.columns]
     writer.writerows(zip(*columns, strict=True))
     return out.getvalue()

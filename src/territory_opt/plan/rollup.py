@@ -97,7 +97,9 @@ def roll_up_problems(model: Model, annual: pd.Series[float]) -> Iterator[tuple[s
         off = missed(hierarchy, int(node), quotas)
         slack = rounding_slack(model.problem.policy.quotas.step, hierarchy, int(node))
         slack *= max(hierarchy.compound(int(j), int(node)) for j in members)
-        if abs(off) > slack + CENT / 2:
+        if np.isnan(off):
+            yield hierarchy.names[node], 0, "a rep below has no quota, so that the quotas add up to no target"
+        elif abs(off) > slack + CENT / 2:
             total = float(quotas[members].sum())
             text = (
                 f"quotas of {total:,.2f} are {off:+,.2f} off the target {hierarchy.target[node]:,.2f} with its hedges"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from territory_opt.problem.checks import Findings, names_of, read_columns, row_of
-from territory_opt.problem.crosschecks import clean_sales
+from territory_opt.problem.crosschecks import clean_sales, empty_months
 from territory_opt.problem.parse import NumberFormat, as_numbers
 from territory_opt.problem.problem import Problem
 from territory_opt.problem.tables import TableSource, read_table
@@ -39,15 +39,21 @@ def check_actuals(sales: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     inside = (frame["month"] >= first) & (frame["month"] < last)
     if not inside.all():
         other = frame[~inside]
-        problem_is = (
-            f"{len(other):,} rows lie outside the plan year ({first:%Y-%m} to {last - pd.Timedelta(days=1):%Y-%m})"
-        )
+        many = "1 row lies" if len(other) == 1 else f"{len(other):,} rows lie"
+        problem_is = f"{many} outside the plan year ({first:%Y-%m} to {last - pd.Timedelta(days=1):%Y-%m})"
         findings.warn("sales", row_of(int(other.index[0])), "month", f"{other['month'].iloc[0]:%Y-%m}", problem_is,
                       "they are left out")  # fmt: skip
     if not inside.any():
         findings.error("sales", 0, "month", "", "no row lies in the plan year", "give sales of the plan year")
     findings.raise_errors()
     kept = frame[inside].reset_index(drop=True)
+    empty = empty_months(pd.concat([kept["month"], pd.Series([first])]))
+    if first not in set(kept["month"]):
+        empty.insert(0, f"{first:%Y-%m}")
+    if empty:
+        counts = "it counts as a month" if len(empty) == 1 else "they count as months"
+        findings.warn("sales", 0, "month", empty[0], f"no account has a row in {', '.join(empty)}: {counts} without "
+                      "sales", "add what is missing")  # fmt: skip
     kept.attrs["issues"] = tuple(issue for issue in findings.issues if issue.severity == "warning")
     return kept
 
@@ -55,7 +61,8 @@ def check_actuals(sales: pd.DataFrame, problem: Problem) -> pd.DataFrame:
 def read_metrics(path: str | Path, problem: Problem) -> pd.DataFrame:
     """Read a table of figures by rep (win rate, cycle, deal size ...): column rep_id, the others as numbers or text.
 
-    Raise :class:`DataError` for a file without rep_id or a rep named twice; reps nobody knows are left out.
+    Raise :class:`DataError` for a file without rep_id or a rep named twice; reps nobody knows are left out, and listed
+    in ``attrs["issues"]``.
     """
     path = Path(path)
     frame = read_table("metrics", TableSource(path=path.name), path.parent)
@@ -72,5 +79,10 @@ def read_metrics(path: str | Path, problem: Problem) -> pd.DataFrame:
     for name in frame.columns.drop("rep_id"):
         read = as_numbers(frame[name], NumberFormat(".", None))
         columns[str(name)] = frame[name] if read.bad.any() else read.values
-    table = pd.DataFrame(columns)
-    return table[table["rep_id"].isin(problem.reps["rep_id"])].reset_index(drop=True)
+    table, known = pd.DataFrame(columns), reps.isin(problem.reps["rep_id"])
+    for position in np.flatnonzero(~known.to_numpy()):
+        findings.warn("metrics", row_of(int(position)), "rep_id", reps.iloc[position], "no rep of this name: left out",
+                      "correct the id, or add the rep")  # fmt: skip
+    kept = table[known].reset_index(drop=True)
+    kept.attrs["issues"] = tuple(findings.issues)
+    return kept

@@ -13,6 +13,7 @@ from territory_opt.problem.parse import normal_scores, normal_values, part_names
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.schema import ACCOUNTS
 
+YEAR = 12
 STALE_MONTHS = 3
 """A history that ends longer before the plan year is worth a warning."""
 RULE_WORDS = ("lock", "forbid")
@@ -303,12 +304,16 @@ def warn_plan_year(sales: pd.DataFrame, policy: Policy, findings: Findings) -> N
         if months > STALE_MONTHS:
             problem = f"the history ends {months} months before the plan year; what changed since is not known"
             findings.warn("sales", 0, "month", str(last), problem, "add the latest months")
-    late = sales["month"] >= pd.Timestamp(policy.period.start)
+    _warn_late("sales", sales, "month", policy, findings)
+
+
+def _warn_late(table: str, frame: pd.DataFrame, column: str, policy: Policy, findings: Findings) -> None:
+    late = frame[column] >= pd.Timestamp(policy.period.start)
     if late.any() and not late.all():
-        first = sales.loc[late, "month"].min()
+        first = frame.loc[late, column].min()
         many = "1 row lies" if late.sum() == 1 else f"{int(late.sum()):,} rows lie"
         problem = f"{many} in the plan year or after it, which is not known before it: left out"
-        findings.warn("sales", 0, "month", f"{first:%Y-%m}", problem, "to plan the rest of a year, use replan")
+        findings.warn(table, 0, column, f"{first:%Y-%m}", problem, "to plan the rest of a year, use replan")
 
 
 def empty_months(dates: pd.Series[pd.Timestamp], until: pd.Period | None = None) -> list[str]:
@@ -329,8 +334,13 @@ def _warn_empty_months(sales: pd.DataFrame, findings: Findings) -> None:
         findings.warn("sales", 0, "month", empty[0], problem, "add what is missing")
 
 
-def check_quota_history(history: pd.DataFrame, reps: Names, findings: Findings) -> None:
-    """Warn of quotas of unknown reps and of periods given twice."""
+def check_quota_history(history: pd.DataFrame, reps: Names, policy: Policy, findings: Findings) -> None:
+    """Warn of quotas of unknown reps, of periods given twice, and of those that are no last year's."""
+    _warn_late("quota_history", history, "period_start", policy, findings)
+    last = history["period_start"].max()
+    if pd.notna(last) and last < pd.Timestamp(policy.period.start) - pd.DateOffset(months=YEAR + STALE_MONTHS):
+        problem = f"the quotas end with {last:%Y-%m}: what is filled in as last_quota is of a year long past"
+        findings.warn("quota_history", 0, "period_start", f"{last:%Y-%m}", problem, "add the latest quotas")
     _warn_former_reps("quota_history", history, reps, findings)
     _warn_repeats("quota_history", history, ["rep_id", "period_start"], "same rep and period", findings)
 

@@ -43,10 +43,23 @@ def empty_sales() -> pd.DataFrame:
     )
 
 
-def before_plan_year(sales: pd.DataFrame, policy: Policy) -> pd.DataFrame:
+def before_plan_year(table: pd.DataFrame, policy: Policy, column: str = "month") -> pd.DataFrame:
     """Return the rows before the plan year: what is known when it is planned; all where none are."""
-    early: pd.DataFrame = sales[sales["month"] < pd.Timestamp(policy.period.start)]
-    return early if len(early) else sales
+    early: pd.DataFrame = table[table[column] < pd.Timestamp(policy.period.start)]
+    return early if len(early) else table
+
+
+def same_months(table: pd.DataFrame, policy: Policy, column: str = "month") -> pd.DataFrame:
+    """Return the rows of the last year before the plan that lie in the months of the calendar which the plan has."""
+    period, recent = policy.period, last_year(before_plan_year(table, policy, column), column)
+    inside = (recent[column].dt.month - period.start.month) % 12 < period.months
+    found: pd.DataFrame = recent.loc[inside]
+    return found
+
+
+def of_months(policy: Policy) -> str:
+    """Say what :func:`same_months` holds."""
+    return "the last 12 months" if policy.period.months == 12 else "the same months of last year"
 
 
 def fill_names(frame: pd.DataFrame, key: str) -> None:
@@ -105,29 +118,34 @@ def fill_current_sales(accounts: pd.DataFrame, sales: pd.DataFrame | None, given
     accounts["current_sales"] = np.maximum(values, 0.0)
 
 
-def fill_last_quota(reps: pd.DataFrame, history: pd.DataFrame | None, findings: Findings) -> None:
-    """Sum the last 12 months of the quota history where the reps table names no last quota."""
+def fill_last_quota(reps: pd.DataFrame, history: pd.DataFrame | None, policy: Policy, findings: Findings) -> None:
+    """Sum last year's part of the quota history where the reps table names no last quota."""
     if history is None or history.empty:
         return
-    total = last_year(history, "period_start").groupby("rep_id")["quota"].sum()
+    total = same_months(history, policy, "period_start").groupby("rep_id")["quota"].sum()
     found = reps["rep_id"].map(total)
     at = np.flatnonzero((reps["last_quota"].isna() & found.notna()).to_numpy())
     reps["last_quota"] = reps["last_quota"].fillna(found).astype(np.float64)
-    text = f"summed from the last 12 months of {findings.label('quota_history')}"
+    text = f"summed from {of_months(policy)} of {findings.label('quota_history')}"
     findings.filled("reps", "last_quota", at, len(reps), text)
 
 
-def fill_last_sales(reps: pd.DataFrame, accounts: pd.DataFrame, sales: pd.DataFrame | None, findings: Findings) -> None:
-    """Sum each rep's sales of the last 12 months: by seller where the sales table names it, else by incumbent."""
+def fill_last_sales(
+    reps: pd.DataFrame, accounts: pd.DataFrame, sales: pd.DataFrame | None, policy: Policy, findings: Findings
+) -> None:
+    """Sum each rep's sales of the same months last year: by seller where the sales table names it, else by incumbent.
+
+    Current sales of the accounts are of a whole year, of which the plan's part counts.
+    """
     if sales is not None and (sales["rep_id"] != "").any():
-        recent = last_year(sales)
+        recent = same_months(sales, policy)
         total = recent[recent["rep_id"] != ""].groupby("rep_id")["sales"].sum()
-        text = f"summed by rep_id from the last 12 months of {findings.label('sales')}"
+        text = f"summed by rep_id from {of_months(policy)} of {findings.label('sales')}"
     else:
         if not accounts["current_sales"].any():
             return
         served = accounts[accounts["incumbent"] != ""]
-        total = served.groupby("incumbent")["current_sales"].sum()
+        total = served.groupby("incumbent")["current_sales"].sum() * policy.period.part
         text = "summed over the accounts the rep serves today"
     found = reps["rep_id"].map(total)
     at = np.flatnonzero((reps["last_sales"].isna() & found.notna()).to_numpy())

@@ -331,7 +331,12 @@ class Policy(Settings):
 
     @model_validator(mode="after")
     def _whole_periods(self) -> Policy:
-        if self.quotas.periods == "quarter" and self.period.months % 3:
-            text = f"period.months is {self.period.months}, which is not whole quarters"
-            raise ValueError(f"{text}; set quotas.periods to month or year")
+        check_periods(self.period, self.quotas)
         return self
+
+
+def check_periods(period: Period, quotas: Quotas) -> None:
+    """Raise :class:`ValueError` if the plan is not whole periods of quotas."""
+    if quotas.periods == "quarter" and period.months % 3:
+        text = f"period.months is {period.months}, which is not whole quarters"
+        raise ValueError(f"{text}; set quotas.periods to month or year")

@@ -101,7 +101,7 @@ class _Checked:
             self.sales = self.sales.reset_index(drop=True)
             self.past = fill.before_plan_year(self.sales, policy)
         if "quota_history" in self.tables:
-            check.check_quota_history(self.tables["quota_history"], self.rep_names, findings)
+            check.check_quota_history(self.tables["quota_history"], self.rep_names, policy, findings)
         had_sales = "current_sales" in [str(column).strip() for column in self.given["accounts"].columns]
         fill.fill_current_sales(self.accounts, self.past, had_sales, findings)
         if not self._ids_repeat():
@@ -142,8 +142,8 @@ class _Checked:
         fill.fill_names(reps, "rep_id")
         fill.fill_visits(accounts, policy, findings)
         fill.fill_capacity(reps, policy, findings)
-        fill.fill_last_quota(reps, self.tables.get("quota_history"), findings)
-        fill.fill_last_sales(reps, accounts, self.past, findings)
+        fill.fill_last_quota(reps, self.tables.get("quota_history"), policy, findings)
+        fill.fill_last_sales(reps, accounts, self.past, policy, findings)
         fill.fill_skills(reps, accounts, self._history(), policy, findings)
         if self.past is not None:
             check_history(self.past, accounts, reps, findings)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
+from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
 from territory_opt.model.presence import typical_credit
 from territory_opt.model.rows import Row
@@ -291,11 +292,10 @@ def _target_problems(model: Model) -> Iterator[str]:
     """Say where targets of nodes cannot add up to that of the node above and its hedge."""
     tree, currency, step = model.hierarchy, model.problem.policy.currency, model.problem.policy.quotas.step
     for node in np.flatnonzero(~np.isnan(tree.target)).tolist():
-        below = [child for child in tree.children(node) if not np.isnan(tree.target[child])]
+        below, total, complete = _named_below(tree, node)
         if not below:
             continue
-        total, hedged = float(tree.target[below].sum()), float(tree.target[node] * (1.0 + tree.hedge[node]))
-        complete = len(below) == len(tree.children(node)) and not len(tree.reps_of(node))
+        hedged = float(tree.target[node] * (1.0 + tree.hedge[node]))
         if total > hedged + step or (complete and total < hedged - step):
             names = ", ".join(tree.names[child] for child in below)
             off = f"{money(abs(total - hedged), currency, exact=True)} {'above' if total > hedged else 'below'}"
@@ -304,6 +304,21 @@ def _target_problems(model: Model) -> Iterator[str]:
                 f"the targets of {names} come to {money(total, currency, exact=True)}, {off} what the target of "
                 f"{where} and its hedge ask for"
             )
+
+
+def _named_below(tree: Hierarchy, node: int) -> tuple[list[int], float, bool]:
+    """The nearest nodes below with a target, what they ask for at ``node``, and whether nobody else is below."""
+    nodes: list[int] = []
+    total, complete = 0.0, not len(tree.reps_of(node))
+    for child in tree.children(node):
+        if not np.isnan(tree.target[child]):
+            nodes.append(child)
+            total += float(tree.target[child])
+            continue
+        lower, asked, whole = _named_below(tree, child)
+        nodes += lower
+        total, complete = total + asked / (1.0 + float(tree.hedge[child])), complete and whole
+    return nodes, total, complete
 
 
 def _limits(model: Model) -> _Limits:

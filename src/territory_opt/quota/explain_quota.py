@@ -350,7 +350,8 @@ def _doubts(model: Model, own: pd.DataFrame, kappa: float, fair: float) -> list[
     # What fair quotas follow: expected sales, with their doubt, or the given amounts of another method.
     credit = own["credit"].to_numpy(float)
     net = kappa * credit * (own["net"].to_numpy(float) if basis is None else basis.amounts[accounts])
-    spread = kappa * credit * np.sqrt(model.estimate.doubt[accounts]) * (basis is None)
+    spread = kappa * credit * np.sqrt(model.estimate.doubt[accounts])
+    followed = np.ones(len(accounts), dtype=bool) if basis is None else basis.estimated[accounts]
     place, names = {int(account): k for k, account in enumerate(accounts)}, table["name"].to_numpy(object)
     file = str(table.attrs.get("file", "accounts"))
     found: list[tuple[float, str]] = []
@@ -362,8 +363,9 @@ def _doubts(model: Model, own: pd.DataFrame, kappa: float, fair: float) -> list[
     for k in np.argsort(-spread)[:MOST_DOUBTS]:
         if spread[k] > LEAST_DOUBT * fair:
             typical = _money(np.sqrt(model.estimate.doubt[accounts[k]]))
-            off = f"expected sales could be off by a typical {typical}"
-            found.append((float(spread[k]), f"{names[accounts[k]]}: {off}, this quota by {_money(spread[k])}"))
+            what = f"this quota by {_money(spread[k])}" if followed[k] else "and the odds with them, not this quota"
+            off = f"expected sales could be off by a typical {typical}, {what}"
+            found.append((float(spread[k]), f"{names[accounts[k]]}: {off}"))
     return [text for _, text in sorted(found, key=lambda item: -item[0])[:MOST_DOUBTS]]
 
 

@@ -54,12 +54,6 @@ def common_shock(model: Model) -> float:
     return math.hypot(*model.estimate.shocks(model.problem.policy.quotas.odds))
 
 
-def shared_and_own(model: Model) -> tuple[float, float]:
-    """Return the spread of the company's shock, and that of what one rep shares with some: region and segment."""
-    company, *others = model.estimate.shocks(model.problem.policy.quotas.odds)
-    return company, math.hypot(*others)
-
-
 def company_shock(model: Model) -> float:
     """Return the spread of all shared shocks for the company's sales: those of regions and segments offset each other.
 

@@ -7,7 +7,8 @@ are taken as
     R / M = (1 - f) (1 + t + u) - w sin(pi f) + e2
 
     t ~ N(0, doubt / M^2)             own level of the year: the estimate is not certain (own shocks add to t and luck)
-    u ~ N(0, L s^2)                   what all share of it, s the shared shock, L the part of its variance that lasts
+    u ~ N(0, L s^2 + g^2)             what all share of it: s the shared shock, L the part of its variance that lasts,
+                                      g the growth that a short history leaves open
     q ~ N(0, (1 - L) s^2 / f)         what all share of the months so far; e2 holds that of the months to come
     w ~ N(0, season_doubt / pi^2)     sales that came early: one wave over the year, of unknown phase
     e1, e2                            luck: variances f V and (1 - f) V, V = outcome / M^2
@@ -74,17 +75,17 @@ class Outlook:
         return (np.maximum(self.left - RANGE * self.spread, 0.0), np.maximum(self.left + RANGE * self.spread, 0.0))
 
 
-def look_ahead(book: Book, sold: FloatArray, shared: float, own: float) -> Outlook:
+def look_ahead(book: Book, sold: FloatArray, shared: float, own: float, growth: float = 0.0) -> Outlook:
     """What the year may still bring after ``sold`` (n,) money.
 
     ``shared`` is the spread of the shock that all share, ``own`` that of shocks which a rep shares with some (a region,
-    a segment) and the others say nothing of; both as shares of sales.
+    a segment) and the others say nothing of, ``growth`` that of the company's growth; all as shares of sales.
     """
     mean, f, wave = np.maximum(book.mean, 1e-9), book.past, np.sin(np.pi * book.past)
     rest, known = 1.0 - f, (f > 0) & (book.mean > 0)
     level, passing = book.doubt / mean**2 + LASTING * own**2, (1.0 - LASTING) * own**2
     luck = book.outcome / mean**2
-    told, doubt = _shared(book, sold, shared, own)
+    told, doubt = _shared(book, sold, shared, own, growth)
     seen_by, rest_by = np.column_stack([f, f, wave]), np.column_stack([rest, 0 * f, -wave])
     told_of_rest = (rest_by[:, None, :] @ doubt)[:, 0]
     seen = np.einsum("ni,nij,nj->n", seen_by, doubt, seen_by) + f**2 * level + f * (luck + passing)
@@ -101,7 +102,7 @@ def look_ahead(book: Book, sold: FloatArray, shared: float, own: float) -> Outlo
     return Outlook(left, mean * np.sqrt(np.maximum(ahead - explained, 0.0)), adjusted)
 
 
-def _shared(book: Book, sold: FloatArray, shared: float, own: float) -> tuple[FloatArray, FloatArray]:
+def _shared(book: Book, sold: FloatArray, shared: float, own: float, growth: float) -> tuple[FloatArray, FloatArray]:
     """Mean (n, 3) and covariance (n, 3, 3) of u, q and w for each rep, from what all the others sold."""
     n = len(sold)
     mean = float(book.mean.sum()) - book.mean
@@ -109,7 +110,7 @@ def _shared(book: Book, sold: FloatArray, shared: float, own: float) -> tuple[Fl
     f = np.divide(due, mean, out=np.zeros(n), where=mean > 0)
     part = float(book.mean @ book.past) / max(float(book.mean.sum()), 1e-12)
     passing = (1.0 - LASTING) * shared**2 / part if part > 0 else 0.0
-    prior = np.array([LASTING * shared**2, passing, book.season_doubt / np.pi**2])
+    prior = np.array([LASTING * shared**2 + growth**2, passing, book.season_doubt / np.pi**2])
     gone = book.past
     noise = gone**2 * (book.doubt + LASTING * (own * book.mean) ** 2)
     noise += gone * (book.outcome + (1.0 - LASTING) * (own * book.mean) ** 2)

@@ -7,6 +7,7 @@ the year may bring, and how good the year so far was, is worked out in :mod:`ter
 from __future__ import annotations
 
 import datetime as dt
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,8 @@ from territory_opt.model.model import Model
 from territory_opt.model.presence import covered, days_there
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate, rep_positions
 from territory_opt.plan.plan import Plan, month_weights, season_weights
-from territory_opt.quota.odds import company_shock, shared_and_own
+from territory_opt.problem.policy import Odds
+from territory_opt.quota.odds import company_shock
 from territory_opt.quota.outlook import Book, Outlook, look_ahead
 
 FloatArray = npt.NDArray[np.float64]
@@ -64,12 +66,14 @@ class Tracking:
                 f"of it {self.uncovered:,.0f} came while the account's rep was not there and count for no rep; name "
                 "who covered in the column rep_id of the sales"
             )
-        rows: list[tuple[str, ...]] = [("", "rep", "quota", "due", "sold", "pace", "odds", "adjusted", "")]
+        beside = list(self.reps.columns)[list(self.reps.columns).index("status") + 1 :]
+        rows: list[tuple[str, ...]] = [("", "rep", "quota", "due", "sold", "pace", "odds", "adjusted", "", *beside)]
         for row in self.reps.to_dict("records"):
             who = str(row["rep_id"]) if row["name"] == row["rep_id"] else f"{row['name']} ({row['rep_id']})"
             money = [f"{row[name]:,.0f}" for name in ("quota", "due", "sold")]
             shares = [f"{row[name]:.0%}" for name in ("pace", "p_finish", "adjusted")]
-            rows.append((f"{row['rank']}.", who, *money, *shares, str(row["status"])))
+            more = ["" if pd.isna(row[name]) else _figure(row[name]) for name in beside]
+            rows.append((f"{row['rank']}.", who, *money, *shares, str(row["status"]), *more))
         widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
         for line in rows:
             cells = [cell.ljust(width) if k in LEFT else cell.rjust(width)
@@ -87,6 +91,10 @@ class Tracking:
             "uncovered": self.uncovered,
             "reps": table.where(table.notna(), None).to_dict("records"),
         }
+
+
+def _figure(value: object) -> str:
+    return f"{value:,.6g}" if isinstance(value, float) else str(value)
 
 
 def track(
@@ -112,7 +120,9 @@ def track(
     sales = sales[pd.PeriodIndex(sales["month"], freq="M") <= last]
     (book, due), (sold, uncovered) = _books(model, plan, months), _sold(model, plan, sales)
     quotas, total = annual_quotas(model, plan), float(sales["sales"].sum())
-    found = _standing(book, due, sold, quotas, look_ahead(book, sold, *shared_and_own(model)))
+    odds, growth = model.problem.policy.quotas.odds or Odds(common_shock=0.0), model.estimate.growth_doubt
+    own = math.hypot(odds.region_shock, odds.segment_shock)
+    found = _standing(book, due, sold, quotas, look_ahead(book, sold, odds.company_shock, own, growth))
     reps = pd.DataFrame(
         {
             "rep_id": model.problem.reps["rep_id"].to_numpy(object),
@@ -127,7 +137,8 @@ def track(
         reps = reps.merge(metrics.rename(columns=taken), on="rep_id", how="left", validate="one_to_one")
     target = float(model.problem.policy.quotas.target or 0.0)
     (everyone, due), all_sold = _company(model, plan, months), np.array([total])
-    ahead = look_ahead(everyone, all_sold, company_shock(model), 0.0)
+    shock = math.sqrt(max(company_shock(model) ** 2 - growth**2, 0.0))
+    ahead = look_ahead(everyone, all_sold, shock, 0.0, growth)
     whole = _standing(everyone, due, all_sold, np.array([target]), ahead)
     company = {name: float(values[0]) for name, values in whole.items() if name != "status"}
     return Tracking(

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, ValidationError
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails
 
 from territory_opt.errors import Issue
-from territory_opt.problem.policy import Period, Quotas, Settings, Share, Territories
+from territory_opt.problem.policy import Period, Quotas, Settings, Share, Territories, check_periods
 from territory_opt.problem.schema import TABLES
 from territory_opt.problem.tables import TableSource
 from territory_opt.whatif.keys import dotted, nearest, suggest
@@ -85,6 +85,11 @@ class ScenarioFile(Settings):
         default={}, description='named variants: dotted keys with new values, such as "quotas.target: 130000000"'
     )
 
+    @model_validator(mode="after")
+    def _whole_periods(self) -> ScenarioFile:
+        check_periods(self.period, self.quotas)
+        return self
+
 
 def scenario_json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of scenario files, for editors and other tools.
@@ -140,6 +145,8 @@ def _line(details: ErrorDetails) -> str:
     if details["input"] is None:
         return f"{key}: is empty; give it a value or remove the line"
     message = details["msg"].removeprefix("Value error, ")
+    if not key:
+        return message
     if kind in ("value_error", "model_type", "dict_type"):
         return f"{key}: {message}" if kind == "value_error" else f"{key}: must hold keys of its own, not one value"
     return f"{key}: {message[:1].lower()}{message[1:]}, not {_shown(details['input'])}"
