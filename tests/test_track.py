@@ -102,22 +102,23 @@ def test_odds_of_finishing_against_brute_force() -> None:
 def test_what_the_others_sold_tells_of_the_shared_shock() -> None:
     """Against the joint normal of all that is uncertain, built variable by variable, given what was seen."""
     mean, outcome, doubt = np.array([[300.0, 500.0, 900.0], [900.0, 1600.0, 2500.0], [80.0, 90.0, 70.0]])
-    f, shared, own, season, sold = 0.4, 0.08, 0.03, 0.02, np.array([100.0, 190.0, 330.0])
-    found = look_ahead(Book(mean, outcome, doubt, np.full(3, f), season), sold, shared, own)
-    # Independent: own levels (3), shared level, shared shock so far and to come, wave, then luck and own shocks of the
-    # months so far (3) and to come (3).
-    spread = np.array([*np.sqrt(doubt / mean**2 + LASTING * own**2), np.sqrt(LASTING) * shared,
-                       *np.sqrt(np.array([f, 1 - f]) * (1 - LASTING)) * shared, np.sqrt(season) / np.pi,
-                       *np.sqrt(f * (outcome / mean**2 + (1 - LASTING) * own**2)),
-                       *np.sqrt((1 - f) * (outcome / mean**2 + (1 - LASTING) * own**2))])  # fmt: skip
-    wave, unit, none = np.sin(np.pi * f), np.eye(3), np.zeros((3, 3))
-    ones = np.ones((3, 1))
-    first = mean[:, None] * np.hstack([f * unit, f * ones, ones, 0 * ones, wave * ones, unit, none]) * spread
-    rest = np.hstack([(1 - f) * unit, (1 - f) * ones, 0 * ones, ones, -wave * ones, none, unit])
-    rest *= mean[:, None] * spread
+    f, shared, own, growth, season, sold = 0.4, 0.08, 0.03, 0.06, 0.02, np.array([100.0, 190.0, 330.0])
+    found = look_ahead(Book(mean, outcome, doubt, np.full(3, f), season), sold, shared, own, growth)
+    # Independent: own levels (3) and waves (3), shared level, shared shock so far and to come, then luck and own shocks
+    # of the months so far (3) and to come (3); the others' wave is one of its own.
+    own_level, luck = doubt / mean**2 + LASTING * own**2, outcome / mean**2 + (1 - LASTING) * own**2
+    wave, shock = season / np.pi**2 * np.sin(np.pi * f) ** 2 * np.ones(3), (1 - LASTING) * shared**2
+    variance = np.array([*own_level, *wave, LASTING * shared**2 + growth**2, f * shock, (1 - f) * shock, *(f * luck),
+                         *((1 - f) * luck)])  # fmt: skip
+    unit, none, ones = np.eye(3), np.zeros((3, 3)), np.ones((3, 1))
+    first = mean[:, None] * np.hstack([f * unit, unit, f * ones, ones, 0 * ones, unit, none]) * np.sqrt(variance)
+    rest = mean[:, None] * np.hstack([(1 - f) * unit, -unit, (1 - f) * ones, 0 * ones, ones, none, unit])
+    rest *= np.sqrt(variance)
     for j in range(3):
         others = np.arange(3) != j
-        seen = np.vstack([first[j], first[others].sum(axis=0)])
+        together = first[others].sum(axis=0)
+        together[3:6] = np.where(others, np.sqrt((mean[others].sum() ** 2 / 2) * wave), 0.0)
+        seen = np.vstack([first[j], together])
         off = np.array([sold[j] - f * mean[j], (sold - f * mean)[others].sum()])
         by = np.linalg.solve(seen @ seen.T, seen @ rest[j])
         assert found.left[j] == pytest.approx((1 - f) * mean[j] + by @ off)

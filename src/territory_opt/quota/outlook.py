@@ -10,7 +10,8 @@ are taken as
     u ~ N(0, L s^2 + g^2)             what all share of it: s the shared shock, L the part of its variance that lasts,
                                       g the growth that a short history leaves open
     q ~ N(0, (1 - L) s^2 / f)         what all share of the months so far; e2 holds that of the months to come
-    w ~ N(0, season_doubt / pi^2)     sales that came early: one wave over the year, of unknown phase
+    w ~ N(0, season_doubt / pi^2)     sales that came early: one wave over the year, of unknown phase, own to each since
+                                      books differ in their segments
     e1, e2                            luck: variances f V and (1 - f) V, V = outcome / M^2
 
 All are normal, so that R given S is a regression (Gelman et al., Bayesian Data Analysis, 2.5). A shared shock is not
@@ -81,43 +82,43 @@ def look_ahead(book: Book, sold: FloatArray, shared: float, own: float, growth: 
     ``shared`` is the spread of the shock that all share, ``own`` that of shocks which a rep shares with some (a region,
     a segment) and the others say nothing of, ``growth`` that of the company's growth; all as shares of sales.
     """
-    mean, f, wave = np.maximum(book.mean, 1e-9), book.past, np.sin(np.pi * book.past)
+    mean, f = np.maximum(book.mean, 1e-9), book.past
     rest, known = 1.0 - f, (f > 0) & (book.mean > 0)
     level, passing = book.doubt / mean**2 + LASTING * own**2, (1.0 - LASTING) * own**2
-    luck = book.outcome / mean**2
+    luck, early = book.outcome / mean**2 + passing, _early(book.season_doubt, f)
     told, doubt = _shared(book, sold, shared, own, growth)
-    seen_by, rest_by = np.column_stack([f, f, wave]), np.column_stack([rest, 0 * f, -wave])
-    told_of_rest = (rest_by[:, None, :] @ doubt)[:, 0]
-    seen = np.einsum("ni,nij,nj->n", seen_by, doubt, seen_by) + f**2 * level + f * (luck + passing)
-    both = (told_of_rest * seen_by).sum(axis=1) + f * rest * level
-    ahead = (told_of_rest * rest_by).sum(axis=1) + rest**2 * level
-    ahead += rest * (luck + passing + (1.0 - LASTING) * shared**2)
-    off = sold / mean - f - (seen_by * told).sum(axis=1)
+    # Covariance of u with u + q, of q with u + q; of u + q; and of u alone.
+    with_u, with_q, alone = doubt[:, 0].sum(axis=1), doubt[:, 1].sum(axis=1), doubt[:, 0, 0]
+    seen = f**2 * (level + with_u + with_q) + early + f * luck
+    both = f * rest * (level + with_u) - early
+    ahead = rest**2 * (level + alone) + early + rest * (luck + (1.0 - LASTING) * shared**2)
+    off = sold / mean - f * (1.0 + told.sum(axis=1))
     by = np.divide(off, seen, out=np.zeros_like(mean), where=known & (seen > 0))
     explained = np.divide(both**2, seen, out=np.zeros_like(mean), where=known & (seen > 0))
-    left = mean * np.maximum(rest + (rest_by * told).sum(axis=1) + both * by, 0.0)
+    left = mean * np.maximum(rest * (1.0 + told[:, 0]) + both * by, 0.0)
     # 1 + t + u + q: own and shared level of the year, and the shocks of the months so far.
-    reach = (doubt[:, :2] @ seen_by[:, :, None])[:, :, 0].sum(axis=1) + f * level + passing
-    adjusted = 1.0 + told[:, 0] + told[:, 1] + reach * by
+    adjusted = 1.0 + told.sum(axis=1) + (f * (level + with_u + with_q) + passing) * by
     return Outlook(left, mean * np.sqrt(np.maximum(ahead - explained, 0.0)), adjusted)
 
 
+def _early(season_doubt: float, past: FloatArray) -> FloatArray:
+    """Variance of what came too early or late, as a share of the year squared, where the part ``past`` is over."""
+    return np.asarray(season_doubt * (np.sin(np.pi * past) / np.pi) ** 2)
+
+
 def _shared(book: Book, sold: FloatArray, shared: float, own: float, growth: float) -> tuple[FloatArray, FloatArray]:
-    """Mean (n, 3) and covariance (n, 3, 3) of u, q and w for each rep, from what all the others sold."""
-    n = len(sold)
+    """Mean (n, 2) and covariance (n, 2, 2) of u and q for each rep, from what all the others sold together."""
     mean = float(book.mean.sum()) - book.mean
     due = float(book.mean @ book.past) - book.mean * book.past
-    f = np.divide(due, mean, out=np.zeros(n), where=mean > 0)
-    part = float(book.mean @ book.past) / max(float(book.mean.sum()), 1e-12)
-    passing = (1.0 - LASTING) * shared**2 / part if part > 0 else 0.0
-    prior = np.array([LASTING * shared**2 + growth**2, passing, book.season_doubt / np.pi**2])
-    gone = book.past
+    f = np.divide(due, mean, out=np.zeros_like(mean), where=mean > 0)
+    gone, part = book.past, float(book.mean @ book.past) / max(float(book.mean.sum()), 1e-12)
+    prior = np.array([LASTING * shared**2 + growth**2, (1.0 - LASTING) * shared**2 / part if part > 0 else 0.0])
     noise = gone**2 * (book.doubt + LASTING * (own * book.mean) ** 2)
     noise += gone * (book.outcome + (1.0 - LASTING) * (own * book.mean) ** 2)
-    noise = np.maximum(float(noise.sum()) - noise, 0.0) / np.maximum(mean, 1e-9) ** 2
-    by = np.column_stack([f, f, np.sin(np.pi * f)]) * prior
-    seen = (by * np.column_stack([f, f, np.sin(np.pi * f)])).sum(axis=1) + noise
+    noise = np.maximum(float(noise.sum()) - noise, 0.0) / np.maximum(mean, 1e-9) ** 2 + _early(book.season_doubt, f)
+    by = f[:, None] * prior
+    seen = f**2 * prior.sum() + noise
     known = (mean > 0) & (due > 0) & (seen > 0)
-    gain = np.divide(by, seen[:, None], out=np.zeros((n, 3)), where=known[:, None])
-    off = np.divide(float(sold.sum()) - sold, mean, out=np.zeros(n), where=mean > 0) - f
+    gain = np.divide(by, seen[:, None], out=np.zeros_like(by), where=known[:, None])
+    off = np.divide(float(sold.sum()) - sold, mean, out=np.zeros_like(mean), where=mean > 0) - f
     return gain * off[:, None], np.diag(prior)[None] - gain[:, :, None] * by[:, None, :]
