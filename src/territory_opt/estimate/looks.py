@@ -30,6 +30,7 @@ class Stage:
 
     ``cutoffs``: months known at each look, oldest first; ``rows``: the sales table as month number (0 is the first),
     account and rep positions (-1: not named) and money; ``incumbent`` (n_accounts,) and ``rep_ids`` (n_reps,);
+    ``since`` (n_accounts,) the month in which each account came onto the list, below 0 where that is not known;
     ``quotas``: months known -> quota of each rep for the months hidden then, NaN for none.
     """
 
@@ -38,6 +39,7 @@ class Stage:
     horizon: int
     rows: pd.DataFrame
     incumbent: IntArray
+    since: IntArray
     rep_ids: npt.NDArray[np.object_]
     quotas: dict[int, FloatArray]
     shock: float
@@ -67,7 +69,10 @@ class Stage:
         odds = problem.policy.quotas.odds
         return cls(
             history, tuple(cutoffs[-looks:] if looks else cutoffs), horizon, rows,
-            index.get_indexer(problem.accounts["incumbent"].to_numpy(object)), rep_ids, quotas,
+            index.get_indexer(problem.accounts["incumbent"].to_numpy(object)),
+            # NaT has the smallest ordinal.
+            np.maximum(month_numbers(pd.to_datetime(problem.accounts["since"])), 0) - history.start.ordinal,
+            rep_ids, quotas,
             ASSUMED_SHOCK if odds is None else odds.shock,
         )  # fmt: skip
 
@@ -81,20 +86,28 @@ class Stage:
         return str(self.history.start + at)
 
     def past(self, at: int) -> Past:
-        """What was known after ``at`` months. Who had an account is who sold to it last, else its incumbent."""
+        """What was known after ``at`` months. Who had an account is who sold to it last, else its incumbent.
+
+        Of an account that came onto the list later nobody knew, nor what it could buy.
+        """
         known = self.rows[(self.rows["month"] < at) & (self.rows["rep"] >= 0)]
         last = known.drop_duplicates("account", keep="last")
         rep = self.incumbent.copy()
         rep[last["account"].to_numpy()] = last["rep"].to_numpy()
+        history, later = self.history.until(at), self.since >= at
+        later[self.rows.loc[self.rows["month"] < at, "account"].to_numpy()] = False
+        rep[later] = -1
+        history = replace(history, potential=np.where(later, 0.0, history.potential))
         active = ~np.isnan(self.quotas[at]) if at in self.quotas else np.isin(np.arange(len(self.rep_ids)), rep)
-        return Past(self.history.until(at), rep.astype(np.int64), active, lead=0, horizon=self.horizon)
+        return Past(history, rep.astype(np.int64), active, lead=0, horizon=self.horizon)
 
     def came(self, at: int, past: Past) -> FloatArray:
         """What each rep sold in the hidden months, (n_reps,): by seller if the table names any, else by account."""
         hidden = self.rows[(self.rows["month"] >= at) & (self.rows["month"] < at + self.horizon)]
         rep = hidden["rep"].to_numpy()
         if not (self.rows["rep"] >= 0).any():
-            rep = past.rep[hidden["account"].to_numpy()]
+            account = hidden["account"].to_numpy()
+            rep = np.where(past.rep >= 0, past.rep, self.incumbent)[account]
         known = rep >= 0
         return np.bincount(rep[known], hidden["sales"].to_numpy()[known], minlength=len(self.rep_ids)).astype(float)
 

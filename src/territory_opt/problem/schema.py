@@ -46,6 +46,9 @@ ACCOUNTS = (
         unit="money, last 12 months",
         meaning="read from the sales table where there is one",
     ),
+    Column(
+        "since", "date", optional_cells=True, meaning="first day on the list; a back-test knows nothing of it before"
+    ),
     Column("currency", "text", default="", meaning="must be one currency, the policy's"),
 )
 
