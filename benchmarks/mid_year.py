@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -53,8 +54,11 @@ def stands(problem: to.Problem, coming: pd.DataFrame, after: Sequence[int] = AFT
     sold = year.reps.set_index("rep_id")["sold"]
     for goal in GOALS:
         plan = Plan.from_positions(model, kept, goal * expected)
+        quotas = model.problem.policy.quotas.model_copy(update={"target": goal * float(expected.sum())})
+        policy = model.problem.policy.model_copy(update={"quotas": quotas})
+        aimed = replace(model, problem=replace(model.problem, policy=policy))
         for months in after:
-            found = track(model, plan, sales, as_of=f"{YEAR}-{months:02d}")
+            found = track(aimed, plan, sales, as_of=f"{YEAR}-{months:02d}")
             reps = found.reps[found.reps["quota"] > 0].assign(who="rep")
             came = sold[reps["rep_id"]].to_numpy(float)
             everyone = pd.DataFrame([found.company]).assign(who="company")

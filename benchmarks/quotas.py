@@ -29,6 +29,7 @@ from territory_opt.estimate.expected import estimate_sales
 from territory_opt.estimate.methods import ESTIMATE
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.market import TRUTH, generate_market
+from territory_opt.problem.policy import Odds
 from territory_opt.quota.simulate import simulate
 
 FloatArray = npt.NDArray[np.float64]
@@ -60,11 +61,15 @@ def binned(mean: FloatArray, spread: FloatArray, sales: FloatArray) -> pd.DataFr
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Rep totals of made-up companies: share inside their 80 % range, slope of outcome on forecast, bias, odds."""
+    """Rep totals of made-up companies: share inside their 80 % range, slope of outcome on forecast, bias, odds.
+
+    The range is that of the odds: with the shock that is assumed to be shared. ``alone``: the share without it.
+    """
 
     seeds: int
     reps: int
     coverage: float
+    alone: float
     slope: float
     bias: float
     odds: list[dict[str, Any]]
@@ -72,7 +77,7 @@ class Truth:
 
 def against_truth(seeds: int, accounts: int = 600, reps: int = 12) -> Truth:
     """Forecast the plan year of ``seeds`` companies and compare with how it turns out."""
-    means, spreads, outcomes = [], [], []
+    means, spreads, shocks, outcomes = [], [], [], []
     for seed in range(seeds):
         tables = generate_market(accounts, reps, seed, truth=True)
         came = tables.pop(TRUTH)["plan_year_sales"].to_numpy(float)
@@ -86,13 +91,15 @@ def against_truth(seeds: int, accounts: int = 600, reps: int = 12) -> Truth:
         )
         means.append(mean)
         spreads.append(np.sqrt(variance))
+        shocks.append(np.hypot(*estimate.shocks(Odds())[:2]) * mean)
         outcomes.append(sold)
-    mean, spread, sold = (np.concatenate(x) for x in (means, spreads, outcomes))
-    mean, spread, sold = mean[mean > 0], spread[mean > 0], sold[mean > 0]
-    inside = np.abs(sold - mean) <= norm.ppf(0.9) * spread
+    mean, own, shock, sold = (np.concatenate(x) for x in (means, spreads, shocks, outcomes))
+    mean, own, shock, sold = (x[mean > 0] for x in (mean, own, shock, sold))
+    spread = np.hypot(own, shock)
+    inside, alone = (float((np.abs(sold - mean) <= norm.ppf(0.9) * x).mean()) for x in (spread, own))
     slope = float(np.polyfit(mean, sold, 1)[0])
     odds = binned(mean, spread, sold).to_dict("records")
-    return Truth(seeds, len(mean), float(inside.mean()), slope, float(mean.sum() / sold.sum() - 1.0), odds)
+    return Truth(seeds, len(mean), inside, alone, slope, float(mean.sum() / sold.sum() - 1.0), odds)
 
 
 def simulation_seconds(accounts: int = 20_000, reps: int = 1_000, draws: int = 10_000) -> float:
@@ -157,7 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         for name, back in found.items():
             print(f"{name}: {back.n_looks} looks, {back.horizon} months hidden\n{back}\n{calibration(back)}\n")
-        print(f"{truth.seeds} companies with known truth, {truth.reps} reps: coverage {truth.coverage:.1%}, "
+        print(f"{truth.seeds} companies with known truth, {truth.reps} reps: coverage {truth.coverage:.1%} "
+              f"({truth.alone:.1%} without the shared shock), "
               f"slope {truth.slope:.3f}, bias {truth.bias:+.1%}\n{pd.DataFrame(truth.odds)}\n")  # fmt: skip
         print(f"10,000 plan years of 1,000 reps: {seconds:.2f} s")
     return int(any(back.best != ESTIMATE for back in found.values()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -102,13 +103,13 @@ def test_odds_of_finishing_against_brute_force() -> None:
 def test_what_the_others_sold_tells_of_the_shared_shock() -> None:
     """Against the joint normal of all that is uncertain, built variable by variable, given what was seen."""
     mean, outcome, doubt = np.array([[300.0, 500.0, 900.0], [900.0, 1600.0, 2500.0], [80.0, 90.0, 70.0]])
-    f, shared, own, growth, season, sold = 0.4, 0.08, 0.03, 0.06, 0.02, np.array([100.0, 190.0, 330.0])
-    found = look_ahead(Book(mean, outcome, doubt, np.full(3, f), season), sold, shared, own, growth)
+    f, shared, own, season, sold = 0.4, 0.08, 0.03, 0.02, np.array([100.0, 190.0, 330.0])
+    found = look_ahead(Book(mean, outcome, doubt, np.full(3, f), season), sold, shared, own)
     # Independent: own levels (3) and waves (3), shared level, shared shock so far and to come, then luck and own shocks
     # of the months so far (3) and to come (3); the others' wave is one of its own.
     own_level, luck = doubt / mean**2 + LASTING * own**2, outcome / mean**2 + (1 - LASTING) * own**2
     wave, shock = season / np.pi**2 * np.sin(np.pi * f) ** 2 * np.ones(3), (1 - LASTING) * shared**2
-    variance = np.array([*own_level, *wave, LASTING * shared**2 + growth**2, f * shock, (1 - f) * shock, *(f * luck),
+    variance = np.array([*own_level, *wave, LASTING * shared**2, f * shock, (1 - f) * shock, *(f * luck),
                          *((1 - f) * luck)])  # fmt: skip
     unit, none, ones = np.eye(3), np.zeros((3, 3)), np.ones((3, 1))
     first = mean[:, None] * np.hstack([f * unit, unit, f * ones, ones, 0 * ones, unit, none]) * np.sqrt(variance)
@@ -172,6 +173,27 @@ def test_a_short_history_says_less_about_the_season() -> None:
     doubts = [season_doubt(factors, months) for months in (60, 48, 36, *range(30, 5, -1))]
     assert doubts == sorted(doubts)
     assert season_doubt(np.ones(12), 0) > 0
+
+
+def test_a_short_history_makes_ranges_wider() -> None:
+    """Through the public door: what a season and growth learnt from one year leave open, for reps and the company."""
+    tables = generate_market(120, 6, 5, months=36)
+    sales, widths = tables["sales"], []
+    for first in ("2023-01", "2026-01"):
+        known = sales[sales["month"].astype(str) >= first]
+        policy = to.Policy.model_validate({"quotas": {"target": 9e6, "odds": {}}})
+        model, plan = planned(to.Problem.from_tables(**{**tables, "sales": known}, policy=policy))
+        sold = as_expected(model, plan, 6)
+        exact = replace(model, estimate=replace(model.estimate, history_months=10**6, growth_doubt=0.0))
+        for one_model in (model, exact):
+            found = track(one_model, plan, sold)
+            reps, whole = found.reps, found.company
+            widths.append([float(((reps["high"] - reps["low"]) / reps["quota"]).mean()),
+                           (whole["high"] - whole["low"]) / whole["quota"]])  # fmt: skip
+    long, long_exact, short, short_exact = np.array(widths)
+    assert (long > long_exact).all()
+    assert (short > 1.1 * short_exact).all()
+    assert (short - short_exact > long - long_exact).all()
 
 
 def test_when_the_year_is_over_there_is_nothing_left_to_chance() -> None:

@@ -7,8 +7,7 @@ are taken as
     R / M = (1 - f) (1 + t + u) - w sin(pi f) + e2
 
     t ~ N(0, doubt / M^2)             own level of the year: the estimate is not certain (own shocks add to t and luck)
-    u ~ N(0, L s^2 + g^2)             what all share of it: s the shared shock, L the part of its variance that lasts,
-                                      g the growth that a short history leaves open
+    u ~ N(0, L s^2)                   what all share of it: s the shared shock, L the part of its variance that lasts
     q ~ N(0, (1 - L) s^2 / f)         what all share of the months so far; e2 holds that of the months to come
     w ~ N(0, season_doubt / pi^2)     sales that came early: one wave over the year, of unknown phase, own to each since
                                       books differ in their segments
@@ -76,17 +75,17 @@ class Outlook:
         return (np.maximum(self.left - RANGE * self.spread, 0.0), np.maximum(self.left + RANGE * self.spread, 0.0))
 
 
-def look_ahead(book: Book, sold: FloatArray, shared: float, own: float, growth: float = 0.0) -> Outlook:
+def look_ahead(book: Book, sold: FloatArray, shared: float, own: float) -> Outlook:
     """What the year may still bring after ``sold`` (n,) money.
 
     ``shared`` is the spread of the shock that all share, ``own`` that of shocks which a rep shares with some (a region,
-    a segment) and the others say nothing of, ``growth`` that of the company's growth; all as shares of sales.
+    a segment) and the others say nothing of; both as shares of sales.
     """
     mean, f = np.maximum(book.mean, 1e-9), book.past
     rest, known = 1.0 - f, (f > 0) & (book.mean > 0)
     level, passing = book.doubt / mean**2 + LASTING * own**2, (1.0 - LASTING) * own**2
     luck, early = book.outcome / mean**2 + passing, _early(book.season_doubt, f)
-    told, doubt = _shared(book, sold, shared, own, growth)
+    told, doubt = _shared(book, sold, shared, own)
     # Covariance of u with u + q, of q with u + q; of u + q; and of u alone.
     with_u, with_q, alone = doubt[:, 0].sum(axis=1), doubt[:, 1].sum(axis=1), doubt[:, 0, 0]
     seen = f**2 * (level + with_u + with_q) + early + f * luck
@@ -106,13 +105,13 @@ def _early(season_doubt: float, past: FloatArray) -> FloatArray:
     return np.asarray(season_doubt * (np.sin(np.pi * past) / np.pi) ** 2)
 
 
-def _shared(book: Book, sold: FloatArray, shared: float, own: float, growth: float) -> tuple[FloatArray, FloatArray]:
+def _shared(book: Book, sold: FloatArray, shared: float, own: float) -> tuple[FloatArray, FloatArray]:
     """Mean (n, 2) and covariance (n, 2, 2) of u and q for each rep, from what all the others sold together."""
     mean = float(book.mean.sum()) - book.mean
     due = float(book.mean @ book.past) - book.mean * book.past
     f = np.divide(due, mean, out=np.zeros_like(mean), where=mean > 0)
     gone, part = book.past, float(book.mean @ book.past) / max(float(book.mean.sum()), 1e-12)
-    prior = np.array([LASTING * shared**2 + growth**2, (1.0 - LASTING) * shared**2 / part if part > 0 else 0.0])
+    prior = np.array([LASTING * shared**2, (1.0 - LASTING) * shared**2 / part if part > 0 else 0.0])
     noise = gone**2 * (book.doubt + LASTING * (own * book.mean) ** 2)
     noise += gone * (book.outcome + (1.0 - LASTING) * (own * book.mean) ** 2)
     noise = np.maximum(float(noise.sum()) - noise, 0.0) / np.maximum(mean, 1e-9) ** 2 + _early(book.season_doubt, f)

@@ -20,7 +20,6 @@ from territory_opt.model.model import Model
 from territory_opt.model.presence import covered, days_there
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate, rep_positions
 from territory_opt.plan.plan import Plan, month_weights, season_weights
-from territory_opt.problem.policy import Odds
 from territory_opt.quota.odds import company_shock
 from territory_opt.quota.outlook import Book, Outlook, look_ahead
 
@@ -120,9 +119,8 @@ def track(
     sales = sales[pd.PeriodIndex(sales["month"], freq="M") <= last]
     (book, due), (sold, uncovered) = _books(model, plan, months), _sold(model, plan, sales)
     quotas, total = annual_quotas(model, plan), float(sales["sales"].sum())
-    odds, growth = model.problem.policy.quotas.odds or Odds(common_shock=0.0), model.estimate.growth_doubt
-    own = math.hypot(odds.region_shock, odds.segment_shock)
-    found = _standing(book, due, sold, quotas, look_ahead(book, sold, odds.company_shock, own, growth))
+    shared, *some = model.estimate.shocks(model.problem.policy.quotas.odds)
+    found = _standing(book, due, sold, quotas, look_ahead(book, sold, shared, math.hypot(*some)))
     reps = pd.DataFrame(
         {
             "rep_id": model.problem.reps["rep_id"].to_numpy(object),
@@ -137,8 +135,7 @@ def track(
         reps = reps.merge(metrics.rename(columns=taken), on="rep_id", how="left", validate="one_to_one")
     target = float(model.problem.policy.quotas.target or 0.0)
     (everyone, due), all_sold = _company(model, plan, months), np.array([total])
-    shock = math.sqrt(max(company_shock(model) ** 2 - growth**2, 0.0))
-    ahead = look_ahead(everyone, all_sold, shock, 0.0, growth)
+    ahead = look_ahead(everyone, all_sold, company_shock(model), 0.0)
     whole = _standing(everyone, due, all_sold, np.array([target]), ahead)
     company = {name: float(values[0]) for name, values in whole.items() if name != "status"}
     return Tracking(
