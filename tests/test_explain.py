@@ -227,7 +227,7 @@ def test_a_full_rival_and_an_account_that_would_be_worth_more_elsewhere() -> Non
     found = explain_account(model, plan, "A01", short)
     assert found.alternatives[0].name == "Dan"
     assert found.alternatives[0].advantage < 0
-    assert found.reason.endswith("USD a year more with Dan; rules on whole books, or the gap, keep it here")
+    assert found.reason.endswith("USD per year more with Dan; rules on whole books, or the gap, keep it here")
 
 
 def test_locks_families_and_skills() -> None:

@@ -173,8 +173,9 @@ def _sentences(result: Result, sides: Sides, folder: Path) -> list[str]:
         return told[:-1]  # the clash is told in full below
     told[-1] = told[-1].replace("(verified)", f"(proof: territory-opt check {folder})")
     if result.plan.has_quotas and result.joint_gain >= 0.005:
-        gain = near_money(result.joint_gain, result.model.problem.policy.currency)
-        told.append(f"Setting quotas together with territories is worth {gain} a year more than one after the other.")
+        policy = result.model.problem.policy
+        gain = f"{near_money(result.joint_gain, policy.currency)} {policy.period.term}"
+        told.append(f"Setting quotas together with territories is worth {gain} more than one after the other.")
     return told
 
 
@@ -282,7 +283,8 @@ def confirmed(
     screen.line("inputs", f"{len(inputs)} changed" if inputs else "those the plan was made from")
     if settings:
         screen.line("settings", "   ".join(f"{key} = {value}" for key, value in settings.items()))
-    screen.line("worth", f"{near_money(found.certificate.objective, currency)} a year, recomputed from the data")
+    worth = f"{near_money(found.certificate.objective, currency)} {problem.policy.period.term}"
+    screen.line("worth", f"{worth}, recomputed from the data")
     screen.line("best possible", _proven(found, currency))
     if problem.policy.territories.travel.reach:
         screen.line("by rule", f"{problem.policy.territories.travel.reach}: the bound is about such plans")

@@ -115,11 +115,12 @@ class AccountExplanation:
     reason: str
     notes: tuple[str, ...]
     currency: str
+    term: str
 
     def __str__(self) -> str:
         parts = [f"{self.name} ({self.account_id}) is with {self.rep_name} ({self.rep_id}): {self.reason}", *self.notes]
         for other in self.alternatives:
-            parts.append(f"against {other.name} ({other.rep_id}), {self.currency} per year:")
+            parts.append(f"against {other.name} ({other.rep_id}), {self.currency} {self.term}:")
             parts.append(other.lines.text(f"advantage of {self.rep_name}"))
         return "\n".join(parts)
 
@@ -187,6 +188,7 @@ def explain_account(
         reason=_reason(decision, chosen, alternatives),
         notes=tuple(_notes(decision, chosen, moved_from, excluded, multipliers is not None)),
         currency=model.problem.policy.currency,
+        term=model.problem.policy.period.term,
     )
 
 
@@ -327,7 +329,8 @@ def _reason(decision: _Decision, chosen: int, alternatives: tuple[Comparison, ..
     strong = [label for label, cents in lines if cents > 0 and cents >= 0.1 * whole][:2]
     words = "; ".join(dict.fromkeys(_argument(decision, chosen, other, label) for label in strong))
     if rival.lines.total_cents < 0:
-        size = f"{-rival.advantage:,.2f} {decision.model.problem.policy.currency} a year"
+        policy = decision.model.problem.policy
+        size = f"{-rival.advantage:,.2f} {policy.currency} {policy.period.term}"
         alone = f"alone it would be worth {size} more with {rival.name}; rules on whole books, or the gap, keep it here"
         return f"{words}; {alone}" if words else alone
     return words or f"as good as with {rival.name}"

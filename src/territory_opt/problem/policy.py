@@ -320,6 +320,11 @@ class Period(Settings):
         """The period as a share of a year."""
         return self.months / 12.0
 
+    @property
+    def term(self) -> str:
+        """What money of the plan is for, in words."""
+        return "per year" if self.months == 12 else "in one month" if self.months == 1 else f"in {self.months} months"
+
 
 class Policy(Settings):
     """Everything a planner decides that is not a table."""

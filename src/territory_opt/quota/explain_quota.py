@@ -69,6 +69,7 @@ class QuotaExplanation:
     periods: pd.DataFrame = field(repr=False)
     parts: pd.DataFrame = field(repr=False)
     currency: str
+    term: str
 
     @property
     def lines(self) -> pd.DataFrame:
@@ -76,7 +77,7 @@ class QuotaExplanation:
         return self.money.frame()
 
     def __str__(self) -> str:
-        parts = [f"{self.name} ({self.rep_id}), {self.currency} per year", self.money.text("quota")]
+        parts = [f"{self.name} ({self.rep_id}), {self.currency} {self.term}", self.money.text("quota")]
         parts.append(f"chance to make it: {percent(round(self.odds, 2))}")
         for heading, texts in (
             ("rules at their limit", self.binding),
@@ -165,6 +166,7 @@ def _explanation(plan: Plan, parts: pd.DataFrame, rep_id: str, case: _Case) -> Q
         periods=periods,
         parts=parts[parts["rep_id"] == rep_id].drop(columns="rep_id").reset_index(drop=True),
         currency=case.model.problem.policy.currency,
+        term=case.model.problem.policy.period.term,
     )
 
 

@@ -92,7 +92,7 @@ def plan_fairness(model: Model, plan: Plan, *, seed: int = 0) -> Fairness:
 def past_fairness(model: Model, *, seed: int = 0) -> Fairness | None:
     """Test last year's quotas against what was sold; None where fewer than two reps have both.
 
-    Also None for a plan of part of a year, whose last quotas are of another stretch than the last 12 months' sales.
+    Also None for a plan of part of a year: there last quotas may be what the plan of the whole year asks of the rest.
     """
     if model.problem.policy.period.months < 12:
         return None

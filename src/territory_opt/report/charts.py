@@ -82,7 +82,7 @@ def quota_chart(views: Views) -> Chart | None:
         )
         chance = percent(odds)
         lines.append(Line(_y(k), str(row["name"]), scale(sales), scale(quota), tone, chance, f"{note}, odds {chance}"))
-    unit = f"bar: expected sales, mark: quota ({views.currency} per year); right: odds of making it"
+    unit = f"bar: expected sales, mark: quota ({views.currency} {views.term}); right: odds of making it"
     return Chart("Quota against expected sales", unit, "bullet", tuple(lines), ticks, None, scale(0.0), cut)
 
 
@@ -100,7 +100,7 @@ def parts_chart(views: Views) -> Chart:
         change = change if row["difference"] < 0 else f"+{change}"
         note = f"{row['part']}: {words}"
         lines.append(Line(_y(k), str(row["part"]), scale(row["today"]), scale(row["plan"]), tone, change, note))
-    unit = f"upper bar: today, lower bar: this plan ({views.currency} per year); right: change"
+    unit = f"upper bar: today, lower bar: this plan ({views.currency} {views.term}); right: change"
     return Chart("What the plan's worth is made of", unit, "pair", tuple(lines), ticks, None, scale(0.0), left=270.0)
 
 

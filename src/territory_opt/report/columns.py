@@ -13,16 +13,19 @@ Kind = Literal["text", "money", "count", "number", "share", "percent", "factor"]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a report table. ``title`` may hold ``{currency}``; ``width`` is in characters."""
+    """One column of a report table; ``width`` is in characters.
+
+    ``title`` may hold ``{currency}``, and ``{unit}``: the currency and what the money is for ("USD in 6 months").
+    """
 
     key: str
     title: str
     kind: Kind = "text"
     width: int = 14
 
-    def titled(self, currency: str) -> str:
-        """Return the title with its unit."""
-        return self.title.replace("{currency}", currency)
+    def titled(self, currency: str, term: str) -> str:
+        """Return the title with its unit; ``term`` as ``Period.term``."""
+        return self.title.replace("{unit}", f"{currency} {term}").replace("{currency}", currency)
 
 
 SUMMARY = (
@@ -32,9 +35,9 @@ SUMMARY = (
 )
 PARTS = (
     Column("part", "What counts", width=46),
-    Column("today", "Today ({currency} per year)", "money", 22),
-    Column("plan", "This plan ({currency} per year)", "money", 22),
-    Column("difference", "Difference ({currency} per year)", "money", 22),
+    Column("today", "Today ({unit})", "money", 22),
+    Column("plan", "This plan ({unit})", "money", 22),
+    Column("difference", "Difference ({unit})", "money", 22),
 )
 REPS = (
     Column("name", "Rep", width=24),
@@ -42,9 +45,9 @@ REPS = (
     Column("manager", "Manager", width=20),
     Column("accounts", "Accounts", "count", 10),
     Column("potential", "Potential ({currency} per year)", "money", 16),
-    Column("expected_sales", "Expected sales while there ({currency} per year)", "money", 16),
-    Column("annual_quota", "Quota ({currency} per year)", "money", 16),
-    Column("last_quota", "Last quota ({currency} per year)", "money", 16),
+    Column("expected_sales", "Expected sales while there ({unit})", "money", 16),
+    Column("annual_quota", "Quota ({unit})", "money", 16),
+    Column("last_quota", "Last quota ({unit})", "money", 16),
     Column("growth", "Quota growth", "percent", 10),
     Column("odds", "Odds of the quota", "share", 10),
     Column("hours", "Hours per year", "count", 11),
@@ -62,8 +65,8 @@ ACCOUNTS = (
     Column("reason", "Why", width=60),
     Column("potential", "Potential ({currency} per year)", "money", 16),
     Column("current_sales", "Sales, last 12 months ({currency})", "money", 16),
-    Column("sales_at_risk", "Sales at risk ({currency} per year)", "money", 16),
-    Column("expected_sales", "Expected sales ({currency} per year)", "money", 16),
+    Column("sales_at_risk", "Sales at risk ({unit})", "money", 16),
+    Column("expected_sales", "Expected sales ({unit})", "money", 16),
     Column("distance_km", "Distance to the rep (km)", "count", 12),
 )
 QUOTAS = (

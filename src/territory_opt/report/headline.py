@@ -104,19 +104,21 @@ def _gap_card(result: Result) -> Card:
         return Card("Hard rules broken", f"{len(result.violations):,}", "the list is below", "warn")
     if not np.isfinite(result.bound):
         return Card("Best possible", "not known", "there is no bound for this run", "warn")
+    term = result.model.problem.policy.period.term
     above = at_most_short(max(result.gap_money, 0.0), result.model.problem.policy.currency)
     return Card(
-        "Room for a better plan", f"≤\u00a0{above}", "per year, verified", "good" if result.gap <= 0.05 else "plain"
+        "Room for a better plan", f"≤\u00a0{above}", f"{term}, verified", "good" if result.gap <= 0.05 else "plain"
     )
 
 
 def summary_table(result: Result, sides: Sides, odds: CompanyOdds | None) -> pd.DataFrame:
     """Return figure, today and this plan as text: what a manager compares first."""
     currency, model = model_currency(sides), sides.model
+    term = model.problem.policy.period.term
     today, plan = sides.today, sides.plan
     lines = [("Accounts that change rep", "–", f"{int(sides.changed.sum()):,} of {len(plan.rep):,}")]
     lines.append(("Sales that change rep, last 12 months", "–", money(plan.evaluation.moved_sales, currency)))
-    lines.append(("Sales at risk through changes, per year", "–", money(plan.evaluation.sales_at_risk, currency)))
+    lines.append((f"Sales at risk through changes, {term}", "–", money(plan.evaluation.sales_at_risk, currency)))
     for metric in metrics(model):
         lines.append((f"{metric.capitalize()} per rep, of a fair share", _spread(today, metric), _spread(plan, metric)))
         width = band(model, metric)
@@ -126,7 +128,7 @@ def summary_table(result: Result, sides: Sides, odds: CompanyOdds | None) -> pd.
     lines.append(("Travel, km per year", f"{today.evaluation.travel_km:,.0f}", f"{plan.evaluation.travel_km:,.0f}"))
     lines.append(
         _money_line(
-            "Expected sales, per year", today.evaluation.book_sales.sum(), plan.evaluation.book_sales.sum(), currency
+            f"Expected sales, {term}", today.evaluation.book_sales.sum(), plan.evaluation.book_sales.sum(), currency
         )
     )
     if result.plan.has_quotas:
@@ -136,7 +138,7 @@ def summary_table(result: Result, sides: Sides, odds: CompanyOdds | None) -> pd.
             lines.append(("Reps who should make their quota", "–", _hits(odds)))
             lines.append(("Odds that the company reaches its target", "–", percent(odds.p_company_target)))
     lines.append(
-        _money_line("Worth of the plan by its rules, per year", today.evaluation.objective, result.objective, currency)
+        _money_line(f"Worth of the plan by its rules, {term}", today.evaluation.objective, result.objective, currency)
     )
     if np.isfinite(result.bound):
         lines.append(("Best any plan could be worth (verified)", "–", money(result.bound, currency)))

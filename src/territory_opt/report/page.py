@@ -153,7 +153,9 @@ def _tables(views: Views) -> dict[str, Table]:
 
 def _table(views: Views, frame: pd.DataFrame, known: tuple[Column, ...]) -> Table:
     shown = columns_of(frame, known)
-    titles = tuple(Cell(column.titled(views.currency), column.kind, _class(column.kind)) for column in shown)
+    titles = tuple(
+        Cell(column.titled(views.currency, views.term), column.kind, _class(column.kind)) for column in shown
+    )
     columns = [[_cell(value, column, views) for value in frame[column.key].tolist()] for column in shown]
     return Table(titles, tuple(zip(*columns, strict=True)) if columns else ())
 

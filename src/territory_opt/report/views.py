@@ -35,6 +35,7 @@ class Views:
 
     name: str
     currency: str
+    term: str
     sentences: tuple[str, ...]
     cards: tuple[Card, ...]
     bands: dict[str, float | None]
@@ -74,6 +75,7 @@ def build_views(
     return Views(
         name=name,
         currency=model.problem.policy.currency,
+        term=model.problem.policy.period.term,
         sentences=sentences(result, sides, odds),
         cards=cards(result, sides, odds),
         bands={metric: band(model, metric) for metric in metrics(model)},

@@ -47,7 +47,7 @@ def write_workbook(views: Views, path: str | Path) -> None:
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with xlsxwriter.Workbook(str(path), options) as book:
         book.set_properties({"title": views.name[:255], "created": CREATED})
-        writer = _Writer(book, views.currency)
+        writer = _Writer(book, views.currency, views.term)
         _summary(writer, views)
         _reps(writer, views)
         writer.sheet("Accounts", views.accounts, spec.ACCOUNTS, freeze=1)
@@ -61,8 +61,8 @@ def write_workbook(views: Views, path: str | Path) -> None:
 class _Writer:
     """Writes tables into one workbook with one set of formats."""
 
-    def __init__(self, book: Workbook, currency: str) -> None:
-        self.book, self.currency = book, currency
+    def __init__(self, book: Workbook, currency: str, term: str) -> None:
+        self.book, self.currency, self.term = book, currency, term
         cell = {"valign": "top", "font_color": INK}
         self.formats = {kind: book.add_format(cell | style) for kind, style in FORMATS.items()}
         self.wrapped = book.add_format(cell | {"text_wrap": True})
@@ -102,7 +102,7 @@ class _Writer:
         """Write header and rows at row ``top``; return the row after the last."""
         page.set_row(top, 45)
         for at, column in enumerate(shown):
-            page.write_string(top, at, column.titled(self.currency), self.header)
+            page.write_string(top, at, column.titled(self.currency, self.term), self.header)
         rows = frame.head(MAX_ROWS)
         for at, column in enumerate(shown):
             style = self.formats[column.kind]
