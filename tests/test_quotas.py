@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import territory_opt as to
@@ -67,6 +68,31 @@ def test_what_guards_leave_over_is_shared_by_those_who_may_carry_it() -> None:
     rep = node[held.source.node_of_account]
     costs = [evaluate_positions(held, rep, split).objective for split in (quotas, lopsided)]
     assert costs[0] == pytest.approx(costs[1], abs=0.01 * rest.sum())
+
+
+def test_where_nothing_is_expected_working_time_decides() -> None:
+    """Two years of sales of nothing: one rep of full time, one of half, and the target falls 2 to 1."""
+    place = {"lat": 48.0, "lon": [9.0, 9.5]}
+    accounts = pd.DataFrame({"account_id": ["A", "B"], "potential": 1000.0, "incumbent": ["R", "S"], **place})
+    reps = pd.DataFrame({"rep_id": ["R", "S"], "fte": [1.0, 0.5], **place})
+    months = pd.period_range("2025-01", "2026-12", freq="M").astype(str)
+    sales = pd.DataFrame(
+        [(name, month, 0.0) for name in "AB" for month in months], columns=["account_id", "month", "sales"]
+    )
+    policy = to.Policy.model_validate({"quotas": {"target": 900, "step": 10, "odds": None}})
+    problem = to.Problem.from_tables(accounts, reps, sales=sales, policy=policy)
+    model = Model.build(problem)
+    totals, _ = model.totals(np.array([0, 1], dtype=np.int64))
+    np.testing.assert_array_equal(set_quotas(model, totals), [600.0, 300.0])
+
+
+def test_whole_steps_lie_next_to_the_even_split() -> None:
+    """Quotas stuck between steps: no rep is rounded by more than a step from what all carry alike."""
+    model, _, totals = overloaded(step=50_000)
+    quotas = set_quotas(model, totals)
+    fair = model.kappa * model.fair_base(totals)
+    assert quotas.sum() == pytest.approx(14_000_000)
+    assert (np.abs(quotas - fair) <= 50_000).all()
 
 
 def test_where_one_solver_gives_up_another_tries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,10 @@ def set_quotas(model: Model, totals: FloatArray, *, rounded: bool = True) -> Flo
     )
     if not rounded:
         return _best(model, fixed, None)
-    linear = _best(model, _evened(fixed, model.kappa * model.fair_base(totals), EVEN_SHARES), None)
+    fair = model.kappa * model.fair_base(totals)
+    if not fair.any():  # where nothing is expected of anybody, by working time
+        fair = model.share * float(model.problem.policy.quotas.target or 0.0)
+    linear = _best(model, _evened(fixed, fair, EVEN_SHARES), None)
     step = model.problem.policy.quotas.step
     # Whole steps around the continuous optimum; the constraint matrix is a laminar sum, so this is easy.
     window = np.floor(linear / step + 1e-9) * step

@@ -254,8 +254,8 @@ def _region_test(attainment: FloatArray, region: npt.NDArray[np.int64], generato
 
 
 def _near_test(attainment: FloatArray) -> FairnessTest:
-    if len(attainment) == 0:
-        return _unknown("spread", 0)
+    if len(attainment) < FEWEST_REPS:
+        return _unknown("spread", len(attainment))
     middle = float(np.median(attainment))
     share = float((np.abs(attainment - middle) <= NEAR * abs(middle)).mean())
     verdict = "fair" if share >= NEAR_SHARE else "unfair"
