@@ -83,6 +83,51 @@ def test_rare_large_orders_mean_more_spread_and_not_fewer_sales(every: int, mont
     assert np.mean(ratio) == pytest.approx(1.0, abs=0.09)
 
 
+@pytest.mark.parametrize("months", [24, 36, 60, 120])
+def test_a_small_company_of_rare_orders_is_not_far_off(months: int) -> None:
+    """30 accounts with one order a year by lot, no growth: little worse than last year again, however long known."""
+    off = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        sales = rng.lognormal(10.0, 0.5, (30, 1)) * (rng.random((30, months + 12)) < 1 / 12)
+        found = forecast(history(sales[:, :months]), horizon=12).expected.sum()
+        came, last_year = sales[:, months:].sum(), sales[:, months - 12 : months].sum()
+        off.append((found / came - 1.0, last_year / came - 1.0))
+    ours, naive = np.sqrt(np.mean(np.array(off) ** 2, axis=0))
+    assert ours < 1.1 * naive
+
+
+@pytest.mark.parametrize("months", [6, 9, 12, 18, 24, 30, 36])
+def test_prospects_who_never_bought_add_nothing(months: int) -> None:
+    """Four in five accounts never bought in any look; theirs is three times the potential of the others."""
+    sales = steady(200, months + 12)
+    sales[40:] = 0.0
+    could = np.where(np.arange(200) < 40, 2400.0, 7200.0)
+    found = forecast(history(sales[:, :months], potential=could), horizon=12)
+    assert found.expected.sum() == pytest.approx(sales[:, months:].sum(), rel=0.06)
+
+
+@pytest.mark.parametrize("months", [12, 13, 15, 18, 24])
+def test_renewals_once_a_year_are_expected_again(months: int) -> None:
+    """Everyone orders in a month of its own, the same every year: no order in the half year after one means nothing."""
+    rng = np.random.default_rng(1)
+    size = rng.lognormal(10.0, 0.5, 240)
+    sales = np.where(np.arange(months + 12)[None, :] % 12 == np.arange(240)[:, None] % 12, size[:, None], 0.0)
+    found = forecast(history(sales[:, :months]), horizon=12)
+    assert found.expected.sum() == pytest.approx(size.sum(), rel=0.1)
+
+
+@pytest.mark.parametrize("credit", [200.0, 1000.0, 1080.0, 1200.0, 3000.0])
+@pytest.mark.parametrize("months", [9, 12, 15, 18, 21])
+def test_a_large_credit_does_not_decide_over_all_accounts(months: int, credit: float) -> None:
+    """One credit, near all that the others bring in a quarter: they are expected to bring what they do."""
+    sales = steady(20, months)
+    sales[0, months - 2] = -credit * 6
+    found = forecast(history(sales), horizon=12)
+    others = sales[1:].sum() * 12 / months
+    assert 0.7 * others < found.expected[1:].sum() < 1.3 * others
+
+
 def test_the_first_order_in_the_history_is_not_the_birth_of_the_account() -> None:
     """Orders every half year since before the history: the level is one order in six months from the start."""
     sales = np.zeros((30, 24))

@@ -46,7 +46,9 @@ FEWEST_MONTHS = 3
 GOOD_HISTORY = 6
 """The stretch ahead is shortened until a look has so many months of history."""
 RECONCILED = (1 / 3, 3.0)
-"""Limits of the factor between the company as a whole and the sum of its accounts."""
+"""Limits of the factor between what was to come and what came, and between the company and the sum of its accounts."""
+PROSPECTS = 20.0
+"""Accounts without any sales, counted at each look, beyond which the prior of what they bring fades."""
 LEAST_LEVEL = 0.1
 """Errors are relative to the level plus this share of the mean level."""
 LEAST_CV, MOST_CV = 0.10, 3.0
@@ -111,10 +113,9 @@ class _Looks:
             came = history.sales[:, at + lead : at + lead + stretch].sum(axis=1)
             seen = levels(history.until(at), lead=lead, horizon=stretch, factors=factors)
             seen = replace(seen, amounts=seen.amounts * _grown(pace, at, lead, stretch)[:, None])
-            if at < YEAR:
-                told = float((seen.amounts @ PRIOR).sum())
-                came = came * (told / max(float(came.sum()), 1e-12))
-            self.looks.append((seen, came, LOOK_DECAY**number))
+            came = came if at >= YEAR else _without_season(seen, came)
+            if came is not None:
+                self.looks.append((seen, came, LOOK_DECAY**number))
 
     def weights(self) -> FloatArray:
         """Weight of each column of the levels, all non-negative."""
@@ -127,6 +128,8 @@ class _Looks:
             gram += weighted.T @ seen.amounts
             target += weighted.T @ came
         ridge = np.where(np.diag(gram) > 0, PRIOR_STRENGTH**2 * np.diag(gram), 1.0)
+        # What prospects bring is no matter of opinion once many were looked at, some of whom may be very large.
+        ridge[-1] *= min(1.0, PROSPECTS / max(sum(int((~seen.bought).sum()) for seen, _, _ in self.looks), 1))
         factor = np.linalg.cholesky(gram + np.diag(ridge))
         found, _ = nnls(factor.T, np.linalg.solve(factor, target + ridge * PRIOR))
         return np.asarray(found)
@@ -173,6 +176,18 @@ class _Looks:
         typical = np.divide(formula, number, out=np.zeros_like(formula), where=number > 0)
         extra = SPREAD_LOOKS * typical
         return np.divide(found + extra, formula + extra, out=np.ones_like(found), where=formula + extra > 0)
+
+
+def _without_season(seen: Levels, came: FloatArray) -> FloatArray | None:
+    """What came, of accounts that had bought by then brought to what they were to bring in all.
+
+    A look from less than a year of history then teaches how they differ. None where it can teach nothing: nearly
+    nothing came of them (they order once a year, or a credit ate it), or many times as much.
+    """
+    told, brought = (float(amounts[seen.bought].sum()) for amounts in (seen.amounts @ PRIOR, came))
+    if told <= 0 or not RECONCILED[0] <= brought / told <= RECONCILED[1]:
+        return None
+    return np.where(seen.bought, came * (told / brought), came)
 
 
 def _reconciled(history: History, total: float, lead: int, horizon: int, factors: FloatArray) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from territory_opt.estimate.history import History
-from territory_opt.estimate.seasonality import lumpiness
+from territory_opt.estimate.seasonality import LEAST_NET, lumpiness
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -20,7 +20,8 @@ MOST_MONTHS = 24
 NONE_MONTHS, LUMP_MONTHS = 3.0, 200.0
 """The company's growth is shrunk to none as if this many months had not grown, and so many times its lumpiness more."""
 COMPANY_MONTHS = 24.0
-"""A segment's growth is shrunk to the company's as if this many months had grown like the company."""
+"""A segment's growth is shrunk to the company's as if this many months had grown like the company, and
+``LUMP_MONTHS`` times its lumpiness more."""
 YEARLY_VARIANCE = 0.05**2
 """Variance of a year's sales that is not luck of single orders."""
 LUMPY = 0.005
@@ -37,13 +38,17 @@ def growth(history: History) -> FloatArray:
     if months < 1:
         return np.zeros(len(history.segments))
     n = history.n_months
-    now = np.maximum(history.by_segment(history.sales[:, n - months :].sum(axis=1)), 0.0)
-    before = np.maximum(history.by_segment(history.sales[:, n - months - YEAR : n - YEAR].sum(axis=1)), 0.0)
+    now, before = _sold(history, n - months, n), _sold(history, n - months - YEAR, n - YEAR)
     none = NONE_MONTHS + LUMP_MONTHS * lumpiness(history.sales)
-    company = months / (months + none) * float(_log_ratio(now.sum()[None], before.sum()[None], 0.0)[0])
+    both = (now > 0) & (before > 0)
+    all_now, all_before = (np.array([float(amounts[both].sum())]) for amounts in (now, before))
+    company = months / (months + none) * float(_log_ratio(all_now, all_before, 0.0)[0])
     trust = months * np.minimum(before / max(float(before.sum()), 1e-12) * len(before), 1.0)
     own = _log_ratio(now, before, company)
-    return np.asarray((trust * own + COMPANY_MONTHS * company) / (trust + COMPANY_MONTHS))
+    alike = COMPANY_MONTHS + LUMP_MONTHS * np.array(
+        [lumpiness(history.sales[history.segment == k]) for k in range(len(now))]
+    )
+    return np.asarray((trust * own + alike * company) / (trust + alike))
 
 
 def growth_doubt(n_months: int, *, lead: int, horizon: int) -> float:
@@ -70,7 +75,7 @@ def top_down(history: History, pace: FloatArray, *, lead: int, horizon: int, par
     further back counts as much less as years differ beyond what lumpy orders explain. Below a year of history nothing
     is said (0 counts). Source: reconciliation of hierarchical forecasts (Hyndman and Athanasopoulos, Forecasting, 11).
     """
-    years = history.n_months // YEAR
+    years = min(history.n_months, MOST_MONTHS + YEAR) // YEAR
     if years < 1:
         return 0.0, 0.0
     lump = lumpiness(history.sales)
@@ -78,11 +83,20 @@ def top_down(history: History, pace: FloatArray, *, lead: int, horizon: int, par
     total, weight = 0.0, 0.0
     for k in range(years):
         end = history.n_months - YEAR * k
-        sold = history.by_segment(history.sales[:, end - YEAR : end].sum(axis=1))
+        sold = _sold(history, end - YEAR, end)
+        if not sold.any():
+            continue
         grown = sold @ np.exp(pace * (k + elapsed(history.n_months, lead, horizon)))
         total, weight = total + keeps**k * float(grown), weight + keeps**k
     counts = 1.0 if history.n_months < 2 * YEAR else lump / (lump + LUMPY)
-    return max(total / weight * part, 0.0), counts
+    return (total / weight * part, counts) if weight > 0 else (0.0, 0.0)
+
+
+def _sold(history: History, first: int, last: int) -> FloatArray:
+    """Sales by segment, (n_segments,); 0 where credits leave less than ``LEAST_NET`` of what was moved."""
+    sales = history.sales[:, first:last]
+    net, gross = history.by_segment(sales.sum(axis=1)), history.by_segment(np.abs(sales).sum(axis=1))
+    return np.where(net >= LEAST_NET * gross, net, 0.0)
 
 
 def _log_ratio(now: FloatArray, before: FloatArray, otherwise: float) -> FloatArray:
