@@ -66,6 +66,27 @@ def test_nothing_reads_the_plan_year() -> None:
     assert found[0] == found[1]
 
 
+def test_accounts_that_came_later_are_said_and_can_be_left_out() -> None:
+    """Half of the accounts first buy in the last year: a look before knows nothing of them once since says so."""
+    problem = company(accounts=60, reps=4)
+    ids = problem.accounts["account_id"].to_numpy(object)
+    late = np.arange(60) % 2 == 1
+    early_sale = problem.sales["account_id"].isin(ids[late]) & (problem.sales["month"] < "2026-01-01")
+    sales = problem.sales[~early_sale].reset_index(drop=True)
+    unsaid = replace(problem, sales=sales)
+    (warning,) = (text for text in backtest(unsaid, months=12).warnings if "accounts.since" in text)
+    assert "first bought in the hidden months" in warning
+    dates = pd.Series(np.where(late, "2026-01-05", "2020-01-01")).astype("datetime64[s]")
+    said = replace(unsaid, accounts=problem.accounts.assign(since=dates))
+    found = backtest(said, months=12)
+    assert not [text for text in found.warnings if "accounts.since" in text]
+    without = replace(unsaid, accounts=problem.accounts.assign(potential=problem.accounts["potential"].mask(late, 0.0)))
+    known, blind = (frame.looks.query("method == 'potential-share' and first_month == '2026-01'").set_index("rep_id")
+                    for frame in (found, backtest(without, months=12)))  # fmt: skip
+    np.testing.assert_allclose(known["forecast"], blind.loc[known.index, "forecast"])
+    assert known["forecast"].sum() == pytest.approx(blind["forecast"].sum())
+
+
 def test_no_figure_depends_on_hidden_months() -> None:
     """Other sales in the hidden months of the last look: every method's forecast for it stays the same to the bit."""
     problem = company()

@@ -128,6 +128,15 @@ def test_a_large_credit_does_not_decide_over_all_accounts(months: int, credit: f
     assert 0.7 * others < found.expected[1:].sum() < 1.3 * others
 
 
+def test_a_handful_of_orders_is_no_season() -> None:
+    """One account with three orders in three years, alone and as a segment beside others."""
+    rare = np.zeros((1, 36))
+    rare[0, [7, 19, 20]] = 500.0
+    assert seasonality(history(rare)).max() < 6.0
+    both = np.vstack([steady(20, 36), rare])
+    assert seasonality(history(both, segment=[0] * 20 + [1])).max() < 6.0
+
+
 def test_the_first_order_in_the_history_is_not_the_birth_of_the_account() -> None:
     """Orders every half year since before the history: the level is one order in six months from the start."""
     sales = np.zeros((30, 24))

@@ -899,6 +899,8 @@ def test_the_row_of_long_ago_is_that_of_the_file() -> None:
 def test_a_mistyped_month_after_the_history_does_not_replace_it() -> None:
     months = pd.period_range("2023-01", "2024-06", freq="M").astype(str)
     rows = [("A", month, 10.0, "R") for month in months]
+    with pytest.raises(DataError, match="2 rows lie after"):
+        history([*rows, ("A", "2025-11", 10.0, "R"), ("A", "2026-11", 10.0, "R")])
     with pytest.raises(DataError) as caught:
         history([*rows, ("A", "2026-06", 10.0, "R")])
     (issue,) = (issue for issue in caught.value.issues if issue.severity == "error")
@@ -966,6 +968,51 @@ def test_a_plan_of_half_a_year_is_held_against_half_a_year() -> None:
     assert found(12, sold) == (15.0, 660.0)
     assert found(6, sold) == (3.0, 600.0)
     assert found(6, None) == (3.0, 250.0)
+
+
+QUARTERS = ["2026-01-01", "2026-04-01", "2026-07-01", "2026-10-01"]
+
+
+@pytest.mark.parametrize(
+    ("starts", "quotas", "period", "expected"),
+    [
+        (["2026-01-01"], [1200], {"months": 6}, 600),  # a year of which half counts
+        (["2026-01-01"], [1200], {"months": 6, "start": "2027-07-01"}, 600),
+        (["2026-01-01", "2026-04-01", "2026-07-01", "2026-10-01"], [3, 6, 12, 24], {"months": 2}, 2),
+        (
+            ["2026-01-01", "2026-04-01", "2026-07-01", "2026-10-01"],
+            [3, 6, 12, 24],
+            {"months": 3, "start": "2027-02-01"},
+            4,
+        ),
+        # Dated the last day before: each counts from the next month, the last is the plan year's own.
+        (["2025-12-31", "2026-03-31", "2026-06-30", "2026-09-30", "2026-12-31"], [1, 2, 4, 8, 1000], {}, 15),
+        (["2027-01-01"], [5000], {}, None),
+    ],
+)
+def test_last_quota_is_of_the_same_months(
+    starts: list[str], quotas: list[float], period: dict[str, object], expected: float | None
+) -> None:
+    accounts = pd.DataFrame({"account_id": ["A"], "lat": 48.0, "lon": 9.0, "incumbent": "R", "potential": 1000.0})
+    reps = pd.DataFrame({"rep_id": ["R"], "lat": 48.0, "lon": 9.0})
+    history = pd.DataFrame({"rep_id": "R", "period_start": starts, "quota": quotas})
+    policy = Policy.model_validate({"period": period, "quotas": {"periods": "year"}})
+    problem = Problem.from_tables(accounts, reps, quota_history=history, policy=policy)
+    found = float(problem.reps["last_quota"].iloc[0])
+    assert found == pytest.approx(expected) if expected is not None else np.isnan(found)
+    late = [issue.problem for issue in problem.issues if "in the plan year or after it" in issue.problem]
+    assert len(late) == (starts[-1] in ("2026-12-31", "2027-01-01"))
+
+
+def test_sales_of_the_same_months_without_sellers() -> None:
+    months = pd.period_range("2025-01", "2026-12", freq="M").astype(str)
+    rows = [("A", month, 100.0 if month[-2:] <= "06" else 10.0) for month in months]
+    accounts = pd.DataFrame({"account_id": ["A"], "lat": 48.0, "lon": 9.0, "incumbent": "R", "potential": 1000.0})
+    reps = pd.DataFrame({"rep_id": ["R"], "lat": 48.0, "lon": 9.0})
+    policy = Policy.model_validate({"period": {"months": 6}})
+    sales = pd.DataFrame(rows, columns=["account_id", "month", "sales"])
+    problem = Problem.from_tables(accounts, reps, sales=sales, policy=policy)
+    assert problem.reps["last_sales"].tolist() == [600.0]
 
 
 def test_quotas_of_years_ago_are_said() -> None:

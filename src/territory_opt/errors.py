@@ -50,7 +50,8 @@ def shown(issues: Iterable[Issue]) -> list[str]:
             lines.append(str(issue))
     for (table, column, problem, _), count in counts.items():
         if count > MOST_ALIKE:
-            lines.append(f"{table}  {column}  {count - MOST_ALIKE:,} more rows: {problem}")
+            more = count - MOST_ALIKE
+            lines.append(f"{table}  {column}  {more:,} more {'row' if more == 1 else 'rows'}: {problem}")
     return lines
 
 

@@ -19,7 +19,7 @@ from scipy.stats import norm, rankdata
 from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.growth import growth_doubt
 from territory_opt.estimate.history import History
-from territory_opt.estimate.looks import FEWEST_MONTHS, Stage
+from territory_opt.estimate.looks import FEWEST_MONTHS, UNKNOWN, Stage
 from territory_opt.estimate.methods import ESTIMATE, METHODS, Method, Past
 from territory_opt.estimate.shocks import SharedErrors, Shocks
 from territory_opt.problem.problem import Problem
@@ -310,9 +310,9 @@ def _hindsight(stage: Stage) -> list[str]:
     """Say if accounts that nobody sold to yet, and that may not have been known, brought much of the hidden sales."""
     sales, shares = stage.history.sales, []
     for at in stage.cutoffs:
-        new = (sales[:, :at] == 0).all(axis=1) & (stage.since < at)
+        new = (sales[:, :at] == 0).all(axis=1) & (stage.since == UNKNOWN)
         came = sales[:, at : at + stage.horizon].sum(axis=1)
-        shares.append(float(came[new].sum()) / max(float(came.sum()), 1e-12))
+        shares.append(float(came[new].sum()) / max(float(np.maximum(came, 0.0).sum()), 1e-12))
     if max(shares) < NEW_ACCOUNTS:
         return []
     return [

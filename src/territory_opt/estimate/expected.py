@@ -19,7 +19,7 @@ from territory_opt.estimate.forecast import forecast
 from territory_opt.estimate.growth import growth_doubt
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import Basis
-from territory_opt.estimate.seasonality import season_doubt, seasonality
+from territory_opt.estimate.seasonality import lumpiness, season_doubt, seasonality
 from territory_opt.problem.policy import Odds
 from territory_opt.problem.problem import Problem
 
@@ -53,7 +53,8 @@ class Estimate:
     where that is not expected sales; ``growth``: expected sales of the company against those of the same months in the
     last 12; ``inside`` (n_segments,): part of a year's sales that falls into a plan of fewer months;
     ``history_months``: months of sales that seasonality was learnt from; ``growth_doubt``: standard deviation, as a
-    share, of the company's growth that they leave open.
+    share, of the company's growth that they leave open; ``lumpiness``: variance of a month's sales against its level
+    that single orders bring.
     """
 
     expected: FloatArray
@@ -68,12 +69,13 @@ class Estimate:
     inside: FloatArray | None = None
     history_months: int = 0
     growth_doubt: float = 0.0
+    lumpiness: float = 0.0
 
     @property
     def season_doubt(self) -> float:
         """Variance of the error of the company's monthly factors."""
         everyone = np.zeros(len(self.expected), dtype=np.int64)
-        return season_doubt(12.0 * self.seasons(everyone, 1)[0], self.history_months)
+        return season_doubt(12.0 * self.seasons(everyone, 1)[0], self.history_months, self.lumpiness)
 
     def shocks(self, odds: Odds | None) -> tuple[float, float, float]:
         """Spreads of what the company, a region and a segment share, as shares of sales; all 0 without ``odds``.
@@ -120,7 +122,9 @@ def estimate_sales(problem: Problem) -> Estimate:
     season = found.seasons(np.zeros(len(found.expected), dtype=np.int64), 1)[0]
     inside = (period.start.month - 1 + np.arange(period.months)) % 12
     sold = float(problem.accounts["current_sales"].sum()) * float(season[inside].sum())
-    growth = float(found.expected.sum()) / sold if sold > 0 and found.expected.sum() > 0 else 1.0
+    # Less than a year of history is no last year to have grown from.
+    known = sold > 0 and found.expected.sum() > 0 and not 0 < found.history_months < 12
+    growth = float(found.expected.sum()) / sold if known else 1.0
     return replace(found, basis=quota_basis(problem, found.parts, lead), growth=growth)
 
 
@@ -150,7 +154,8 @@ def _from_history(problem: Problem) -> tuple[Estimate, int]:
     inside = factors[:, history.calendar(history.n_months + lead, months)].sum(axis=1) / 12.0
     estimate = Estimate(found.expected, found.variance, found.doubt, factors, history.segment, found.parts, source,
                         history_months=history.n_months,
-                        growth_doubt=growth_doubt(history.n_months, lead=lead, horizon=months))  # fmt: skip
+                        growth_doubt=growth_doubt(history.n_months, lead=lead, horizon=months),
+                        lumpiness=lumpiness(history.sales))  # fmt: skip
     return (estimate if months == 12 else replace(estimate, inside=np.maximum(inside, LEAST_INSIDE))), lead
 
 

@@ -6,7 +6,7 @@ looks count less), shrunk to fixed weights as a ridge prior. So lapsing, shrinka
 accounts that never bought are all what they have been in the data. This is stacking with non-negative weights
 (Breiman, Machine Learning 24, 1996) of an empirical-Bayes kind: the prior stands where data are thin. Growth is told
 apart (:mod:`growth`), since a look from less than a year of history cannot tell it from the season: there only how
-accounts differ is learnt. Where orders are rare and large, or less than two years are known, the sum of the accounts is
+accounts differ is learnt. Where orders are rare and large, or one to two years are known, the sum of the accounts is
 brought to what the company as a whole suggests: weights learnt when many accounts had just been seen for the first time
 do not fit later ones.
 
@@ -182,8 +182,9 @@ def _without_season(seen: Levels, came: FloatArray) -> FloatArray | None:
     """What came, of accounts that had bought by then brought to what they were to bring in all.
 
     A look from less than a year of history then teaches how they differ. None where it can teach nothing: nearly
-    nothing came of them (they order once a year, or a credit ate it), or many times as much.
+    nothing came of them (they order once a year), or many times as much.
     """
+    came = np.maximum(came, 0.0)
     told, brought = (float(amounts[seen.bought].sum()) for amounts in (seen.amounts @ PRIOR, came))
     if told <= 0 or not RECONCILED[0] <= brought / told <= RECONCILED[1]:
         return None

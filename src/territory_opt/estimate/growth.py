@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from territory_opt.estimate.history import History
-from territory_opt.estimate.seasonality import LEAST_NET, lumpiness
+from territory_opt.estimate.seasonality import lumpiness
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def growth_doubt(n_months: int, *, lead: int, horizon: int) -> float:
     if not 1 <= n_months < 2 * YEAR:
         return 0.0
     left = NONE_MONTHS / (NONE_MONTHS + max(n_months - YEAR, 0))
-    return float(GROWTH_SPREAD * np.sqrt(left) * elapsed(n_months, lead, horizon))
+    return float(GROWTH_SPREAD * np.sqrt(left) * elapsed(max(n_months, YEAR), lead, horizon))
 
 
 def elapsed(n_months: int, lead: int, horizon: int) -> float:
@@ -93,10 +93,8 @@ def top_down(history: History, pace: FloatArray, *, lead: int, horizon: int, par
 
 
 def _sold(history: History, first: int, last: int) -> FloatArray:
-    """Sales by segment, (n_segments,); 0 where credits leave less than ``LEAST_NET`` of what was moved."""
-    sales = history.sales[:, first:last]
-    net, gross = history.by_segment(sales.sum(axis=1)), history.by_segment(np.abs(sales).sum(axis=1))
-    return np.where(net >= LEAST_NET * gross, net, 0.0)
+    """Sales by segment, (n_segments,), of accounts that net less than nothing none: a credit is its account's own."""
+    return history.by_segment(np.maximum(history.sales[:, first:last].sum(axis=1), 0.0))
 
 
 def _log_ratio(now: FloatArray, before: FloatArray, otherwise: float) -> FloatArray:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from territory_opt.estimate.history import History, month_numbers
 from territory_opt.estimate.methods import Past
+from territory_opt.problem.fill import quota_months
 from territory_opt.problem.policy import ASSUMED_SHOCK
 from territory_opt.problem.problem import Problem
 
@@ -18,10 +19,10 @@ IntArray = npt.NDArray[np.int64]
 
 FEWEST_MONTHS = 2
 """Months that must be known at a look."""
+UNKNOWN = -(10**9)
+"""Month number of what is not known."""
 MOST_LOOKS, STEP = 8, 3
 """Looks at most, and months between them, where there are no past quotas to line up with."""
-NEXT_MONTH_FROM = 28
-"""A quota period that starts on this day of a month or later counts from the next month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Stage:
 
     ``cutoffs``: months known at each look, oldest first; ``rows``: the sales table as month number (0 is the first),
     account and rep positions (-1: not named) and money; ``incumbent`` (n_accounts,) and ``rep_ids`` (n_reps,);
-    ``since`` (n_accounts,) the month in which each account came onto the list, below 0 where that is not known;
+    ``since`` (n_accounts,) the month in which each account came onto the list, ``UNKNOWN`` where that is not said;
     ``quotas``: months known -> quota of each rep for the months hidden then, NaN for none.
     """
 
@@ -70,8 +71,7 @@ class Stage:
         return cls(
             history, tuple(cutoffs[-looks:] if looks else cutoffs), horizon, rows,
             index.get_indexer(problem.accounts["incumbent"].to_numpy(object)),
-            # NaT has the smallest ordinal.
-            np.maximum(month_numbers(pd.to_datetime(problem.accounts["since"])), 0) - history.start.ordinal,
+            _since(problem, history),
             rep_ids, quotas,
             ASSUMED_SHOCK if odds is None else odds.shock,
         )  # fmt: skip
@@ -118,13 +118,19 @@ class Stage:
         return replace(self, history=replace(self.history, sales=sales))
 
 
+def _since(problem: Problem, history: History) -> IntArray:
+    """Month number in which each account came onto the list, (n_accounts,); ``UNKNOWN`` where that is not said."""
+    dates = pd.to_datetime(problem.accounts["since"])
+    return np.where(dates.isna(), UNKNOWN, month_numbers(dates) - history.start.ordinal)
+
+
 def past_quotas(problem: Problem, first: int, reps: pd.Index) -> tuple[dict[int, FloatArray], int]:
     """Quotas of each period by its first month (0 is the month with number ``first``), and the months of a period."""
     table = problem.quota_history
     if table is None or not len(table):
         return {}, 0
-    late = table["period_start"].dt.day >= NEXT_MONTH_FROM
-    month = month_numbers(table["period_start"]) + late.to_numpy() - first
+    month, length = quota_months(table)
+    month = month - first
     position = reps.get_indexer(pd.Index(table["rep_id"]))
     found: dict[int, FloatArray] = {}
     for at in np.unique(month):
@@ -133,5 +139,4 @@ def past_quotas(problem: Problem, first: int, reps: pd.Index) -> tuple[dict[int,
         quotas[position[chosen]] = 0.0
         np.add.at(quotas, position[chosen], table["quota"].to_numpy(float)[chosen])
         found[int(at)] = quotas
-    gaps = np.diff(sorted(found))
-    return found, int(np.median(gaps)) if len(gaps) else 12
+    return found, length

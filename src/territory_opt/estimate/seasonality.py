@@ -45,28 +45,30 @@ def seasonality(history: History) -> FloatArray:
     return np.asarray(factors * 12.0 / factors.sum(axis=1, keepdims=True))
 
 
-def season_doubt(factors: FloatArray, n_months: int) -> float:
+def season_doubt(factors: FloatArray, n_months: int, lumps: float = 0.0) -> float:
     """Variance of the error of a monthly factor, given ``factors`` (12,) learnt from ``n_months`` of history.
 
-    In the normal-normal model the posterior variance of a factor after n years is 1 / (1 / t + n / ``NOISE``), where t
-    is the variance of the true factors, read off the factors themselves and ``ASSUMED_SPREAD``.
+    In the normal-normal model the posterior variance of a factor after n years is 1 / (1 / t + n / noise), where t is
+    the variance of the true factors, read off the factors themselves and ``ASSUMED_SPREAD``, and the noise is ``NOISE``
+    and the :func:`lumpiness` of the sales, ``lumps``.
     """
     years = (n_months - 12) / 12.0 if n_months >= FEWEST_CENTRED else float(n_months >= 12)
     true = float(np.var(factors)) + ASSUMED_SPREAD**2 / (years + 1.0)
-    return 1.0 / (1.0 / true + years / NOISE)
+    return 1.0 / (1.0 / true + years / (NOISE + lumps))
 
 
 def lumpiness(sales: FloatArray) -> float:
     """Variance of a month's sales against its level that the orders of ``sales`` (n_accounts, n_months) bring.
 
-    As if accounts bought independently of each other.
+    As if accounts bought independently of each other; of one account alone all that varies counts as its orders.
     """
-    total = float(sales.sum())
+    sums = sales.sum(axis=1, keepdims=True)
+    total, n = float(sums.sum()), int((sums > 0).sum())
     if total <= 0:
         return 0.0
-    share = sales.sum(axis=0) / total
-    off = sales - sales.sum(axis=1, keepdims=True) * share
-    return float((off**2).sum() * sales.shape[1] / total**2)
+    share = sales.sum(axis=0) / total if n > 1 else np.full(sales.shape[1], 1.0 / sales.shape[1])
+    off = sales - sums * share
+    return float((off**2).sum() * sales.shape[1] / total**2 * n / max(n - 1, 1))
 
 
 def _shrunk(sums: FloatArray, counts: FloatArray, prior: FloatArray, noise: float) -> FloatArray:

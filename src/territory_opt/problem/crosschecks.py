@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from territory_opt.problem.checks import Findings, Names, nearest, row_of, skill_columns
-from territory_opt.problem.fill import before_plan_year
+from territory_opt.problem.fill import before_plan_year, quota_months
 from territory_opt.problem.parse import normal_scores, normal_values, part_names
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.schema import ACCOUNTS
@@ -304,16 +304,24 @@ def warn_plan_year(sales: pd.DataFrame, policy: Policy, findings: Findings) -> N
         if months > STALE_MONTHS:
             problem = f"the history ends {months} months before the plan year; what changed since is not known"
             findings.warn("sales", 0, "month", str(last), problem, "add the latest months")
-    _warn_late("sales", sales, "month", policy, findings)
-
-
-def _warn_late(table: str, frame: pd.DataFrame, column: str, policy: Policy, findings: Findings) -> None:
-    late = frame[column] >= pd.Timestamp(policy.period.start)
+    late = sales["month"] >= pd.Timestamp(policy.period.start)
     if late.any() and not late.all():
-        first = frame.loc[late, column].min()
-        many = "1 row lies" if late.sum() == 1 else f"{int(late.sum()):,} rows lie"
-        problem = f"{many} in the plan year or after it, which is not known before it: left out"
-        findings.warn(table, 0, column, f"{first:%Y-%m}", problem, "to plan the rest of a year, use replan")
+        fix = "to plan the rest of a year, use replan"
+        _warn_late("sales", "month", late, sales.loc[late, "month"].min(), fix, findings)
+    elif late.any():
+        problem = "all rows lie in the plan year or after it: they count as the past"
+        findings.warn(
+            "sales", 0, "month", f"{sales['month'].min():%Y-%m}", problem, "set period.start, or add the past"
+        )
+
+
+def _warn_late(
+    table: str, column: str, late: pd.Series[bool], first: pd.Timestamp, fix: str, findings: Findings
+) -> None:
+    """Warn of rows in the plan year or after it."""
+    many = "1 row lies" if late.sum() == 1 else f"{int(late.sum()):,} rows lie"
+    problem = f"{many} in the plan year or after it, which is not known before it: left out"
+    findings.warn(table, 0, column, f"{first:%Y-%m}", problem, fix)
 
 
 def empty_months(dates: pd.Series[pd.Timestamp], until: pd.Period | None = None) -> list[str]:
@@ -336,7 +344,10 @@ def _warn_empty_months(sales: pd.DataFrame, findings: Findings) -> None:
 
 def check_quota_history(history: pd.DataFrame, reps: Names, policy: Policy, findings: Findings) -> None:
     """Warn of quotas of unknown reps, of periods given twice, and of those that are no last year's."""
-    _warn_late("quota_history", history, "period_start", policy, findings)
+    late = pd.Series(quota_months(history)[0] >= pd.Period(policy.period.start, freq="M").ordinal)
+    if late.any():
+        first = history["period_start"][late].min()
+        _warn_late("quota_history", "period_start", late, first, "nothing to do; quotas come from the plan", findings)
     last = history["period_start"].max()
     if pd.notna(last) and last < pd.Timestamp(policy.period.start) - pd.DateOffset(months=YEAR + STALE_MONTHS):
         problem = f"the quotas end with {last:%Y-%m}: what is filled in as last_quota is of a year long past"

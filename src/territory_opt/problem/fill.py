@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.problem.checks import Findings, Names, row_of
@@ -13,6 +14,8 @@ from territory_opt.problem.parse import Floats
 from territory_opt.problem.places import degrees_of, weighted_middles
 from territory_opt.problem.policy import Hours, Policy
 
+NEXT_MONTH_FROM = 28
+"""A quota period that starts on this day of a month or later counts from the next month."""
 _ABSENT = {
     ("accounts", "workload"): "no such column; every account counts as 0 hours of service",
     ("accounts", "incumbent"): "no such column; no account has a rep today, so nothing counts as moved",
@@ -43,18 +46,26 @@ def empty_sales() -> pd.DataFrame:
     )
 
 
-def before_plan_year(table: pd.DataFrame, policy: Policy, column: str = "month") -> pd.DataFrame:
+def before_plan_year(sales: pd.DataFrame, policy: Policy) -> pd.DataFrame:
     """Return the rows before the plan year: what is known when it is planned; all where none are."""
-    early: pd.DataFrame = table[table[column] < pd.Timestamp(policy.period.start)]
-    return early if len(early) else table
+    early: pd.DataFrame = sales[sales["month"] < pd.Timestamp(policy.period.start)]
+    return early if len(early) else sales
 
 
-def same_months(table: pd.DataFrame, policy: Policy, column: str = "month") -> pd.DataFrame:
+def same_months(sales: pd.DataFrame, policy: Policy) -> pd.DataFrame:
     """Return the rows of the last year before the plan that lie in the months of the calendar which the plan has."""
-    period, recent = policy.period, last_year(before_plan_year(table, policy, column), column)
-    inside = (recent[column].dt.month - period.start.month) % 12 < period.months
+    period, recent = policy.period, last_year(before_plan_year(sales, policy))
+    inside = (recent["month"].dt.month - period.start.month) % 12 < period.months
     found: pd.DataFrame = recent.loc[inside]
     return found
+
+
+def quota_months(history: pd.DataFrame) -> tuple[npt.NDArray[np.int64], int]:
+    """First month of each row's quota period as an ordinal, (n,), and the months of a period."""
+    starts = history["period_start"]
+    month = np.asarray(pd.PeriodIndex(starts, freq="M").asi8 + (starts.dt.day >= NEXT_MONTH_FROM), dtype=np.int64)
+    gaps = np.diff(np.unique(month))
+    return month, int(np.median(gaps)) if len(gaps) else 12
 
 
 def of_months(policy: Policy) -> str:
@@ -122,7 +133,17 @@ def fill_last_quota(reps: pd.DataFrame, history: pd.DataFrame | None, policy: Po
     """Sum last year's part of the quota history where the reps table names no last quota."""
     if history is None or history.empty:
         return
-    total = same_months(history, policy, "period_start").groupby("rep_id")["quota"].sum()
+    first, length = quota_months(history)
+    start = pd.Period(policy.period.start, freq="M").ordinal
+    early = first < start
+    if not early.any():
+        return
+    # Of each period the part counts whose months lie in the last year, and in the months of the calendar the plan has.
+    last = int(first[early].max()) + length
+    months = first[:, None] + np.arange(length)
+    counts = (months >= last - 12) & (months < last) & ((months - start) % 12 < policy.period.months)
+    known = counts.any(axis=1) & early
+    total = (history["quota"] * counts.mean(axis=1))[known].groupby(history["rep_id"][known]).sum()
     found = reps["rep_id"].map(total)
     at = np.flatnonzero((reps["last_quota"].isna() & found.notna()).to_numpy())
     reps["last_quota"] = reps["last_quota"].fillna(found).astype(np.float64)
@@ -142,15 +163,26 @@ def fill_last_sales(
         total = recent[recent["rep_id"] != ""].groupby("rep_id")["sales"].sum()
         text = f"summed by rep_id from {of_months(policy)} of {findings.label('sales')}"
     else:
-        if not accounts["current_sales"].any():
+        amounts, whose = _by_account(accounts, sales, policy)
+        if not amounts.any():
             return
-        served = accounts[accounts["incumbent"] != ""]
-        total = served.groupby("incumbent")["current_sales"].sum() * policy.period.part
-        text = "summed over the accounts the rep serves today"
+        served = accounts["incumbent"] != ""
+        total = amounts[served].groupby(accounts["incumbent"][served]).sum()
+        text = f"summed over the accounts the rep serves today{whose}"
     found = reps["rep_id"].map(total)
     at = np.flatnonzero((reps["last_sales"].isna() & found.notna()).to_numpy())
     reps["last_sales"] = reps["last_sales"].fillna(found).astype(np.float64)
     findings.filled("reps", "last_sales", at, len(reps), text)
+
+
+def _by_account(accounts: pd.DataFrame, sales: pd.DataFrame | None, policy: Policy) -> tuple[pd.Series[float], str]:
+    """Sales of the same months last year by account, (n_accounts,), and what that is in words."""
+    if policy.period.months == 12:
+        return accounts["current_sales"], ""
+    if sales is None:
+        return accounts["current_sales"] * policy.period.part, f", {policy.period.months} twelfths of current_sales"
+    total = same_months(sales, policy).groupby("account_id")["sales"].sum()
+    return accounts["account_id"].map(total).fillna(0.0), f", {of_months(policy)}"
 
 
 class History:

@@ -25,8 +25,9 @@ def after_long_gap(sales: pd.DataFrame, policy: Policy, findings: Findings) -> p
     """Return the rows after the last stretch of ``LONG_GAP`` months in which nobody sold, and warn of those before.
 
     One row of twenty years ago would otherwise be twenty years without sales. It is an error where what comes after is
-    the lesser part, and less than a year: then the history lies before. Gaps that end in the plan year or later are
-    none: such rows are left out, what comes before is kept. The index of ``sales`` is the place in the table given.
+    the lesser part, and less than twelve months with sales: then the history lies before. Gaps that end in the plan
+    year or later are none: such rows are left out, what comes before is kept. The index of ``sales`` is the place in
+    the table given.
     """
     known = np.unique(_ordinals(before_plan_year(sales[sales["sales"] != 0], policy)))
     breaks = np.flatnonzero(np.diff(known) > LONG_GAP)
@@ -37,7 +38,7 @@ def after_long_gap(sales: pd.DataFrame, policy: Policy, findings: Findings) -> p
     # NaT has the smallest ordinal.
     old, new = sales["month"].notna().to_numpy() & (month < after), (month >= after) & (month <= known[-1])
     gap = f"{after - before - 1} months without any sales ({_month(before)} to {_month(after)})"
-    if known[-1] - after + 1 < YEAR and new.sum() < old.sum():
+    if (known >= after).sum() < YEAR and new.sum() < old.sum():
         _say(sales, new, f"after {gap}, but there are {int(old.sum()):,} before", "correct the month, add the months "
              "that are missing, or take the rows before out of the table", findings.error)  # fmt: skip
         return sales

@@ -8,7 +8,8 @@ are taken as
 
     t ~ N(0, doubt / M^2)             own level of the year: the estimate is not certain (own shocks add to t and luck)
     u ~ N(0, L s^2)                   what all share of it: s the shared shock, L the part of its variance that lasts
-    q ~ N(0, (1 - L) s^2 / f)         what all share of the months so far; e2 holds that of the months to come
+    q ~ N(0, (1 - L) s^2 / f)         what all share of the months so far, f the company's; that of the months to come
+                                      is in e2
     w ~ N(0, season_doubt / pi^2)     sales that came early: one wave over the year, of unknown phase, own to each since
                                       books differ in their segments
     e1, e2                            luck: variances f V and (1 - f) V, V = outcome / M^2

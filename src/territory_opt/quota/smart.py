@@ -68,7 +68,7 @@ class _Case:
         self.active = active_share(model.problem, model.problem.policy.period.months)
         potential = model.problem.accounts["potential"].to_numpy(float) * model.problem.policy.period.part
         self.potential = np.bincount(rep, potential[account] * pairs["credit"].to_numpy(float), minlength=n)
-        sold = set(model.problem.sales["account_id"])
+        sold = set(model.problem.past_sales["account_id"])
         known = model.problem.accounts["account_id"].isin(sold).to_numpy() if sold else np.zeros(0, dtype=bool)
         self.known = np.bincount(rep, known[account], minlength=n) if len(known) else np.zeros(n)
         self.has_history = bool(sold)
