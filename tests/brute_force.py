@@ -79,6 +79,11 @@ class BruteForce:
         self.reps = problem.reps.to_dict("records")
         estimate = estimate_sales(problem)
         self.expected, self.variance = estimate.expected, estimate.variance
+        self.shock = (
+            math.hypot(problem.policy.quotas.odds.common_shock, estimate.growth_doubt)
+            if problem.policy.quotas.odds
+            else 0.0
+        )
         self.season, self.segment = estimate.seasonality, estimate.segment
         self.n, self.m = len(self.accounts), len(self.reps)
         self._facts()
@@ -318,7 +323,7 @@ class BruteForce:
                 z = max(float(norm.ppf(q.hit_share)), 0.0)
                 typical = float(self.expected @ self.credit[:, j]) / self.expected.sum()
                 s0 = math.sqrt(self.share[j] * typical * self.variance.sum())
-                safe = sales - z * (s0 / 2 + noise / (2 * s0)) - z * q.odds.common_shock * sales
+                safe = sales - z * (s0 / 2 + noise / (2 * s0)) - z * self.shock * sales
                 scale = self.share[j] * max(self.expected.sum(), 1.0)
                 found.append(Rule(f"odds {j}", -safe, one[j], -inf, 0.0, q.odds.hard, q.odds.price, scale))
             f = q.fairness

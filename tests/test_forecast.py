@@ -65,9 +65,40 @@ def test_growth_is_told_from_the_season(months: int) -> None:
     start = str(pd.Period("2027-01", freq="M") - months)
     found = forecast(history(sales[:, :months], start=start), horizon=12)
     # Half a year against the same half year before says less, and is shrunk more.
-    assert found.expected.sum() == pytest.approx(sales[:, months:].sum(), rel=0.06 if months == 18 else 0.04)
+    assert found.expected.sum() == pytest.approx(sales[:, months:].sum(), rel=0.08 if months == 18 else 0.05)
     if months == 18:
-        assert found.expected.sum() > 1.05 * sales[:, months - 12 : months].sum()
+        assert found.expected.sum() > 1.04 * sales[:, months - 12 : months].sum()
+
+
+def test_years_that_differ_by_chance_are_not_extrapolated() -> None:
+    """Each year lies 5 % off the level at random: not much worse than last year again."""
+    off = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        sales = steady(100, 48, seed=seed) * np.repeat(1.0 + 0.05 * rng.normal(size=4), 12)
+        found = forecast(history(sales[:, :36]), horizon=12).expected.sum()
+        came, last_year = sales[:, 36:].sum(), sales[:, 24:36].sum()
+        off.append((found / came - 1.0, last_year / came - 1.0))
+    ours, naive = np.sqrt(np.mean(np.array(off) ** 2, axis=0))
+    assert ours < 1.3 * naive
+
+
+def test_segments_grow_apart() -> None:
+    month = np.arange(60)
+    sales = steady(200, 60)
+    sales[:100] *= 0.8 ** (month / 12)
+    sales[100:] *= 1.2 ** (month / 12)
+    found = forecast(history(sales[:, :48], segment=[0] * 100 + [1] * 100), horizon=12).expected
+    for half in (slice(0, 100), slice(100, 200)):
+        assert found[half].sum() == pytest.approx(sales[half, 48:].sum(), rel=0.07)
+
+
+@pytest.mark.parametrize("months", [4, 5, 7, 8, 9, 11])
+def test_less_than_a_year_stands_for_all_of_it(months: int) -> None:
+    rng = np.random.default_rng(2)
+    sales = rng.lognormal(10.0, 0.5, (300, 1)) * 4.0 * (rng.random((300, months + 12)) < 0.25)
+    found = forecast(history(sales[:, :months]), horizon=12)
+    assert found.expected.sum() == pytest.approx(sales[:, :months].sum() * 12 / months, rel=0.12)
 
 
 @pytest.mark.parametrize("every", [6, 12])

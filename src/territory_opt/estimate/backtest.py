@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.stats import norm, rankdata
 
 from territory_opt.errors import DataError, Issue
-from territory_opt.estimate.growth import growth_doubt
+from territory_opt.estimate.growth import growth, level_doubt
 from territory_opt.estimate.history import History
 from territory_opt.estimate.looks import FEWEST_MONTHS, UNKNOWN, Stage
 from territory_opt.estimate.methods import ESTIMATE, METHODS, Method, Past
@@ -189,11 +189,16 @@ class _Done:
         sold = sum(float(self.stage.came(looked, past)[past.active].sum()) for looked, past in ended)
         return sold / asked if asked > 0 else 1.0
 
+    def _left(self, at: int) -> float:
+        """What was open of the company's level after ``at`` months."""
+        known = self.stage.history.until(at)
+        return level_doubt(known, growth(known).doubt, lead=0, horizon=self.stage.horizon)
+
     def shock(self, at: int) -> float:
         """The shock that ranges after ``at`` months count with: the policy's, or as estimated by then."""
         known = self.stage.independent(at)
         if not (self.auto and known):
-            return math.hypot(self.stage.shock, growth_doubt(at, lead=0, horizon=self.stage.horizon))
+            return math.hypot(self.stage.shock, self._left(at))
         found = self.shared(at).shocks(known)
         return math.hypot(found.company, found.region, found.segment)
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from territory_opt.estimate.basis import quota_basis
 from territory_opt.estimate.forecast import forecast
-from territory_opt.estimate.growth import growth_doubt
+from territory_opt.estimate.growth import growth, level_doubt
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import Basis
 from territory_opt.estimate.seasonality import lumpiness, season_doubt, seasonality
@@ -154,7 +154,7 @@ def _from_history(problem: Problem) -> tuple[Estimate, int]:
     inside = factors[:, history.calendar(history.n_months + lead, months)].sum(axis=1) / 12.0
     estimate = Estimate(found.expected, found.variance, found.doubt, factors, history.segment, found.parts, source,
                         history_months=history.n_months,
-                        growth_doubt=growth_doubt(history.n_months, lead=lead, horizon=months),
+                        growth_doubt=level_doubt(history, growth(history).doubt, lead=lead, horizon=months),
                         lumpiness=lumpiness(history.sales))  # fmt: skip
     return (estimate if months == 12 else replace(estimate, inside=np.maximum(inside, LEAST_INSIDE))), lead
 

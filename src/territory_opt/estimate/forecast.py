@@ -45,14 +45,18 @@ FEWEST_MONTHS = 3
 """History needed at a look."""
 GOOD_HISTORY = 6
 """The stretch ahead is shortened until a look has so many months of history."""
-RECONCILED = (1 / 3, 3.0)
-"""Limits of the factor between what was to come and what came, and between the company and the sum of its accounts."""
+TEACHES = (1 / 3, 3.0)
+"""Limits of what came against what was to come, beyond which a look from less than a year teaches nothing."""
+RECONCILED = (0.1, 10.0)
+"""Limits of the factor between the company as a whole and the sum of its accounts."""
 PROSPECTS = 20.0
 """Accounts without any sales, counted at each look, beyond which the prior of what they bring fades."""
 LEAST_LEVEL = 0.1
 """Errors are relative to the level plus this share of the mean level."""
 LEAST_CV, MOST_CV = 0.10, 3.0
 """Limits of an account's coefficient of variation."""
+LEAST_OUTCOME = 0.5
+"""Least part of the spread that is luck of the months to come: errors of looks alone cannot tell it from doubt."""
 LEAST_DOUBT_CV = 0.05
 """No estimate is surer than this coefficient of variation."""
 PRIOR_SPREAD = (1.0, 0.10)
@@ -84,7 +88,7 @@ class Forecast:
 
 def forecast(history: History, *, horizon: int, lead: int = 0) -> Forecast:
     """Forecast ``horizon`` months that begin ``lead`` months after ``history`` ends. Cost: linear in account-months."""
-    factors, pace = seasonality(history), growth(history)[history.segment]
+    factors, pace = seasonality(history), growth(history).pace[history.segment]
     now = levels(history, lead=lead, horizon=horizon, factors=factors)
     looks = _Looks(history, lead, horizon, factors, pace)
     now = replace(now, amounts=now.amounts * _grown(pace, history.n_months, lead, horizon)[:, None])
@@ -143,6 +147,7 @@ class _Looks:
         least, most = (LEAST_CV * expected) ** 2, (MOST_CV * expected) ** 2
         bounded = np.clip(total, least, np.maximum(most, least))
         share = np.divide(outcome, outcome + doubt, out=np.ones_like(outcome), where=outcome + doubt > 0)
+        share = np.maximum(share, LEAST_OUTCOME)
         return share * bounded, (1.0 - share) * bounded
 
     def _coefficients(self, weights: FloatArray, bought: bool) -> tuple[float, float]:
@@ -186,7 +191,7 @@ def _without_season(seen: Levels, came: FloatArray) -> FloatArray | None:
     """
     came = np.maximum(came, 0.0)
     told, brought = (float(amounts[seen.bought].sum()) for amounts in (seen.amounts @ PRIOR, came))
-    if told <= 0 or not RECONCILED[0] <= brought / told <= RECONCILED[1]:
+    if told <= 0 or not TEACHES[0] <= brought / told <= TEACHES[1]:
         return None
     return np.where(seen.bought, came * (told / brought), came)
 
@@ -196,7 +201,7 @@ def _reconciled(history: History, total: float, lead: int, horizon: int, factors
     ahead = factors[:, history.calendar(history.n_months + lead, horizon)].sum(axis=1) / 12.0
     sold = history.by_segment(history.sales[:, -YEAR:].sum(axis=1))
     part = float(ahead @ sold / sold.sum()) if sold.sum() > 0 else horizon / 12.0
-    whole, counts = top_down(history, growth(history), lead=lead, horizon=horizon, part=part)
+    whole, counts = top_down(history, growth(history).pace, lead=lead, horizon=horizon, part=part)
     return float(np.clip(whole / total, *RECONCILED) ** counts) if total > 0 and whole > 0 else 1.0
 
 

@@ -1,66 +1,91 @@
 """How fast sales grow, by segment: the last months against the same a year before, so that no season is in it.
 
 Growth is shrunk as in the normal-normal model (Efron and Morris, JASA 70, 1975): the company's towards none, a
-segment's towards the company's. With less than 13 months of history nothing is known of it.
+segment's towards the company's. What tells little is shrunk more: few months, rare large orders. With less than 13
+months of history nothing is known of it.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from territory_opt.estimate.history import History
-from territory_opt.estimate.seasonality import lumpiness
+from territory_opt.estimate.seasonality import ASSUMED_SPREAD, lumpiness
 
 FloatArray = npt.NDArray[np.float64]
 
 YEAR = 12
 MOST_MONTHS = 24
 """Months that are held against those a year before, at most."""
-NONE_MONTHS, LUMP_MONTHS = 3.0, 200.0
-"""The company's growth is shrunk to none as if this many months had not grown, and so many times its lumpiness more."""
-COMPANY_MONTHS = 24.0
-"""A segment's growth is shrunk to the company's as if this many months had grown like the company, and
-``LUMP_MONTHS`` times its lumpiness more."""
+GROWTH_SPREAD = 0.1
+"""Standard deviation of growth of a year where nothing is known of it: of companies, and of segments about theirs."""
 YEARLY_VARIANCE = 0.05**2
-"""Variance of a year's sales that is not luck of single orders."""
+"""Variance of a year's sales that is neither growth nor luck of single orders."""
 LUMPY = 0.005
 """Lumpiness at which the sum of the accounts and the company as a whole count alike."""
-GROWTH_SPREAD = 0.1
-"""Standard deviation of companies' growth of a year where nothing is known of it."""
 MOST_GROWTH = 1.0
 """Largest growth of a year that is believed, as a logarithm."""
 
 
-def growth(history: History) -> FloatArray:
-    """Return the logarithm of a year's growth by segment, (n_segments,); 0 where nothing is known."""
-    months = min(history.n_months - YEAR, MOST_MONTHS)
-    if months < 1:
-        return np.zeros(len(history.segments))
-    n = history.n_months
-    now, before = _sold(history, n - months, n), _sold(history, n - months - YEAR, n - YEAR)
-    none = NONE_MONTHS + LUMP_MONTHS * lumpiness(history.sales)
-    both = (now > 0) & (before > 0)
-    all_now, all_before = (np.array([float(amounts[both].sum())]) for amounts in (now, before))
-    company = months / (months + none) * float(_log_ratio(all_now, all_before, 0.0)[0])
-    trust = months * np.minimum(before / max(float(before.sum()), 1e-12) * len(before), 1.0)
-    own = _log_ratio(now, before, company)
-    alike = COMPANY_MONTHS + LUMP_MONTHS * np.array(
-        [lumpiness(history.sales[history.segment == k]) for k in range(len(now))]
-    )
-    return np.asarray((trust * own + alike * company) / (trust + alike))
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """``pace`` (n_segments,): logarithm of a year's growth; ``doubt``: standard deviation of the company's."""
+
+    pace: FloatArray
+    doubt: float
 
 
-def growth_doubt(n_months: int, *, lead: int, horizon: int) -> float:
-    """Standard deviation, as a share, of the growth that ``n_months`` of history leave open; 0 from two years on.
+def growth(history: History) -> Growth:
+    """Return the growth of ``history`` by segment; none, with all doubt, where nothing is known."""
+    size = len(history.segments)
+    everyone = _Seen.of(history, np.ones(len(history.segment), dtype=bool))
+    company, doubt = everyone.shrunk(0.0)
+    if size == 1:
+        return Growth(np.full(1, company), doubt)
+    pace = [_Seen.of(history, history.segment == k).shrunk(company)[0] for k in range(size)]
+    return Growth(np.array(pace), doubt)
 
-    Of the prior spread of growth, ``GROWTH_SPREAD``, what is left by as many months as have one a year before; from two
-    years on it is among what shocks stand for.
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Growth as it was seen, and the variance of its error; infinite where nothing was."""
+
+    pace: float
+    variance: float
+
+    @classmethod
+    def of(cls, history: History, chosen: npt.NDArray[np.bool_]) -> _Seen:
+        """Of the accounts ``chosen`` (n_accounts,)."""
+        months = min(history.n_months - YEAR, MOST_MONTHS)
+        sales, n = history.sales[chosen], history.n_months
+        if months < 1 or not len(sales):
+            return cls(0.0, np.inf)
+        pace = _log_ratio(sales, n - months, n)
+        if np.isnan(pace):
+            return cls(0.0, np.inf)
+        # Two years' growth in a row share the year between: half of what single ones vary by.
+        years = 2.0 * YEARLY_VARIANCE * YEAR / months * (0.5 if months == MOST_MONTHS else 1.0)
+        return cls(pace, years + 2.0 * lumpiness(sales) / months)
+
+    def shrunk(self, towards: float) -> tuple[float, float]:
+        """Mean and standard deviation of growth given this, when it is about ``towards``."""
+        if np.isinf(self.variance):
+            return towards, GROWTH_SPREAD
+        weight = GROWTH_SPREAD**2 / (GROWTH_SPREAD**2 + self.variance)
+        return towards + weight * (self.pace - towards), float(GROWTH_SPREAD * np.sqrt(1.0 - weight))
+
+
+def level_doubt(history: History, doubt: float, *, lead: int, horizon: int) -> float:
+    """Standard deviation, as a share, of the company's sales ahead that ``history`` leaves open.
+
+    ``doubt`` of a year's growth over the years that pass, and, with less than a year of history, of the season.
     """
-    if not 1 <= n_months < 2 * YEAR:
-        return 0.0
-    left = NONE_MONTHS / (NONE_MONTHS + max(n_months - YEAR, 0))
-    return float(GROWTH_SPREAD * np.sqrt(left) * elapsed(max(n_months, YEAR), lead, horizon))
+    grown = doubt * elapsed(max(history.n_months, YEAR), lead, horizon)
+    unseen = max(1.0 - history.n_months / YEAR, 0.0)
+    return float(np.hypot(grown, ASSUMED_SPREAD * np.sqrt(unseen)))
 
 
 def elapsed(n_months: int, lead: int, horizon: int) -> float:
@@ -71,24 +96,24 @@ def elapsed(n_months: int, lead: int, horizon: int) -> float:
 def top_down(history: History, pace: FloatArray, *, lead: int, horizon: int, part: float) -> tuple[float, float]:
     """Return the company's sales ahead as its last years suggest, and how much that counts against the accounts' sum.
 
-    ``pace`` (n_segments,) is :func:`growth`; ``part`` of a year lies ahead, by season, in ``horizon`` months. A year
-    further back counts as much less as years differ beyond what lumpy orders explain. Below a year of history nothing
-    is said (0 counts). Source: reconciliation of hierarchical forecasts (Hyndman and Athanasopoulos, Forecasting, 11).
+    ``pace`` (n_segments,) is that of :func:`growth`; ``part`` of a year lies ahead, by season, in ``horizon`` months. A
+    year further back counts as much less as years differ beyond what lumpy orders explain. What there is of a first
+    year stands for all of it, and counts as far as it is over. Source: reconciliation of hierarchical forecasts
+    (Hyndman and Athanasopoulos, Forecasting, 11).
     """
-    years = min(history.n_months, MOST_MONTHS + YEAR) // YEAR
-    if years < 1:
-        return 0.0, 0.0
+    n = history.n_months
+    if n < YEAR:
+        return float(_sold(history, 0, n).sum()) * YEAR / n * part, n / YEAR
     lump = lumpiness(history.sales)
     keeps = lump / (lump + YEAR * YEARLY_VARIANCE)
     total, weight = 0.0, 0.0
-    for k in range(years):
-        end = history.n_months - YEAR * k
-        sold = _sold(history, end - YEAR, end)
+    for k in range(min(n, MOST_MONTHS + YEAR) // YEAR):
+        sold = _sold(history, n - YEAR * (k + 1), n - YEAR * k)
         if not sold.any():
             continue
-        grown = sold @ np.exp(pace * (k + elapsed(history.n_months, lead, horizon)))
+        grown = sold @ np.exp(pace * (k + elapsed(n, lead, horizon)))
         total, weight = total + keeps**k * float(grown), weight + keeps**k
-    counts = 1.0 if history.n_months < 2 * YEAR else lump / (lump + LUMPY)
+    counts = 1.0 if n < 2 * YEAR else lump / (lump + LUMPY)
     return (total / weight * part, counts) if weight > 0 else (0.0, 0.0)
 
 
@@ -97,7 +122,8 @@ def _sold(history: History, first: int, last: int) -> FloatArray:
     return history.by_segment(np.maximum(history.sales[:, first:last].sum(axis=1), 0.0))
 
 
-def _log_ratio(now: FloatArray, before: FloatArray, otherwise: float) -> FloatArray:
-    known = (now > 0) & (before > 0)
-    ratio = np.divide(now, before, out=np.ones_like(now), where=known)
-    return np.where(known, np.clip(np.log(ratio), -MOST_GROWTH, MOST_GROWTH), otherwise)
+def _log_ratio(sales: FloatArray, first: int, last: int) -> float:
+    """Logarithm of the sales of some months over those of the same a year before; NaN where either is nothing."""
+    now, before = (float(np.maximum(sales[:, at : at + last - first].sum(axis=1), 0.0).sum()) for at in
+                   (first, first - YEAR))  # fmt: skip
+    return float(np.clip(np.log(now / before), -MOST_GROWTH, MOST_GROWTH)) if now > 0 and before > 0 else np.nan

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from territory_opt.estimate.growth import growth_doubt
+from territory_opt.estimate.growth import growth, level_doubt
 from territory_opt.estimate.history import History
 from territory_opt.estimate.looks import Stage
 from territory_opt.estimate.methods import Past
@@ -97,8 +97,8 @@ def _looked_back(problem: Problem) -> Shocks:
     found = shared.shocks(stage.independent(history.n_months))
     if not stage.cutoffs:
         return found
-    # Errors of short histories hold the growth that these leave open, which is added where the shock is used.
-    left = growth_doubt(history.n_months, lead=0, horizon=problem.policy.period.months)
+    # The errors hold what the history leaves open of growth, which is added where the shock is used.
+    left = level_doubt(history, growth(history).doubt, lead=0, horizon=problem.policy.period.months)
     return replace(found, company=float(np.sqrt(max(found.company**2 - left**2, 0.0))))
 
 
