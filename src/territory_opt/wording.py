@@ -34,6 +34,8 @@ NOT_CHECKED = (
 )
 SHOWN_DRIFT = 1e-3
 """A kappa that is off the plan's own by this share is said: a forged one would make the gap look small."""
+SHOWN_GROWTH = 0.005
+"""Growth of the company below this is not worth a word."""
 DOUBTFUL = 0.05
 """A difference that comes by chance more often than this is called doubtful."""
 ENDED = {"interrupted": "   stopped by Ctrl-C", "time limit": "   time limit"}
@@ -93,7 +95,9 @@ def _expecting(found: Consistency, model: Model) -> str:
     low, middle, high = (near_money(x, currency) for x in (found.expected_low, found.expected, found.expected_high))
     basis = model.estimate.basis
     follows = "" if basis is None else f"; quotas follow {basis.method}"
-    return f"{middle} from {model.estimate.source} (80 % range {low} to {high}){follows}"
+    grown = model.estimate.growth - 1.0
+    than = f", {grown:+.0%} on the same months of last year" if abs(grown) >= SHOWN_GROWTH else ""
+    return f"{middle} from {model.estimate.source} (80 % range {low} to {high}{than}){follows}"
 
 
 # --- what would have been best ----------------------------------------------------------------------------------
