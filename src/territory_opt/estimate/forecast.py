@@ -6,7 +6,7 @@ looks count less), shrunk to fixed weights as a ridge prior. So lapsing, shrinka
 accounts that never bought are all what they have been in the data. This is stacking with non-negative weights
 (Breiman, Machine Learning 24, 1996) of an empirical-Bayes kind: the prior stands where data are thin. Growth is told
 apart (:mod:`growth`), since a look from less than a year of history cannot tell it from the season: there only how
-accounts differ is learnt. Where orders are rare and large, or one to two years are known, the sum of the accounts is
+accounts differ is learnt. Where orders are rare and large, or less than two years are known, the sum of the accounts is
 brought to what the company as a whole suggests: weights learnt when many accounts had just been seen for the first time
 do not fit later ones.
 
