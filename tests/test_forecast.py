@@ -93,6 +93,20 @@ def test_segments_grow_apart() -> None:
         assert found[half].sum() == pytest.approx(sales[half, 48:].sum(), rel=0.07)
 
 
+@pytest.mark.parametrize("credit", [0.5, 0.9, 0.99, 1.01])
+def test_a_credit_does_not_blow_up_a_quarter(credit: float) -> None:
+    """Two segments of opposite seasons; a credit of so much of the first one's last year."""
+    month = np.arange(24)
+    swing = 0.8 * np.cos(2 * np.pi * month / 12)
+    sales = steady(20, 24)
+    sales[:10] *= 1 + swing
+    sales[10:] *= 1 - swing
+    alike = [0] * 10 + [1] * 10
+    plain = forecast(history(sales, segment=alike), horizon=3).expected.sum()
+    sales[0, 20] -= credit * sales[:10, 12:].sum()
+    assert forecast(history(sales, segment=alike), horizon=3).expected.sum() == pytest.approx(plain, rel=0.3)
+
+
 @pytest.mark.parametrize("months", [4, 5, 7, 8, 9, 11])
 def test_less_than_a_year_stands_for_all_of_it(months: int) -> None:
     rng = np.random.default_rng(2)

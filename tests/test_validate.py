@@ -1004,6 +1004,19 @@ def test_last_quota_is_of_the_same_months(
     assert len(late) == (starts[-1] in ("2026-12-31", "2027-01-01"))
 
 
+def test_last_quota_of_one_rep_does_not_hang_on_others() -> None:
+    """Annual quotas of R, one of S who came in November: each counts in full, as does R's after a year without."""
+    accounts = pd.DataFrame({"account_id": ["A"], "lat": 48.0, "lon": 9.0, "incumbent": "R", "potential": 1000.0})
+    reps = pd.DataFrame({"rep_id": ["R", "S"], "lat": 48.0, "lon": 9.0})
+
+    def found(starts: list[str], names: str, quotas: list[float]) -> list[float]:
+        history = pd.DataFrame({"rep_id": list(names), "period_start": starts, "quota": quotas})
+        return Problem.from_tables(accounts, reps, quota_history=history).reps["last_quota"].fillna(0.0).tolist()
+
+    assert found(["2025-01-01", "2026-01-01", "2026-11-01"], "RRS", [1100, 1200, 100]) == [1200.0, 100.0]
+    assert found(["2020-01-01", "2026-01-01"], "RR", [1100, 1200]) == [1200.0, 0.0]
+
+
 def test_sales_of_the_same_months_without_sellers() -> None:
     months = pd.period_range("2025-01", "2026-12", freq="M").astype(str)
     rows = [("A", month, 100.0 if month[-2:] <= "06" else 10.0) for month in months]

@@ -20,6 +20,7 @@ from territory_opt.estimate.growth import growth, level_doubt
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import Basis
 from territory_opt.estimate.seasonality import lumpiness, season_doubt, seasonality
+from territory_opt.problem.fill import same_months
 from territory_opt.problem.policy import Odds
 from territory_opt.problem.problem import Problem
 
@@ -122,6 +123,8 @@ def estimate_sales(problem: Problem) -> Estimate:
     season = found.seasons(np.zeros(len(found.expected), dtype=np.int64), 1)[0]
     inside = (period.start.month - 1 + np.arange(period.months)) % 12
     sold = float(problem.accounts["current_sales"].sum()) * float(season[inside].sum())
+    if period.months < 12 and len(problem.sales):
+        sold = float(same_months(problem.past_sales, problem.policy)["sales"].sum())
     # Less than a year of history is no last year to have grown from.
     known = sold > 0 and found.expected.sum() > 0 and not 0 < found.history_months < 12
     growth = float(found.expected.sum()) / sold if known else 1.0

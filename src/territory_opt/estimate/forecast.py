@@ -199,7 +199,7 @@ def _without_season(seen: Levels, came: FloatArray) -> FloatArray | None:
 def _reconciled(history: History, total: float, lead: int, horizon: int, factors: FloatArray) -> float:
     """Factor that brings the accounts' ``total`` towards that of the company as a whole, where that tells more."""
     ahead = factors[:, history.calendar(history.n_months + lead, horizon)].sum(axis=1) / 12.0
-    sold = history.by_segment(history.sales[:, -YEAR:].sum(axis=1))
+    sold = history.by_segment(np.maximum(history.sales[:, -YEAR:].sum(axis=1), 0.0))
     part = float(ahead @ sold / sold.sum()) if sold.sum() > 0 else horizon / 12.0
     whole, counts = top_down(history, growth(history).pace, lead=lead, horizon=horizon, part=part)
     return float(np.clip(whole / total, *RECONCILED) ** counts) if total > 0 and whole > 0 else 1.0

@@ -109,8 +109,6 @@ def top_down(history: History, pace: FloatArray, *, lead: int, horizon: int, par
     total, weight = 0.0, 0.0
     for k in range(min(n, MOST_MONTHS + YEAR) // YEAR):
         sold = _sold(history, n - YEAR * (k + 1), n - YEAR * k)
-        if not sold.any():
-            continue
         grown = sold @ np.exp(pace * (k + elapsed(n, lead, horizon)))
         total, weight = total + keeps**k * float(grown), weight + keeps**k
     counts = 1.0 if n < 2 * YEAR else lump / (lump + LUMPY)

@@ -63,7 +63,7 @@ def lumpiness(sales: FloatArray) -> float:
     As if accounts bought independently of each other; of one account alone all that varies counts as its orders.
     """
     sums = sales.sum(axis=1, keepdims=True)
-    total, n = float(sums.sum()), int((sums > 0).sum())
+    total, n = float(np.maximum(sums, 0.0).sum()), int((sums > 0).sum())
     if total <= 0:
         return 0.0
     share = sales.sum(axis=0) / total if n > 1 else np.full(sales.shape[1], 1.0 / sales.shape[1])

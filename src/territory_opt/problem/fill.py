@@ -64,8 +64,9 @@ def quota_months(history: pd.DataFrame) -> tuple[npt.NDArray[np.int64], int]:
     """First month of each row's quota period as an ordinal, (n,), and the months of a period."""
     starts = history["period_start"]
     month = np.asarray(pd.PeriodIndex(starts, freq="M").asi8 + (starts.dt.day >= NEXT_MONTH_FROM), dtype=np.int64)
-    gaps = np.diff(np.unique(month))
-    return month, int(np.median(gaps)) if len(gaps) else 12
+    by_rep = pd.Series(month).groupby(history["rep_id"].to_numpy())
+    gaps = [int(gap) for _, own in by_rep for gap in np.diff(np.unique(own))]
+    return month, min(int(np.median(gaps)), 12) if gaps else 12
 
 
 def of_months(policy: Policy) -> str:
@@ -138,8 +139,9 @@ def fill_last_quota(reps: pd.DataFrame, history: pd.DataFrame | None, policy: Po
     early = first < start
     if not early.any():
         return
-    # Of each period the part counts whose months lie in the last year, and in the months of the calendar the plan has.
-    last = int(first[early].max()) + length
+    # Of each period the part counts whose months lie in the rep's last year, and in the months that the plan has.
+    latest = pd.Series(np.where(early, first, 0)).groupby(history["rep_id"].to_numpy()).transform("max")
+    last = latest.to_numpy()[:, None] + length
     months = first[:, None] + np.arange(length)
     counts = (months >= last - 12) & (months < last) & ((months - start) % 12 < policy.period.months)
     known = counts.any(axis=1) & early
@@ -182,7 +184,7 @@ def _by_account(accounts: pd.DataFrame, sales: pd.DataFrame | None, policy: Poli
     if sales is None:
         return accounts["current_sales"] * policy.period.part, f", {policy.period.months} twelfths of current_sales"
     total = same_months(sales, policy).groupby("account_id")["sales"].sum()
-    return accounts["account_id"].map(total).fillna(0.0), f", {of_months(policy)}"
+    return accounts["account_id"].map(total).fillna(0.0).clip(lower=0.0), f", {of_months(policy)}"
 
 
 class History:
