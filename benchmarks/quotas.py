@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
 import time
@@ -92,7 +91,7 @@ def against_truth(seeds: int, accounts: int = 600, reps: int = 12) -> Truth:
         )
         means.append(mean)
         spreads.append(np.sqrt(variance))
-        shocks.append(math.hypot(*estimate.shocks(Odds())) * mean)
+        shocks.append(estimate.shock(Odds()) * mean)
         outcomes.append(sold)
     mean, own, shock, sold = (np.concatenate(x) for x in (means, spreads, shocks, outcomes))
     mean, own, shock, sold = (x[mean > 0] for x in (mean, own, shock, sold))

@@ -80,7 +80,7 @@ class BruteForce:
         estimate = estimate_sales(problem)
         self.expected, self.variance = estimate.expected, estimate.variance
         self.shock = (
-            math.hypot(problem.policy.quotas.odds.common_shock, estimate.growth_doubt)
+            math.hypot(problem.policy.quotas.odds.common_shock, estimate.level_doubt)
             if problem.policy.quotas.odds
             else 0.0
         )

@@ -184,7 +184,7 @@ def test_a_short_history_makes_ranges_wider() -> None:
         policy = to.Policy.model_validate({"quotas": {"target": 9e6, "odds": {}}})
         model, plan = planned(to.Problem.from_tables(**{**tables, "sales": known}, policy=policy))
         sold = as_expected(model, plan, 6)
-        exact = replace(model, estimate=replace(model.estimate, history_months=10**6, growth_doubt=0.0))
+        exact = replace(model, estimate=replace(model.estimate, history_months=10**6, level_doubt=0.0))
         for one_model in (model, exact):
             found = track(one_model, plan, sold)
             reps, whole = found.reps, found.company

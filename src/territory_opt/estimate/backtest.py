@@ -17,7 +17,6 @@ import pandas as pd
 from scipy.stats import norm, rankdata
 
 from territory_opt.errors import DataError, Issue
-from territory_opt.estimate.growth import growth, level_doubt
 from territory_opt.estimate.history import History
 from territory_opt.estimate.looks import FEWEST_MONTHS, UNKNOWN, Stage
 from territory_opt.estimate.methods import ESTIMATE, METHODS, Method, Past
@@ -38,8 +37,6 @@ FEWEST_REPS = 4
 FORESIGHT, FORESIGHT_MORE = 0.5, 0.25
 """A column is suspected of having been filled in afterwards if what it says about hidden months beyond the history
 correlates at least so much, and so much more than it did for the months before."""
-
-
 NEW_ACCOUNTS = 0.1
 """Share of hidden sales from accounts that first bought then, from which it is said."""
 
@@ -148,7 +145,7 @@ def backtest(
     looked, done = [], _Done(problem, stage)
     for at in stage.cutoffs:
         past = stage.past(at)
-        looked.append(_look(stage, at, past, methods, done.shock(at), done.attainment(at)))
+        looked.append(_look(stage, at, past, methods, done.shock(at, past), done.attainment(at)))
         done.add(at, past, history.sales[:, at : at + stage.horizon].sum(axis=1))
     frame = pd.concat(looked, ignore_index=True)
     peeking = _peeking(stage, methods, seed)
@@ -189,16 +186,11 @@ class _Done:
         sold = sum(float(self.stage.came(looked, past)[past.active].sum()) for looked, past in ended)
         return sold / asked if asked > 0 else 1.0
 
-    def _left(self, at: int) -> float:
-        """What was open of the company's level after ``at`` months."""
-        known = self.stage.history.until(at)
-        return level_doubt(known, growth(known).doubt, lead=0, horizon=self.stage.horizon)
-
-    def shock(self, at: int) -> float:
-        """The shock that ranges after ``at`` months count with: the policy's, or as estimated by then."""
+    def shock(self, at: int, past: Past) -> float:
+        """The shock that ranges after ``at`` months count with, given what was known: the policy's, or estimated."""
         known = self.stage.independent(at)
         if not (self.auto and known):
-            return math.hypot(self.stage.shock, self._left(at))
+            return math.hypot(self.stage.shock, past.forecast.level_doubt)
         found = self.shared(at).shocks(known)
         return math.hypot(found.company, found.region, found.segment)
 

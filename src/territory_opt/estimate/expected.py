@@ -16,7 +16,6 @@ import pandas as pd
 
 from territory_opt.estimate.basis import quota_basis
 from territory_opt.estimate.forecast import forecast
-from territory_opt.estimate.growth import growth, level_doubt
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import Basis
 from territory_opt.estimate.seasonality import lumpiness, season_doubt, seasonality
@@ -53,8 +52,8 @@ class Estimate:
     potential to ``expected``; ``source`` says in words where the figures come from. ``basis``: what fair quotas follow
     where that is not expected sales; ``growth``: expected sales of the company against those of the same months in the
     last 12; ``inside`` (n_segments,): part of a year's sales that falls into a plan of fewer months;
-    ``history_months``: months of sales that seasonality was learnt from; ``growth_doubt``: standard deviation, as a
-    share, of the company's growth that they leave open; ``lumpiness``: variance of a month's sales against its level
+    ``history_months``: months of sales that seasonality was learnt from; ``level_doubt``: standard deviation, as a
+    share, of what they leave open of the company's level; ``lumpiness``: variance of a month's sales against its level
     that single orders bring.
     """
 
@@ -69,7 +68,7 @@ class Estimate:
     growth: float = 1.0
     inside: FloatArray | None = None
     history_months: int = 0
-    growth_doubt: float = 0.0
+    level_doubt: float = 0.0
     lumpiness: float = 0.0
 
     @property
@@ -81,12 +80,16 @@ class Estimate:
     def shocks(self, odds: Odds | None) -> tuple[float, float, float]:
         """Spreads of what the company, a region and a segment share, as shares of sales; all 0 without ``odds``.
 
-        The company's is that of ``odds`` and the growth that a short history leaves open.
+        The company's is that of ``odds`` and what the history leaves open of its level.
         """
         if odds is None:
             return 0.0, 0.0, 0.0
-        company = math.hypot(odds.company_shock, self.growth_doubt)
+        company = math.hypot(odds.company_shock, self.level_doubt)
         return company, odds.region_shock, odds.segment_shock
+
+    def shock(self, odds: Odds | None) -> float:
+        """Spread of all of :meth:`shocks` together for one rep: a segment's counts as if the rep sold to no other."""
+        return math.hypot(*self.shocks(odds))
 
     def over(self, part: float) -> Estimate:
         """Return an estimate of a year for a ``part`` of it: noise grows with time, doubt with its square."""
@@ -157,7 +160,7 @@ def _from_history(problem: Problem) -> tuple[Estimate, int]:
     inside = factors[:, history.calendar(history.n_months + lead, months)].sum(axis=1) / 12.0
     estimate = Estimate(found.expected, found.variance, found.doubt, factors, history.segment, found.parts, source,
                         history_months=history.n_months,
-                        growth_doubt=level_doubt(history, growth(history).doubt, lead=lead, horizon=months),
+                        level_doubt=found.level_doubt,
                         lumpiness=lumpiness(history.sales))  # fmt: skip
     return (estimate if months == 12 else replace(estimate, inside=np.maximum(inside, LEAST_INSIDE))), lead
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from territory_opt.estimate.growth import YEAR, elapsed, growth, top_down
+from territory_opt.estimate.growth import YEAR, elapsed, growth, level_doubt, top_down
 from territory_opt.estimate.history import History
 from territory_opt.estimate.levels import OWN, Levels, levels
 from territory_opt.estimate.seasonality import seasonality
@@ -73,12 +73,14 @@ class Forecast:
 
     ``expected`` (n_accounts,) money; ``parts`` (n_accounts, 2) what own history and what potential contribute to it;
     ``outcome`` and ``doubt`` (n_accounts,) money squared: variance of the outcome, and of the estimate itself.
+    ``level_doubt``: what is open of the company's level besides, see :func:`level_doubt`.
     """
 
     expected: FloatArray
     parts: FloatArray
     outcome: FloatArray
     doubt: FloatArray
+    level_doubt: float
 
     @property
     def variance(self) -> FloatArray:
@@ -88,16 +90,17 @@ class Forecast:
 
 def forecast(history: History, *, horizon: int, lead: int = 0) -> Forecast:
     """Forecast ``horizon`` months that begin ``lead`` months after ``history`` ends. Cost: linear in account-months."""
-    factors, pace = seasonality(history), growth(history).pace[history.segment]
+    factors, grows = seasonality(history), growth(history)
+    pace = grows.pace[history.segment]
     now = levels(history, lead=lead, horizon=horizon, factors=factors)
     looks = _Looks(history, lead, horizon, factors, pace)
     now = replace(now, amounts=now.amounts * _grown(pace, history.n_months, lead, horizon)[:, None])
     weights = looks.weights()
     parts = np.column_stack([now.amounts[:, :OWN] @ weights[:OWN], now.amounts[:, OWN:] @ weights[OWN:]])
-    parts *= _reconciled(history, float(parts.sum()), lead, horizon, factors)
+    parts *= _reconciled(history, float(parts.sum()), lead, horizon, factors, grows.pace)
     expected = parts.sum(axis=1)
     outcome, doubt = looks.spread(weights, now, expected)
-    return Forecast(expected, parts, outcome, doubt)
+    return Forecast(expected, parts, outcome, doubt, level_doubt(history, grows.doubt, lead=lead, horizon=horizon))
 
 
 class _Looks:
@@ -196,12 +199,14 @@ def _without_season(seen: Levels, came: FloatArray) -> FloatArray | None:
     return np.where(seen.bought, came * (told / brought), came)
 
 
-def _reconciled(history: History, total: float, lead: int, horizon: int, factors: FloatArray) -> float:
+def _reconciled(
+    history: History, total: float, lead: int, horizon: int, factors: FloatArray, pace: FloatArray
+) -> float:
     """Factor that brings the accounts' ``total`` towards that of the company as a whole, where that tells more."""
     ahead = factors[:, history.calendar(history.n_months + lead, horizon)].sum(axis=1) / 12.0
     sold = history.by_segment(np.maximum(history.sales[:, -YEAR:].sum(axis=1), 0.0))
     part = float(ahead @ sold / sold.sum()) if sold.sum() > 0 else horizon / 12.0
-    whole, counts = top_down(history, growth(history).pace, lead=lead, horizon=horizon, part=part)
+    whole, counts = top_down(history, pace, lead=lead, horizon=horizon, part=part)
     return float(np.clip(whole / total, *RECONCILED) ** counts) if total > 0 and whole > 0 else 1.0
 
 

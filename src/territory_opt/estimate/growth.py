@@ -112,7 +112,7 @@ def top_down(history: History, pace: FloatArray, *, lead: int, horizon: int, par
         grown = sold @ np.exp(pace * (k + elapsed(n, lead, horizon)))
         total, weight = total + keeps**k * float(grown), weight + keeps**k
     counts = 1.0 if n < 2 * YEAR else lump / (lump + LUMPY)
-    return (total / weight * part, counts) if weight > 0 else (0.0, 0.0)
+    return total / weight * part, counts
 
 
 def _sold(history: History, first: int, last: int) -> FloatArray:

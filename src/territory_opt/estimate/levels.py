@@ -63,7 +63,8 @@ def levels(history: History, *, lead: int, horizon: int, factors: FloatArray) ->
     any_sale = rate != 0.0
     bought = any_sale.any(axis=1)
     first = np.where(bought, np.argmax(any_sale, axis=1), count - 1)
-    gap, typical = _gaps(history, any_sale)
+    quiet = np.argmax(any_sale[:, ::-1], axis=1)  # blocks since the last with sales
+    gap, typical = _gaps(history, any_sale, np.where(bought, count - 1 - quiet - first, 0))
     since = np.clip(np.arange(count)[None, :] - first[:, None] + gap[:, None], 0.0, 1.0)
     age = np.arange(count)[::-1]
     year = slice(max(count - YEAR_BLOCKS, 0), count)
@@ -79,21 +80,19 @@ def levels(history: History, *, lead: int, horizon: int, factors: FloatArray) ->
     company, extra = float(sells.sum()) / max(float(could.sum()), 1e-12), BORROWED * float(could.mean())
     yields = (sells + extra * company) / np.maximum(could + extra, 1e-12)
     suggested = yields[history.segment] * history.potential
-    quiet = count - 1 - np.where(bought, count - 1 - np.argmax(any_sale[:, ::-1], axis=1), -1)
     active = bought & (quiet < np.maximum(ACTIVE_BLOCKS, LAPSED_GAPS * typical[history.segment]))
     columns += [np.where(active, suggested, 0.0), np.where(bought, 0.0, suggested)]
     return Levels(np.column_stack(columns) * ahead[:, None], bought, _lumps(history))
 
 
-def _gaps(history: History, any_sale: BoolArray) -> tuple[FloatArray, FloatArray]:
+def _gaps(history: History, any_sale: BoolArray, span: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
     """Blocks from one with sales to the next, of each account (n_accounts,) and segment (n_segments,), at least 1.
 
+    ``span`` (n_accounts,) are the blocks from the first with sales to the last.
     An account counts as there one gap before its first order in the history: that it ordered nothing before is no
     sign that it is new. With one order its gap is that of the segment.
     """
     count = any_sale.shape[1]
-    bought = any_sale.any(axis=1)
-    span = np.where(bought, count - 1 - np.argmax(any_sale[:, ::-1], axis=1) - np.argmax(any_sale, axis=1), 0)
     again = np.maximum(any_sale.sum(axis=1) - 1, 0)
     spans, agains = history.by_segment(span.astype(float)), history.by_segment(again.astype(float))
     company = spans.sum() / agains.sum() if agains.sum() > 0 else float(count)

@@ -59,7 +59,7 @@ class TransferLoss:
 
 def learn_transfer_loss(problem: Problem) -> TransferLoss | None:
     """Return the loss the history shows, None if it names no sellers or too few accounts changed theirs."""
-    if problem.past_sales.empty or (problem.past_sales["rep_id"] == "").all():
+    if (problem.past_sales["rep_id"] == "").all():
         return None
     history, seller = History.of(problem), _sellers(problem)
     for months in WINDOWS:

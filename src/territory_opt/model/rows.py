@@ -8,7 +8,6 @@ bound, the audit and the explanations follow by themselves.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -310,14 +309,14 @@ def _odds(problem: Problem, estimate: Estimate, share: FloatArray) -> Iterator[R
     quotas = problem.policy.quotas
     if quotas.odds is None:
         return
-    z = max(float(norm.ppf(quotas.hit_share)), 0.0)
+    z, shock = max(float(norm.ppf(quotas.hit_share)), 0.0), estimate.shock(quotas.odds)
     # Any tangent is safe; it touches where a fair share of the variance lies that counts for the rep. For a rep who is
     # never there nothing counts, and nothing varies.
     credit = typical_credit(problem, estimate)
     tangent = np.sqrt(np.maximum(share * credit, 1e-9) * max(float(estimate.variance.sum()), 1e-9))
     tangent = np.where(credit > 0, tangent, 0.0)
     for j, name in enumerate(_names(problem)):
-        totals = {(j, "credited_sales"): z * math.hypot(*estimate.shocks(quotas.odds)) - 1.0}
+        totals = {(j, "credited_sales"): z * shock - 1.0}
         totals |= {(j, "variance"): z / (2 * float(tangent[j]))} if tangent[j] > 0 else {}
         yield Row(
             "odds", name, totals, {j: 1.0}, -np.inf, -z * float(tangent[j]) / 2, quotas.odds.hard, quotas.odds.price,

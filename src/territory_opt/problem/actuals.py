@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from territory_opt.problem.checks import Findings, names_of, read_columns, row_of
-from territory_opt.problem.crosschecks import clean_sales, empty_months
+from territory_opt.problem.checks import Findings, names_of, read_columns, row_of, rows_lie
+from territory_opt.problem.crosschecks import clean_sales, empty_months, warn_empty_months
 from territory_opt.problem.parse import NumberFormat, as_numbers
 from territory_opt.problem.problem import Problem
 from territory_opt.problem.tables import TableSource, read_table
@@ -39,8 +39,9 @@ def check_actuals(sales: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     inside = (frame["month"] >= first) & (frame["month"] < last)
     if not inside.all():
         other = frame[~inside]
-        many = "1 row lies" if len(other) == 1 else f"{len(other):,} rows lie"
-        problem_is = f"{many} outside the plan year ({first:%Y-%m} to {last - pd.Timedelta(days=1):%Y-%m})"
+        problem_is = (
+            f"{rows_lie(len(other))} outside the plan year ({first:%Y-%m} to {last - pd.Timedelta(days=1):%Y-%m})"
+        )
         findings.warn("sales", row_of(int(other.index[0])), "month", f"{other['month'].iloc[0]:%Y-%m}", problem_is,
                       "they are left out")  # fmt: skip
     if not inside.any():
@@ -50,10 +51,7 @@ def check_actuals(sales: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     empty = empty_months(pd.concat([kept["month"], pd.Series([first])]))
     if first not in set(kept["month"]):
         empty.insert(0, f"{first:%Y-%m}")
-    if empty:
-        counts = "it counts as a month" if len(empty) == 1 else "they count as months"
-        findings.warn("sales", 0, "month", empty[0], f"no account has a row in {', '.join(empty)}: {counts} without "
-                      "sales", "add what is missing")  # fmt: skip
+    warn_empty_months(empty, findings, most=problem.policy.period.months)
     kept.attrs["issues"] = tuple(issue for issue in findings.issues if issue.severity == "warning")
     return kept
 

@@ -98,6 +98,11 @@ def _as_error(issue: Issue) -> Issue:
     return Issue("error", issue.table, issue.row, issue.column, issue.value, issue.problem, issue.fix)
 
 
+def rows_lie(count: int) -> str:
+    """Return ``1 row lies`` or ``1,204 rows lie``."""
+    return "1 row lies" if count == 1 else f"{count:,} rows lie"
+
+
 def row_of(position: int | np.intp) -> int:
     """Return the spreadsheet row of a record: the header is row 1."""
     return int(position) + 2

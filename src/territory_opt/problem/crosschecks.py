@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from territory_opt.problem.checks import Findings, Names, nearest, row_of, skill_columns
+from territory_opt.problem.checks import Findings, Names, nearest, row_of, rows_lie, skill_columns
 from territory_opt.problem.fill import before_plan_year, quota_months
 from territory_opt.problem.parse import normal_scores, normal_values, part_names
 from territory_opt.problem.policy import Policy
@@ -297,7 +297,7 @@ def clean_sales(sales: pd.DataFrame, accounts: Names, reps: Names, findings: Fin
 
 def warn_plan_year(sales: pd.DataFrame, policy: Policy, findings: Findings) -> None:
     """Warn of sales that lie in the plan year or after it, what is being planned must not be known; and of old ones."""
-    _warn_empty_months(before_plan_year(sales, policy), findings)
+    warn_empty_months(empty_months(before_plan_year(sales, policy)["month"]), findings)
     if sales["month"].notna().any():
         last = sales["month"].max().to_period("M")
         months = pd.Period(policy.period.start, freq="M").ordinal - last.ordinal - 1
@@ -319,8 +319,7 @@ def _warn_late(
     table: str, column: str, late: pd.Series[bool], first: pd.Timestamp, fix: str, findings: Findings
 ) -> None:
     """Warn of rows in the plan year or after it."""
-    many = "1 row lies" if late.sum() == 1 else f"{int(late.sum()):,} rows lie"
-    problem = f"{many} in the plan year or after it, which is not known before it: left out"
+    problem = f"{rows_lie(int(late.sum()))} in the plan year or after it, which is not known before it: left out"
     findings.warn(table, 0, column, f"{first:%Y-%m}", problem, fix)
 
 
@@ -332,11 +331,13 @@ def empty_months(dates: pd.Series[pd.Timestamp], until: pd.Period | None = None)
     return [str(month) for month in pd.period_range(min(have), until or max(have), freq="M") if month not in have]
 
 
-def _warn_empty_months(sales: pd.DataFrame, findings: Findings) -> None:
-    """Warn of months in which nobody sold anything: more often a month that is missing than one without sales."""
-    empty = empty_months(sales["month"])
+def warn_empty_months(empty: list[str], findings: Findings, *, most: int = 5) -> None:
+    """Warn of months in which nobody sold anything: more often a month that is missing than one without sales.
+
+    The first ``most`` are named.
+    """
     if empty:
-        shown = ", ".join(empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
+        shown = ", ".join(empty[:most]) + (f" and {len(empty) - most} more" if len(empty) > most else "")
         count = "it counts as a month" if len(empty) == 1 else "they count as months"
         problem = f"no account has a row in {shown}: {count} without sales"
         findings.warn("sales", 0, "month", empty[0], problem, "add what is missing")

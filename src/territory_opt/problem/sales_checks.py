@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.problem.checks import Findings, row_of
+from territory_opt.problem.checks import Findings, row_of, rows_lie
 from territory_opt.problem.fill import before_plan_year, last_year
 from territory_opt.problem.policy import Policy
 
@@ -50,9 +50,15 @@ def after_long_gap(sales: pd.DataFrame, policy: Policy, findings: Findings) -> p
 
 def _say(sales: pd.DataFrame, rows: npt.NDArray[np.bool_], where: str, fix: str, record: Callable[..., None]) -> None:
     """Record that so many ``rows`` lie there, at the first of them."""
-    many = "1 row lies" if rows.sum() == 1 else f"{int(rows.sum()):,} rows lie"
     at = int(np.flatnonzero(rows)[0])
-    record("sales", row_of(int(sales.index[at])), "month", f"{sales['month'].iloc[at]:%Y-%m}", f"{many} {where}", fix)
+    record(
+        "sales",
+        row_of(int(sales.index[at])),
+        "month",
+        f"{sales['month'].iloc[at]:%Y-%m}",
+        f"{rows_lie(int(rows.sum()))} {where}",
+        fix,
+    )
 
 
 def _month(ordinal: int) -> str:

@@ -9,7 +9,6 @@ The approximation ignores that sales cannot fall below zero and that a few large
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,7 +50,7 @@ def common_shock(model: Model) -> float:
 
     A segment's counts as if the rep sold to no other: on the safe side.
     """
-    return math.hypot(*model.estimate.shocks(model.problem.policy.quotas.odds))
+    return model.estimate.shock(model.problem.policy.quotas.odds)
 
 
 def company_shock(model: Model) -> float:
