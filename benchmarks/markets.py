@@ -17,7 +17,7 @@ import pandas as pd
 import yaml
 
 import territory_opt as to
-from territory_opt.problem.geography import EARTH_RADIUS_KM, unit_vectors
+from territory_opt.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 import territory_opt as to
+from territory_opt.intake.actuals import check_actuals
 from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.plan import Plan
-from territory_opt.problem.actuals import check_actuals
-from territory_opt.problem.market import generate_market
 from territory_opt.quota.track import track
+from territory_opt.synthetic.market import generate_market
 
 YEAR, AFTER = "2026", (3, 6, 9)
 GOALS = (0.85, 0.95, 1.0, 1.05, 1.15)

@@ -28,9 +28,9 @@ from territory_opt.estimate.backtest import Backtest, backtest
 from territory_opt.estimate.expected import estimate_sales
 from territory_opt.estimate.methods import ESTIMATE
 from territory_opt.plan.plan import Plan
-from territory_opt.problem.market import TRUTH, generate_market
 from territory_opt.problem.policy import Odds
 from territory_opt.quota.simulate import simulate
+from territory_opt.synthetic.market import TRUTH, generate_market
 
 FloatArray = npt.NDArray[np.float64]
 

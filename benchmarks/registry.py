@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from territory_opt.problem.market import generate_market, write_market
+from territory_opt.synthetic.market import generate_market, write_market
 
 ROOT = Path(__file__).parents[1]
 

@@ -90,7 +90,7 @@ def through_files(market: Market, result: to.Result, folder: Path) -> tuple[dict
     timed("write plan folder", lambda: save_plan(
         result, plan, name=scenario.label, scenario=relative_path(scenario.path, plan), inputs=scenario.inputs(),
     ))  # fmt: skip
-    command = [sys.executable, "-m", "territory_opt.cli", "check", str(plan)]
+    command = [sys.executable, "-m", "territory_opt.cli.commands", "check", str(plan)]
     checked = timed("check", lambda: subprocess.run(command, capture_output=True, text=True, check=False))
     return seconds, [] if checked.returncode == 0 else [f"check: {checked.stdout.strip()} {checked.stderr.strip()}"]
 

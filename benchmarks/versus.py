@@ -26,10 +26,10 @@ import territory_opt as to
 from benchmarks.markets import MARKETS, PRICE_PER_POINT, make_market
 from benchmarks.run import machine, warm_up
 from territory_opt.model.model import Model, Pairs
-from territory_opt.optimize.factors import Factors
-from territory_opt.optimize.linear import LinearModel, linear_model
-from territory_opt.optimize.mathopt import model_proto
-from territory_opt.optimize.pricing import best_reps, pairs_of, union
+from territory_opt.optimize.mip.linear import LinearModel, linear_model
+from territory_opt.optimize.mip.mathopt import model_proto
+from territory_opt.optimize.pairs.factors import Factors
+from territory_opt.optimize.pairs.pricing import best_reps, pairs_of, union
 from territory_opt.plan.evaluate import evaluate_positions
 
 FloatArray = npt.NDArray[np.float64]

@@ -11,10 +11,10 @@ import pandas as pd
 from territory_opt.errors import DataError
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
-from territory_opt.optimize.bound import Bounded, bound_at_scale
+from territory_opt.optimize.bound.bounded import Bounded, bound_at_scale
+from territory_opt.optimize.bound.dual import nearest_reps
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.dual import nearest_reps
-from territory_opt.optimize.factors import Factors
+from territory_opt.optimize.pairs.factors import Factors
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.problem import Problem
 

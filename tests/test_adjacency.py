@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from shapely.geometry import GeometryCollection, LineString, MultiPolygon, Point, box
 
 from territory_opt.errors import DataError
-from territory_opt.problem.adjacency import adjacency_from_points, adjacency_from_polygons, delaunay_edges
+from territory_opt.geography.adjacency import adjacency_from_points, adjacency_from_polygons, delaunay_edges
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("TERRITORY_OPT_DATA", ROOT.parent / "shared" / "data")) / "us_counties"

@@ -12,15 +12,15 @@ import pandas as pd
 import pytest
 
 import territory_opt as to
-from territory_opt.cli import run
+from territory_opt.cli.commands import run
 from territory_opt.errors import DataError
 from territory_opt.estimate.backtest import AS_ATTAINED, AS_SET, Backtest, backtest
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import METHODS, Basis, Past
 from territory_opt.estimate.transfer import learn_transfer_loss
 from territory_opt.model.model import Model
-from territory_opt.problem.market import generate_market, write_market
 from territory_opt.quota.fairness import past_fairness
+from territory_opt.synthetic.market import generate_market, write_market
 
 ROOT = Path(__file__).parents[1]
 

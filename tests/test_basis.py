@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 import territory_opt as to
-from territory_opt.cli import run
+from territory_opt.cli.commands import run
 from territory_opt.errors import DataError
 from territory_opt.estimate.backtest import backtest
 from territory_opt.estimate.methods import METHODS
 from territory_opt.model.model import Model
-from territory_opt.problem.market import generate_market
 from territory_opt.quota.explain_quota import explain_quotas
+from territory_opt.synthetic.market import generate_market
 
 ROOT = Path(__file__).parents[1]
 STANDARD = [name for name in METHODS if name != "estimate"]

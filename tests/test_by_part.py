@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import territory_opt as to
-from territory_opt.cli import run
+from territory_opt.cli.commands import run
 from territory_opt.errors import DataError, ScenarioError
 from territory_opt.model.model import Model
 from territory_opt.plan.folder import check_folder, read_folder
 from territory_opt.plan.plan import Plan
-from territory_opt.problem.market import generate_market, write_market
 from territory_opt.quota.by_part import by_part, round_cells
+from territory_opt.synthetic.market import generate_market, write_market
 
 
 def planned(**quotas: object) -> tuple[Model, Plan]:

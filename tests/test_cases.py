@@ -109,7 +109,7 @@ def test_a_small_plan_is_proven_best(seed: int) -> None:
 
 
 def test_where_large_accounts_decide_the_gap_at_scale_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("territory_opt.optimize.core.CORE_PAIRS", 0)
+    monkeypatch.setattr("territory_opt.optimize.mip.core.CORE_PAIRS", 0)
     problem = make_market("heavy", 400, 5, seed=0).problem()
     result = to.solve(problem, gap=1e-5, threads=2)
     assert result.method == "large"

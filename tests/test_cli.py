@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from territory_opt import __version__, cli, cli_solve
+from territory_opt import __version__
+from territory_opt.cli import commands as cli
+from territory_opt.cli import solving as cli_solve
 
 ROOT = Path(__file__).parents[1]
 TOY = ROOT / "scenarios" / "toy"
@@ -45,7 +47,7 @@ def run_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str
 
 def command(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command as its own process."""
-    words = [sys.executable, "-m", "territory_opt.cli", *map(str, arguments)]
+    words = [sys.executable, "-m", "territory_opt.cli.commands", *map(str, arguments)]
     return subprocess.run(words, capture_output=True, text=True, cwd=cwd, timeout=120, check=False)
 
 
@@ -369,7 +371,7 @@ def test_schema_and_version_through_the_runner_of_typer() -> None:
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
     code = (
-        "import sys; from territory_opt.cli import run; assert run(['--help']) == 0\n"
+        "import sys; from territory_opt.cli.commands import run; assert run(['--help']) == 0\n"
         "heavy = {'numpy', 'pandas', 'scipy', 'ortools', 'numba', 'rich', 'pydantic'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {heavy}' if heavy else 0)"
     )
@@ -402,7 +404,7 @@ def test_check_confirms_an_honest_plan(plan: Path, capsys: pytest.CaptureFixture
 
 def test_check_needs_no_solver(plan: Path) -> None:
     code = (
-        f"import sys; from territory_opt.cli import run; assert run(['check', {str(plan)!r}, '--json']) == 0\n"
+        f"import sys; from territory_opt.cli.commands import run; assert run(['check', {str(plan)!r}, '--json']) == 0\n"
         "loaded = {'ortools', 'numba', 'highspy', 'territory_opt.optimize'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {loaded}' if loaded else 0)"
     )
@@ -646,7 +648,7 @@ def test_any_multipliers_within_their_prices_prove_an_honest_bound(
 
 SLOW_SOLVE = """
 import sys, time
-from territory_opt import cli, console
+from territory_opt.cli import commands as cli, console
 def wait(*_):
     print("READY", file=sys.stderr, flush=True)
     time.sleep(1)
@@ -706,7 +708,7 @@ def test_a_second_ctrl_c_ends_with_nothing_half_written(tmp_path: Path, patch: s
 
 
 WHILE_TELLING = """
-from territory_opt import wording
+from territory_opt.cli import wording
 outcome = wording.outcome
 def slow(*arguments, **options):
     wait()

@@ -13,8 +13,8 @@ from scipy.stats import norm
 
 import territory_opt as to
 from territory_opt.model.model import Model
-from territory_opt.problem.market import generate_market
 from territory_opt.quota.consistency import Consistency, check_consistency, money, percent
+from territory_opt.synthetic.market import generate_market
 from territory_opt.whatif.scenario import load_scenario
 
 ROOT = Path(__file__).parents[1] / "scenarios"

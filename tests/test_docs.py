@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 
 import territory_opt as to
+from territory_opt.intake.tables import TableSource
 from territory_opt.problem.schema import TABLES, Column
-from territory_opt.problem.tables import TableSource
 from territory_opt.whatif.keys import section_at
 from territory_opt.whatif.scenario_file import ScenarioFile
 
@@ -71,7 +71,7 @@ def test_commands_of_the_readme_run(workplace: Path) -> None:
     for line in commands():
         program, *arguments = shlex.split(line)
         assert program == "territory-opt", line
-        code = "import sys; from territory_opt.cli import main; sys.argv[0] = 'territory-opt'; main()"
+        code = "import sys; from territory_opt.cli.commands import main; sys.argv[0] = 'territory-opt'; main()"
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], cwd=workplace, capture_output=True, text=True, timeout=300
         )
@@ -117,7 +117,7 @@ def test_plan_folder_is_described(workplace: Path) -> None:
 
 
 def test_exit_codes_are_those_of_the_command_line() -> None:
-    from territory_opt import cli_solve as codes_of
+    from territory_opt.cli import solving as codes_of
 
     codes = {
         codes_of.DONE: "a plan was found", codes_of.DEFECT: "a defect", codes_of.BAD_INPUT: "bad input",

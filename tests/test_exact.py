@@ -11,7 +11,7 @@ import pytest
 import territory_opt as to
 from brute_force import Best, BruteForce
 from builders import random_problem
-from territory_opt.optimize import mathopt
+from territory_opt.optimize.mip import mathopt
 
 SEEDS = range(90)
 RELATIVE = 1e-6

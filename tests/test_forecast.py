@@ -17,7 +17,7 @@ from territory_opt.estimate.forecast import forecast
 from territory_opt.estimate.history import History
 from territory_opt.estimate.levels import OWN, levels
 from territory_opt.estimate.seasonality import seasonality
-from territory_opt.problem.market import generate_market
+from territory_opt.synthetic.market import generate_market
 
 FloatArray = npt.NDArray[np.float64]
 

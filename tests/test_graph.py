@@ -14,7 +14,7 @@ from territory_opt.errors import DataError, TerritoryError
 from territory_opt.model import graph as graph_module
 from territory_opt.model import pairs
 from territory_opt.model.graph import EDGE_UNITS, FAMILY_REASON, PlanningGraph, planning_graph
-from territory_opt.problem.market import generate_market
+from territory_opt.synthetic.market import generate_market
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,13 +12,13 @@ from benchmarks.markets import make_market
 import territory_opt as to
 from builders import bounded
 from territory_opt.model.model import Model
-from territory_opt.optimize.bound import bound_by_program
+from territory_opt.optimize.bound.bounded import bound_by_program
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.factors import Factors
-from territory_opt.optimize.incumbent import Incumbent
-from territory_opt.optimize.linear import linear_model
-from territory_opt.optimize.lumps import lump_start
-from territory_opt.optimize.mathopt import Solution, solve_mip
+from territory_opt.optimize.mip.linear import linear_model
+from territory_opt.optimize.mip.lumps import lump_start
+from territory_opt.optimize.mip.mathopt import Solution, solve_mip
+from territory_opt.optimize.pairs.factors import Factors
+from territory_opt.optimize.search.incumbent import Incumbent
 from territory_opt.plan.certificate import dual_bound
 
 Assigned = np.ndarray[Any, np.dtype[np.int64]]
@@ -107,7 +107,7 @@ def test_a_poor_plan_that_keeps_the_rules_does_not_end_the_search(
     accounts: int, reps: int, places_seed: int, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only today's plan keeps the band at first; plans worth a third more break it by little."""
-    monkeypatch.setattr("territory_opt.optimize.core.CORE_PAIRS", 0)
+    monkeypatch.setattr("territory_opt.optimize.mip.core.CORE_PAIRS", 0)
     table, homes = places(accounts, reps, seed=places_seed)
     rep = shared_evenly(table["potential"], reps)
     table["incumbent"] = homes["rep_id"].to_numpy()[rep]
@@ -155,7 +155,7 @@ def test_a_looser_move_budget_gives_no_worse_plan() -> None:
 @pytest.mark.parametrize("nodes", [6_000, 100], ids=["all nodes", "a sample"])
 def test_a_move_budget_that_outweighs_priced_bands_is_bounded(nodes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The multiplier of the budget has to be as large as all the points it would mend."""
-    monkeypatch.setattr("territory_opt.optimize.bound.PROGRAM_NODES", nodes)
+    monkeypatch.setattr("territory_opt.optimize.bound.bounded.PROGRAM_NODES", nodes)
     given = uneven_today(0.02, accounts=300, reps=12, seed=5)
     found = bounded(Model.build(given))
     assert found.bound == pytest.approx(program_bound(given), rel=2e-3)

@@ -20,26 +20,28 @@ import territory_opt as to
 from builders import bounded, random_problem
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
-from territory_opt.optimize import bound, dual, solve
-from territory_opt.optimize.bound import (
+from territory_opt.optimize import solve
+from territory_opt.optimize.bound import bounded as bound_of
+from territory_opt.optimize.bound import dual
+from territory_opt.optimize.bound.bounded import (
     bound_by_program,
     ceiling_prices,
     hard_prices,
     prove_least_violation,
 )
-from territory_opt.optimize.candidates import candidates
+from territory_opt.optimize.bound.dual import settle_quotas
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.dual import settle_quotas
-from territory_opt.optimize.exchange import exchange
-from territory_opt.optimize.factors import Factors
-from territory_opt.optimize.incumbent import Incumbent
-from territory_opt.optimize.moves import Effort, Search, State
-from territory_opt.optimize.moves import _gather as gather
-from territory_opt.optimize.pricing import BARRED, best_reps, pairs_of, union
-from territory_opt.optimize.search_rows import SearchRows, rep_cost, shared_cost
-from territory_opt.optimize.stages import HARD_FACTOR
+from territory_opt.optimize.pairs.candidates import candidates
+from territory_opt.optimize.pairs.factors import Factors
+from territory_opt.optimize.pairs.pricing import BARRED, best_reps, pairs_of, union
+from territory_opt.optimize.search.exchange import exchange
+from territory_opt.optimize.search.incumbent import Incumbent
+from territory_opt.optimize.search.moves import Effort, Search, State
+from territory_opt.optimize.search.moves import _gather as gather
+from territory_opt.optimize.search.rounds import HARD_FACTOR
+from territory_opt.optimize.search.rows import SearchRows, rep_cost, shared_cost
 from territory_opt.plan.certificate import dual_bound, multiplier_problems
-from territory_opt.problem.market import generate_market
+from territory_opt.synthetic.market import generate_market
 
 SEEDS = range(40)
 
@@ -123,7 +125,7 @@ def test_far_ends_of_the_globe() -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_dual_meets_the_linear_program(seed: int, first: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a market without quotas the ascent ends within 0.05 % of the exact optimum, and never below it."""
-    monkeypatch.setattr(bound, "PROGRAM_NODES", first)
+    monkeypatch.setattr(bound_of, "PROGRAM_NODES", first)
     model = Model.build(market(seed=seed))
     exact = bound_by_program(model, model.pairs(), model.rows, time_limit=60.0)
     found = bounded(model)
@@ -141,7 +143,7 @@ def test_the_dual_meets_the_linear_program_with_quotas() -> None:
 
 def test_a_sample_is_a_good_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """The coarse problem changes the way, not the bound."""
-    monkeypatch.setattr(bound, "PROGRAM_NODES", 0)
+    monkeypatch.setattr(bound_of, "PROGRAM_NODES", 0)
     model = Model.build(market(2000, 8))
     whole = bounded(model)
     monkeypatch.setattr(dual, "COARSE_NODES", 300)
@@ -216,7 +218,7 @@ def test_a_market_is_solved_close_to_its_bound() -> None:
 
 @pytest.mark.parametrize("name", ["plain", "everything"])
 def test_the_number_of_threads_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("territory_opt.optimize.core.CORE_PAIRS", 0)  # branch and bound has one thread anyway
+    monkeypatch.setattr("territory_opt.optimize.mip.core.CORE_PAIRS", 0)  # branch and bound has one thread anyway
     problem = market(300, 24) if name == "plain" else with_everything()
     one, two = (to.solve(problem, time_limit=300.0, threads=threads, seed=3) for threads in (1, 2))
     assert one.raw_status == two.raw_status == "complete"
@@ -482,7 +484,8 @@ def test_a_forked_child_can_work_in_threads() -> None:
     if not hasattr(os, "fork"):
         pytest.skip("this system has no fork")
     code = (
-        "import os\nfrom territory_opt.optimize.pricing import in_threads\nin_threads(lambda _: None, range(4), 2)\n"
+        "import os\nfrom territory_opt.optimize.pairs.pricing import in_threads\n"
+        "in_threads(lambda _: None, range(4), 2)\n"
         "child = os.fork()\nin_threads(lambda _: None, range(4), 2)\n"
         "if child == 0:\n    os._exit(0)\nassert os.waitpid(child, 0)[1] == 0\n"
     )
@@ -501,7 +504,7 @@ def test_the_program_of_a_sample_starts_the_quotas(monkeypatch: pytest.MonkeyPat
     """With few nodes in the program the bound still holds and stays near."""
     model = Model.build(with_everything())
     whole = bounded(model)
-    monkeypatch.setattr(bound, "PROGRAM_NODES", 150)
+    monkeypatch.setattr(bound_of, "PROGRAM_NODES", 150)
     part = bounded(model)
     assert part.bound >= whole.bound - 1e-3 * abs(whole.bound)
     assert part.bound <= whole.bound + 0.02 * abs(whole.bound)
@@ -572,7 +575,7 @@ def test_a_rep_far_from_all_others_gets_a_share(lat: float, lon: float, territor
 def test_the_bound_at_scale_meets_the_linear_program_there(
     lat: float, lon: float, territories: dict, share: int, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bound, "PROGRAM_NODES", first)
+    monkeypatch.setattr(bound_of, "PROGRAM_NODES", first)
     model = Model.build(with_a_far_rep(lat, lon, accounts=200, reps=15, **territories))
     program = bound_by_program(model, model.pairs(), model.rows, time_limit=100.0).bound
     assert bounded(model).bound == pytest.approx(program, rel=1e-3)

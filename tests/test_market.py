@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from territory_opt.errors import ScenarioError
-from territory_opt.problem.market import generate_market, write_market
-from territory_opt.problem.market_places import places
+from territory_opt.synthetic.market import generate_market, write_market
+from territory_opt.synthetic.places import places
 from territory_opt.whatif.scenario import load_scenario
 
 FIELD_TEAM = Path(__file__).parents[1] / "scenarios" / "field_team"

@@ -12,14 +12,14 @@ import pytest
 import yaml
 
 import territory_opt as to
-from territory_opt.cli import run
+from territory_opt.cli.commands import run
 from territory_opt.errors import ScenarioError
+from territory_opt.intake.actuals import check_actuals
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.plan import month_weights
-from territory_opt.problem.actuals import check_actuals
-from territory_opt.problem.market import generate_market, write_market
 from territory_opt.quota.by_part import by_part
+from territory_opt.synthetic.market import generate_market, write_market
 from territory_opt.whatif.replan import Replan, replan
 from territory_opt.whatif.write import write_scenario
 

@@ -13,17 +13,17 @@ import pytest
 from scipy.stats import norm
 
 import territory_opt as to
-from territory_opt.cli import run
+from territory_opt.cli.commands import run
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.plan import Plan
-from territory_opt.problem.market import generate_market
 from territory_opt.problem.policy import Pay
 from territory_opt.quota.fairness import holm, past_fairness, plan_fairness
 from territory_opt.quota.odds import company_odds, hit_probability
 from territory_opt.quota.review import review
 from territory_opt.quota.simulate import Books, Shape, simulate
 from territory_opt.quota.smart import lint
+from territory_opt.synthetic.market import generate_market
 
 ROOT = Path(__file__).parents[1]
 DRAWS = 20_000

@@ -20,7 +20,7 @@ from ortools.linear_solver.python import model_builder
 
 import territory_opt as to
 from territory_opt.model.rows import Rows
-from territory_opt.optimize.linear import linear_model
+from territory_opt.optimize.mip.linear import linear_model
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
 GOLDEN = Path(__file__).parent / "golden"

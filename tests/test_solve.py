@@ -16,8 +16,8 @@ import pytest
 
 import territory_opt as to
 from builders import random_problem
-from territory_opt.optimize import mathopt
-from territory_opt.problem.market import generate_market
+from territory_opt.optimize.mip import mathopt
+from territory_opt.synthetic.market import generate_market
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from territory_opt.errors import DataError, ScenarioError
-from territory_opt.problem.tables import TableSource, expand_path, read_table
+from territory_opt.intake.tables import TableSource, expand_path, read_table
 
 CSV = "account_id,name,potential\nA-1,Acme,100\nA-2,Birch,200\n"
 

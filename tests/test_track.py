@@ -15,16 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import territory_opt as to
-from territory_opt.cli import run
+from territory_opt.cli.commands import run
 from territory_opt.errors import DataError, ScenarioError
 from territory_opt.estimate.seasonality import season_doubt
+from territory_opt.intake.actuals import check_actuals, read_metrics
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.plan import Plan, month_weights
-from territory_opt.problem.actuals import check_actuals, read_metrics
-from territory_opt.problem.market import generate_market, write_market
 from territory_opt.quota.outlook import LASTING, Book, look_ahead
 from territory_opt.quota.track import Tracking, track
+from territory_opt.synthetic.market import generate_market, write_market
 
 MONTHS = pd.period_range("2027-01", periods=12, freq="M").astype(str)
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import territory_opt as to
-from territory_opt.cli import run
+from territory_opt.cli.commands import run
 from territory_opt.estimate.transfer import TransferLoss, learn_transfer_loss
 from territory_opt.whatif.write import write_scenario
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DATA_FILES = {
     "territory_opt/py.typed",
-    "territory_opt/problem/data/us_places.csv",
+    "territory_opt/synthetic/data/us_places.csv",
     "territory_opt/report/data/outline.json",
     "territory_opt/report/templates/page.html",
     "territory_opt/report/templates/page.css",

@@ -26,7 +26,7 @@ _HOME = {
     "PlanningGraph": "territory_opt.model.graph",
     "PlanFolderError": "territory_opt.errors",
     "Policy": "territory_opt.problem.policy",
-    "Problem": "territory_opt.problem.problem",
+    "Problem": "territory_opt.intake.validate",
     "Progress": "territory_opt.optimize.result",
     "Result": "territory_opt.optimize.result",
     "Scenario": "territory_opt.whatif.scenario",

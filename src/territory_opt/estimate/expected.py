@@ -19,7 +19,7 @@ from territory_opt.estimate.forecast import forecast
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import Basis
 from territory_opt.estimate.seasonality import lumpiness, season_doubt, seasonality
-from territory_opt.problem.fill import same_months
+from territory_opt.problem.calendar import same_months
 from territory_opt.problem.policy import Odds
 from territory_opt.problem.problem import Problem
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from territory_opt.estimate.history import History, month_numbers
 from territory_opt.estimate.methods import Past
-from territory_opt.problem.fill import quota_months
+from territory_opt.problem.calendar import quota_months
 from territory_opt.problem.policy import ASSUMED_SHOCK
 from territory_opt.problem.problem import Problem
 

@@ -49,7 +49,7 @@ class SharedErrors:
     """Errors of the forecast at the looks so far, summed over the company, each region and each segment."""
 
     def __init__(self, problem: Problem) -> None:
-        self._branch = branches(problem)
+        self._of_rep = regions(problem)
         self._company, self._region, self._segment = _Moments(), _Moments(), _Moments()
 
     def add(self, past: Past, came: FloatArray) -> None:
@@ -61,7 +61,7 @@ class SharedErrors:
         off = float(came.sum()) / total - 1.0
         self._company.add(np.array([off]), np.array([float(variance.sum()) / total**2]))
         rest = came - mean * (1.0 + off)
-        where = np.where(past.rep >= 0, self._branch[past.rep], 0)
+        where = np.where(past.rep >= 0, self._of_rep[past.rep], 0)
         for moments, group in ((self._region, where), (self._segment, past.history.segment)):
             moments.add(*_by_group(rest, mean, variance, group))
 
@@ -102,16 +102,16 @@ def _looked_back(problem: Problem) -> Shocks:
     return replace(found, company=float(np.sqrt(max(found.company**2 - left**2, 0.0))))
 
 
-def branches(problem: Problem) -> IntArray:
-    """The manager right below the company above each rep, as a number, (n_reps,); 0 for reps without one."""
+def regions(problem: Problem) -> IntArray:
+    """The manager right below the company above each rep, (n_reps,): 1, 2, ... as in the managers table; 0: none."""
     above = dict(zip(problem.managers["manager_id"], problem.managers["reports_to"], strict=True))
-    tops: dict[str, int] = {"": 0}
+    tops = [node for node, parent in above.items() if parent not in above]
     found = []
     for manager in problem.reps["manager"]:
-        node = str(manager) if manager in above else ""
-        while node and above[node] in above:
-            node = str(above[node])
-        found.append(tops.setdefault(node, len(tops)))
+        node = manager
+        while node in above and above[node] in above:
+            node = above[node]
+        found.append(tops.index(node) + 1 if node in above else 0)
     return np.array(found, dtype=np.int64)
 
 

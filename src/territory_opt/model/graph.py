@@ -16,10 +16,10 @@ import pandas as pd
 
 from territory_opt.errors import TerritoryError
 from territory_opt.estimate.expected import estimate_sales
+from territory_opt.geography.adjacency import adjacency_from_polygons, delaunay_edges
+from territory_opt.geography.sphere import distance_km, unit_vectors
 from territory_opt.model import pairs
 from territory_opt.model.model import Model
-from territory_opt.problem.adjacency import adjacency_from_polygons, delaunay_edges
-from territory_opt.problem.geography import distance_km, unit_vectors
 from territory_opt.problem.problem import Problem
 
 if TYPE_CHECKING:

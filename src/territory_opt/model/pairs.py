@@ -19,9 +19,9 @@ import pandas as pd
 
 from territory_opt.estimate.expected import Estimate
 from territory_opt.estimate.methods import QUOTA_BASIS
+from territory_opt.geography.sphere import DISTANCE_SLACK_KM, distance_km, unit_vectors
 from territory_opt.model.presence import credit
 from territory_opt.model.skills import SkillTables
-from territory_opt.problem.geography import DISTANCE_SLACK_KM, distance_km, unit_vectors
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]

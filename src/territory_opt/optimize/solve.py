@@ -10,24 +10,24 @@ import numpy.typing as npt
 
 from territory_opt.model.model import Model, Pairs, fair_kappa
 from territory_opt.model.rows import Rows
-from territory_opt.optimize.bound import Bounded, bound_at_scale, bound_by_program, prove_least_violation
-from territory_opt.optimize.candidates import Candidates
-from territory_opt.optimize.cases import prove_by_cases
+from territory_opt.optimize.bound.bounded import Bounded, bound_at_scale, bound_by_program, prove_least_violation
+from territory_opt.optimize.bound.branching import prove_by_cases
+from territory_opt.optimize.bound.dual import WARM, nearest_reps
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.core import core_stage
-from territory_opt.optimize.dual import WARM, nearest_reps
-from territory_opt.optimize.factors import Factors
-from territory_opt.optimize.incumbent import Incumbent, best_of
-from territory_opt.optimize.least_bad import exact_least_bad, relaxations
-from territory_opt.optimize.linear import linear_model
-from territory_opt.optimize.lumps import lump_start
-from territory_opt.optimize.mathopt import solve_mip
-from territory_opt.optimize.polish import polish_stage
+from territory_opt.optimize.mip.core import core_stage
+from territory_opt.optimize.mip.least_bad import exact_least_bad, relaxations
+from territory_opt.optimize.mip.linear import linear_model
+from territory_opt.optimize.mip.lumps import lump_start
+from territory_opt.optimize.mip.mathopt import solve_mip
+from territory_opt.optimize.mip.polish import polish_stage
+from territory_opt.optimize.mip.quotas import far_above_fair, set_quotas
+from territory_opt.optimize.pairs.candidates import Candidates
+from territory_opt.optimize.pairs.factors import Factors
+from territory_opt.optimize.pairs.pricing import Lists
 from territory_opt.optimize.previous import Previous, Solved, possible
-from territory_opt.optimize.pricing import Lists
-from territory_opt.optimize.quotas import far_above_fair, set_quotas
 from territory_opt.optimize.result import ProgressCallback, Relaxation, Result, Status
-from territory_opt.optimize.stages import Schedule, search_stage
+from territory_opt.optimize.search.incumbent import Incumbent, best_of
+from territory_opt.optimize.search.rounds import Schedule, search_stage
 from territory_opt.plan.audit import audit_model
 from territory_opt.plan.certificate import Multipliers, dual_bound, tolerated
 from territory_opt.plan.evaluate import evaluate

@@ -18,10 +18,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.errors import DataError, Issue
+from territory_opt.intake.checks import Names
 from territory_opt.model.model import Model
 from territory_opt.model.pairs import Facts
 from territory_opt.plan.plan import Plan
-from territory_opt.problem.checks import Names
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

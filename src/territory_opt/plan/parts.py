@@ -7,8 +7,8 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from territory_opt.intake.parse import part_names
 from territory_opt.model.model import Model
-from territory_opt.problem.parse import part_names
 
 CENT = 0.004
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
 import pandas as pd
 
 from territory_opt.errors import Issue
-from territory_opt.problem.fill import before_plan_year
+from territory_opt.problem.calendar import before_plan_year
 from territory_opt.problem.policy import Policy
+
+
+class TableReader(Protocol):
+    """Turns tables as given into a checked problem: what :mod:`territory_opt.intake` hands in."""
+
+    def __call__(self, given: Mapping[str, pd.DataFrame], policy: Policy, *, strict: bool = False) -> Problem:
+        """Check ``given``, by name of table, against each other and the policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,9 @@ class Problem:
     quota_history: pd.DataFrame | None = None
     issues: tuple[Issue, ...] = field(default=(), repr=False)
 
+    reader: ClassVar[TableReader]
+    """Set by :mod:`territory_opt.intake.validate`, where the public name ``Problem`` comes from."""
+
     @classmethod
     def from_tables(
         cls,
@@ -57,8 +68,6 @@ class Problem:
         Columns are those of ``docs/data-formats.md``. Raises :class:`DataError` with *all* findings;
         ``strict`` turns warnings into errors. Cost: linear in rows.
         """
-        from territory_opt.problem.validate import validate_tables
-
         tables: Mapping[str, pd.DataFrame | None] = {
             "accounts": accounts,
             "reps": reps,
@@ -70,7 +79,7 @@ class Problem:
             "quota_history": quota_history,
         }
         given = {name: table for name, table in tables.items() if table is not None}
-        return validate_tables(given, policy or Policy(), strict=strict)
+        return cls.reader(given, policy or Policy(), strict=strict)
 
     @property
     def past_sales(self) -> pd.DataFrame:

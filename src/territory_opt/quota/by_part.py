@@ -14,10 +14,10 @@ import pandas as pd
 from ortools.graph.python import min_cost_flow
 
 from territory_opt.errors import ScenarioError
+from territory_opt.intake.parse import NO_PART, as_text
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs
 from territory_opt.plan.plan import Plan
-from territory_opt.problem.parse import NO_PART, as_text
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

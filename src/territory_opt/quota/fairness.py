@@ -19,10 +19,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata
 
+from territory_opt.estimate.shocks import regions
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate
 from territory_opt.plan.plan import Plan
-from territory_opt.quota.simulate import regions
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -86,7 +86,7 @@ def plan_fairness(model: Model, plan: Plan, *, seed: int = 0) -> Fairness:
     book = np.bincount(pairs["rep"].to_numpy(int), potential, minlength=model.problem.n_reps).astype(float)
     quotas = annual_quotas(model, plan)
     facts = {"size": found.rep_sales, "potential": book, "tenure": tenure(model)}
-    return _tests("this plan", found.rep_sales, quotas, facts, regions(model), None, seed)
+    return _tests("this plan", found.rep_sales, quotas, facts, regions(model.problem), None, seed)
 
 
 def past_fairness(model: Model, *, seed: int = 0) -> Fairness | None:
@@ -106,7 +106,7 @@ def past_fairness(model: Model, *, seed: int = 0) -> Fairness | None:
         float
     )
     facts = {"size": quotas, "potential": potential, "tenure": tenure(model)}
-    return _tests("last year", sales, quotas, facts, regions(model), _growth(model), seed)
+    return _tests("last year", sales, quotas, facts, regions(model.problem), _growth(model), seed)
 
 
 def tenure(model: Model) -> FloatArray:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import norm
 
-from territory_opt.estimate.shocks import branches
+from territory_opt.estimate.shocks import regions
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import Evaluation, annual_quotas, evaluate
 from territory_opt.plan.plan import Plan
@@ -60,7 +60,7 @@ def company_shock(model: Model) -> float:
     """
     company, region, of_segment = model.estimate.shocks(model.problem.policy.quotas.odds)
     segment = pd.factorize(model.problem.accounts["segment"])[0]
-    by_region = np.bincount(branches(model.problem), model.share)
+    by_region = np.bincount(regions(model.problem), model.share)
     by_segment = np.bincount(segment, model.estimate.expected) / max(float(model.estimate.expected.sum()), 1e-12)
     return float(
         np.sqrt(company**2 + region**2 * float(by_region @ by_region) + of_segment**2 * float(by_segment @ by_segment))

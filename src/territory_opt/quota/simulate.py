@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from territory_opt.estimate.shocks import regions
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs
 from territory_opt.plan.plan import Plan
@@ -150,7 +151,7 @@ class Books:
         mean = [np.bincount(key, sales, minlength=n_reps * len(names)).reshape(n_reps, -1) for sales, _ in kinds]
         variance = [np.bincount(rep, squares, minlength=n_reps) for _, squares in kinds]
         shocks = model.estimate.shocks(model.problem.policy.quotas.odds)
-        region = np.tile(regions(model), len(kinds))
+        region = np.tile(regions(model.problem), len(kinds))
         return cls(n_reps, np.vstack(mean).astype(float), np.concatenate(variance).astype(float), region, *shocks)
 
     def draw(self, generator: np.random.Generator, count: int, shape: Shape) -> tuple[FloatArray, FloatArray]:
@@ -174,12 +175,6 @@ class Books:
         scale = np.where(lopsided, self.variance / np.where(lopsided, total, 1.0), 0.0)
         noise = generator.standard_gamma(np.broadcast_to(kind, (count, len(kind)))) * scale
         return np.asarray(np.where(lopsided, noise - total, 0.0))
-
-
-def regions(model: Model) -> IntArray:
-    """The branch of the hierarchy right below the company that each rep belongs to, (n_reps,); 0 without one."""
-    tree = model.hierarchy
-    return np.array([tree.path(int(node))[-2] if node else 0 for node in tree.rep_node], dtype=np.int64)
 
 
 def membership(model: Model) -> FloatArray:

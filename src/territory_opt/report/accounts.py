@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.spatial import cKDTree
 
-from territory_opt.problem.geography import EARTH_RADIUS_KM
+from territory_opt.geography.sphere import nearest_km, unit_vectors
 from territory_opt.report.sides import Side, Sides, TextArray, band, metrics
 from territory_opt.report.words import percent, short_money
 
@@ -175,15 +174,10 @@ def _risk_text(sides: Sides) -> TextArray:
 def _is_nearest(sides: Sides) -> BoolArray:
     """Whether no other rep's home is clearly nearer to the account than its rep's in the plan."""
     problem = sides.model.problem
-    tree = cKDTree(_on_sphere(problem.reps))
-    chord, _ = tree.query(_on_sphere(problem.accounts))
-    least = 2 * EARTH_RADIUS_KM * np.arcsin(np.clip(chord / 2, 0.0, 1.0))
+    homes, places = (unit_vectors(t["lat"].to_numpy(float), t["lon"].to_numpy(float))
+                     for t in (problem.reps, problem.accounts))  # fmt: skip
+    least = nearest_km(homes, places)
     return np.asarray(np.nan_to_num(sides.plan.column("distance_km"), nan=np.inf) <= least + NEAREST_KM)
-
-
-def _on_sphere(table: pd.DataFrame) -> npt.NDArray[np.float64]:
-    lat, lon = np.radians(table["lat"].to_numpy(float)), np.radians(table["lon"].to_numpy(float))
-    return np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
 
 
 def _joined(parts: list[TextArray]) -> TextArray:

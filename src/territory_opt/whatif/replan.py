@@ -15,11 +15,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.errors import ScenarioError
+from territory_opt.intake.crosschecks import empty_months
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
 from territory_opt.model.presence import active_share
 from territory_opt.plan.plan import Plan
-from territory_opt.problem.crosschecks import empty_months
 from territory_opt.problem.policy import Guard, Policy
 from territory_opt.problem.problem import Problem
 from territory_opt.quota.by_part import by_part

@@ -17,10 +17,10 @@ from typing import Any
 import pandas as pd
 
 from territory_opt.errors import DataError, Issue, ScenarioError
+from territory_opt.intake.tables import TableSource, expand_path, read_table
+from territory_opt.intake.validate import validate_tables
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.problem import Problem
-from territory_opt.problem.tables import TableSource, expand_path, read_table
-from territory_opt.problem.validate import validate_tables
 from territory_opt.whatif.overlay import (
     REP_FILE,
     Folders,

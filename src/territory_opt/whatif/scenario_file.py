@@ -11,9 +11,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails
 
 from territory_opt.errors import Issue
+from territory_opt.intake.tables import TableSource
 from territory_opt.problem.policy import Period, Quotas, Settings, Share, Territories, check_periods
 from territory_opt.problem.schema import TABLES
-from territory_opt.problem.tables import TableSource
 from territory_opt.whatif.keys import dotted, nearest, suggest
 
 

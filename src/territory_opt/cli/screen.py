@@ -1,0 +1,58 @@
+"""Where the words of a command and its one JSON object go."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+LABEL_WIDTH = 14
+SHOWN = 20
+"""Findings and broken rules shown one by one; the rest is counted."""
+
+
+class Screen:
+    """Where words and results go: words to stdout, or to stderr when stdout belongs to one JSON object.
+
+    ``quiet`` leaves only what must be read.
+    """
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json, self.quiet = as_json, quiet
+        self.out: TextIO = sys.stderr if as_json else sys.stdout
+
+    def say(self, text: str = "", *, always: bool = False) -> None:
+        """Print a line, unless the user asked for quiet and it need not be read."""
+        if always or not self.quiet:
+            print(text, file=self.out, flush=True)
+
+    def line(self, label: str, text: str) -> None:
+        """Print a labelled line."""
+        self.say(f"{label:<{LABEL_WIDTH}}{text}")
+
+    def several(self, lines: Sequence[str], *, always: bool = False, most: int = SHOWN) -> None:
+        """Print indented lines, and how many more there are."""
+        for text in lines[:most]:
+            self.say(f"  {text}", always=always)
+        if len(lines) > most:
+            self.say(f"  and {len(lines) - most:,} more", always=always)
+
+    def result(self, content: Mapping[str, Any]) -> None:
+        """Print the JSON object of a command that was asked for one."""
+        if self.as_json:
+            print(json.dumps(plain(content), ensure_ascii=False), file=sys.stdout, flush=True)
+
+
+def plain(value: Any) -> Any:
+    """Turn NumPy numbers, tuples and paths into what JSON has; numbers that are not finite into null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | int | bool | None) else str(value)

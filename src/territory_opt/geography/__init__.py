@@ -1,0 +1,1 @@
+"""Places: the sphere, who is next to whom."""

@@ -1,0 +1,1 @@
+"""From tables to a Problem: reading, checking, filling, naming what is wrong."""

@@ -1,0 +1,1 @@
+"""Duals and proofs: what no plan can exceed."""

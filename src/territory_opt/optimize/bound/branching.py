@@ -1,0 +1,220 @@
+"""A tighter bound where large accounts decide: branching on who serves them, multipliers of its own in every case.
+
+The linear relaxation splits large accounts; no multipliers can say that it may not. Asking "does this rep serve this
+account?" about the one that is split most, always in the case with the largest bound, closes most of the distance with
+a few dozen questions. Sources: best-first branching on the Lagrangian bound, Fisher, Management Science 27, 1981.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from territory_opt.model.model import Model
+from territory_opt.optimize.bound.bounded import Bounded, ceiling_prices, default_hard_price
+from territory_opt.optimize.bound.dual import node_sizes, settle_quotas
+from territory_opt.optimize.clock import Clock
+from territory_opt.optimize.mip.linear import linear_model
+from territory_opt.optimize.mip.warm_lp import WarmLp
+from territory_opt.optimize.pairs.pricing import reduced_values
+from territory_opt.optimize.search.incumbent import Incumbent
+from territory_opt.plan.cases import Cases
+from territory_opt.plan.certificate import apart_from_nodes, bound_by_cases, value_problems
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+MOST_CELLS = 200_000
+"""Above so many nodes x reps no few accounts decide."""
+LARGE_SHARE = 0.02
+"""Accounts from this share of an average territory on are in the programs with all their reps, others with the best."""
+PROGRAM_PAIRS, LEAST_WIDTH = 12_000, 4
+"""Pairs of a program, and best reps of an account, at least."""
+MOST_PROGRAMS, MOST_WORK, QUICK_WORK = 600, 2_000_000, 200_000
+"""Linear programs, and these times their pairs, at most; the last in a re-solve."""
+PATIENCE, PATIENT_WORK, WORTHWHILE = 30, 100_000, 0.05
+"""After so many programs (and so many times their pairs) that closed less than this share of the distance to the plan,
+no more questions are asked."""
+MOST_ASKED = 2_000
+"""Pairs of the largest accounts whose x is read."""
+SPLIT = 1e-6
+"""An account is split if a pair of it is at least so far from 0 and 1."""
+MISSED = 0.1
+"""Pairs that the program lacks are added where they cost a case more than this share of its distance to the plan."""
+HARD_TIMES, DEARER = 1e6, 10.0
+"""Breaking a hard row by its scale costs the programs so many times the distance to the plan (by the audit's tolerance
+as much as that), and besides so many times the most that any row's scale is worth: else breaking it would be cheaper
+than the priced rows it stands against."""
+SAME_MONEY = 5e-7
+"""The plan is proven best when the bound is within this share of it."""
+
+
+def prove_by_cases(
+    model: Model, bounded: Bounded, best: Incumbent, clock: Clock, *, gap: float, quick: bool = False
+) -> Bounded:
+    """Return ``bounded`` with a proof by cases that no plan is better than ``best`` by more than ``gap``, or nearly so.
+
+    ``bounded`` comes back as it is where that is of no use: at large sizes, where the gap is met, where ``best`` breaks
+    hard rules, without time, and in a ``quick`` re-solve where it would take seconds.
+    """
+    cells = model.source.n_nodes * model.problem.n_reps
+    target = best.value + max(gap, SAME_MONEY) * abs(best.value)
+    if best.score[0] > 0.0 or bounded.bound <= target or not len(model.rows) or cells > MOST_CELLS:
+        return bounded
+    tree = _Tree(model, bounded, best.value, target, clock)
+    most = min(MOST_PROGRAMS, (QUICK_WORK if quick else MOST_WORK) // tree.n_listed)
+    if most < PATIENCE:
+        return bounded
+    cases = tree.cases() if tree.grow(most) else None
+    proven = bounded.bound if cases is None else bound_by_cases(model, cases)
+    return replace(bounded, cases=cases if proven < bounded.bound else None, proven=proven)
+
+
+@dataclass(slots=True)
+class _Case:
+    """Multipliers (n_rows,) with the ``bound`` they prove without the ``closed`` pairs.
+
+    ``split`` is the pair to ask about next, -1 where no account is split.
+    """
+
+    closed: frozenset[int]
+    values: FloatArray
+    bound: float
+    split: int = -1
+    answers: list[_Case] = field(default_factory=list)
+
+
+class _Tree:
+    """The questions asked so far over all eligible pairs of one model; positions are those of ``pairs``."""
+
+    def __init__(self, model: Model, bounded: Bounded, value: float, target: float, clock: Clock) -> None:
+        self.model, self.value, self.target, self.clock = model, value, target, clock
+        self.rows, self.pairs = model.rows, model.pairs()
+        self.node, self.ceiling = self.pairs.node, ceiling_prices(self.rows, np.inf)
+        size = node_sizes(self.rows, self.pairs)
+        self.share = size / max(float(size.sum()) / self.rows.n_reps, 1e-300)
+        self.root = _Case(frozenset(), bounded.multipliers, bounded.bound)
+        reduced = reduced_values(self.pairs, self.rows.at_rep(bounded.multipliers))
+        order = np.lexsort((-reduced, self.node))
+        rank = np.empty(len(order), dtype=np.int64)
+        rank[order] = np.arange(len(order)) - self.pairs.start[self.node]
+        width = max(PROGRAM_PAIRS // model.source.n_nodes, LEAST_WIDTH)
+        self.listed = (rank < width) | (self.share >= LARGE_SHARE)[self.node]
+        self.dear = DEARER * float((np.abs(bounded.multipliers) * self.rows.scale).max(initial=0.0))
+        self.programs = 0
+        self._load()
+
+    @property
+    def n_listed(self) -> int:
+        """Pairs of a program."""
+        return max(int(self.listed.sum()), 1)
+
+    def grow(self, most: int) -> bool:
+        """Ask questions until the target is met, it is not worth it, or ``most`` programs are solved.
+
+        Return whether there is any answer.
+        """
+        self._solve(self.root)
+        heap, ticket = [(-self.root.bound, 0, self.root)], itertools.count(1)
+        checked, before = 0, self.root.bound
+        patience = max(PATIENCE, PATIENT_WORK // self.n_listed)
+        while heap and self.clock.left > 0.0 and self.programs < most:
+            case = heap[0][2]
+            if case.bound <= self.target or case.split < 0:
+                break
+            if self.programs - checked >= patience:
+                if before - case.bound < WORTHWHILE * (before - self.value):
+                    break
+                checked, before = self.programs, case.bound
+            heapq.heappop(heap)
+            case.answers = [self._answer(case, yes) for yes in (True, False)]
+            for answer in case.answers:
+                heapq.heappush(heap, (-answer.bound, next(ticket), answer))
+            self.clock.bound = min(self.clock.bound, -heap[0][0])
+            self.clock.tell("cases", f"{len(heap):,} cases")
+        return bool(self.root.answers)
+
+    def cases(self) -> Cases:
+        """The tree as a proof."""
+        source, accounts, reps, values = self.model.source, [], [], []
+        first = source.order[source.node_start[:-1]]
+        todo = [self.root]
+        while todo:
+            case = todo.pop()
+            if case.answers:
+                accounts.append(str(source.account_index[first[self.node[case.split]]]))
+                reps.append(str(source.rep_index[self.pairs.rep[case.split]]))
+                todo += case.answers[::-1]
+            else:
+                accounts.append("")
+                reps.append("")
+                values.append(case.values)
+        return Cases(tuple(accounts), tuple(reps), np.array(values))
+
+    def _answer(self, case: _Case, yes: bool) -> _Case:
+        node = self.node[case.split]
+        others = range(int(self.pairs.start[node]), int(self.pairs.start[node + 1]))
+        closed = case.closed | ({k for k in others if k != case.split} if yes else {case.split})
+        best = self._best(self._reduced(case.values, closed))
+        answer = _Case(frozenset(closed), case.values, self._bound(case.values, best))
+        if answer.bound > self.target:
+            self._solve(answer)
+        return answer
+
+    def _solve(self, case: _Case) -> None:
+        """Find better multipliers for ``case`` by the linear program, and the account to ask about next."""
+        for last in (False, True):
+            found = self.program.solve(
+                (int(self.column[k]) for k in case.closed if self.listed[k]), time_limit=max(self.clock.left, 0.1)
+            )
+            self.programs += 1
+            values = case.values if found is None else settle_quotas(self.rows, found.multipliers, self.ceiling)
+            reduced = self._reduced(values, case.closed)
+            best, listed = self._best(reduced), self._best(np.where(self.listed, reduced, -np.inf))
+            bound = self._bound(values, best)
+            if found is not None:
+                case.split = self._most_split(found.x)
+                if bound < case.bound and not value_problems(self.rows, values):
+                    case.values, case.bound = values, bound
+            missing = ~self.listed & (reduced > listed[self.node])
+            lost = float((best - listed).sum())
+            if last or not missing.any() or lost <= MISSED * (case.bound - self.value):
+                return
+            self.listed |= missing
+            self._load()
+
+    def _load(self) -> None:
+        """Build the program of the listed pairs, and say whose x tells what is split."""
+        self.column = np.cumsum(self.listed) - 1
+        linear = linear_model(
+            self.model, self.pairs.keep(self.listed), self.rows,
+            violations="price" if self.rows.hard.any() else "none",
+            hard_price=default_hard_price(self.pairs, self.rows)
+            + (HARD_TIMES * (self.root.bound - self.value) + self.dear) * self.rows.hard / self.rows.scale,
+        )  # fmt: skip
+        open_pairs = np.flatnonzero(self.listed & (np.diff(self.pairs.start) > 1)[self.node])
+        self.asked = open_pairs[np.argsort(-self.share[self.node[open_pairs]], kind="stable")][:MOST_ASKED]
+        self.program = WarmLp(linear, self.column[self.asked])
+
+    def _most_split(self, x: FloatArray) -> int:
+        apart = np.minimum(x, 1.0 - x)
+        weight = np.where(apart > SPLIT, apart * self.share[self.node[self.asked]], 0.0)
+        return int(self.asked[np.argmax(weight)]) if weight.any() else -1
+
+    def _reduced(self, values: FloatArray, closed: Collection[int]) -> FloatArray:
+        """Reduced value of every pair, -inf where it is closed."""
+        reduced = reduced_values(self.pairs, self.rows.at_rep(values))
+        reduced[list(closed)] = -np.inf
+        return reduced
+
+    def _bound(self, values: FloatArray, best: FloatArray) -> float:
+        """The bound of ``values`` where each node's best reduced value is ``best``, (n_nodes,)."""
+        return float(best.sum()) + apart_from_nodes(self.model, values, self.model.quota_limit)
+
+    def _best(self, reduced: FloatArray) -> FloatArray:
+        return np.asarray(np.maximum.reduceat(reduced, self.pairs.start[:-1]))

@@ -1,0 +1,438 @@
+"""The dual bound at scale: multipliers from smoothed Lagrangian ascent, over all eligible pairs.
+
+The bound of :mod:`territory_opt.plan.certificate` is a convex function of one multiplier per row: each node takes its
+best rep. Its maximum over reps is smoothed at temperature T (a soft maximum, T weighted by the node's size), minimised
+with L-BFGS-B within the prices, T halved, and so on. Lists of reps per node are rebuilt at every temperature from the
+multipliers so far and *united* with the nearest and the previous ones: replacing them makes the multipliers oscillate.
+Every temperature ends with a pass over all pairs, so the value that is kept is a bound for the whole problem. Where
+the lists promised a better bound than all pairs give (a rep who lives far away was in no list, and its price went
+through the roof), the temperature starts again from where it was with the pairs found there: a null step.
+
+Sources: smoothing, Nesterov, Mathematical Programming 103, 2005; L-BFGS-B, Byrd, Lu, Nocedal and Zhu, SIAM J. Sci.
+Comput. 16, 1995; null steps, Lemaréchal, in Nondifferentiable Optimization, 1978; the proximal term on quotas,
+Rockafellar, Math. Oper. Res. 1, 1976.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from territory_opt.model.model import Pairs
+from territory_opt.model.rows import Rows
+from territory_opt.optimize.pairs.factors import Factors
+from territory_opt.optimize.pairs.pricing import Lists, best_reps, in_threads, pairs_of, reduced_values, union
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+SmallInts = npt.NDArray[np.int32]
+
+WIDTH = 10
+"""Reps per node taken into a list at every rebuild, by value alone and by reduced value."""
+EVALUATION_NODES = 1024
+"""Nodes per unit of work: sums are added in this order, whatever the number of threads."""
+HOTTEST, COOLEST = 1.0, 1 / 2048
+"""First and last temperature, in units of the mean loss between a node's best and third rep."""
+MORE_STAGES, WORTHWHILE = 3, 5e-5
+"""Beyond the last temperature it falls on, so many times at most, while that improves the bound by this share."""
+EVEN = 3e-5
+"""A start keeps its place only if it is better by this share: it may be a corner, and the search does better from
+multipliers in the middle of those that are as good."""
+WARM = 1 / 32
+"""First temperature when multipliers are known already."""
+STEPS_HOT, STEPS_COLD = 40, 120
+"""L-BFGS iterations at the first and the last temperature."""
+SETTLED = 2e-6
+"""Two temperatures in a row that improve the bound by less than this share end the ascent."""
+COARSE_NODES, COARSE_PER_REP = 20_000, 40
+"""A larger problem starts from the multipliers of a sample of this many nodes."""
+LARGE_SHARE = 0.02
+"""Nodes larger than this share of a rep's limits are all in the sample."""
+NULL_STEPS, TOO_FAR = 4, 1e-3
+"""A temperature starts again at most so often, when the bound gets worse by this share of what is at stake."""
+ON_THE_WAY = 8.0
+"""Pairs take part in the descent at a temperature if they have weight at this many times the temperature."""
+FADED = 40.0
+"""A listed rep that is this many temperatures behind the best has no weight left and is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ascent:
+    """Multipliers (n_rows,) with the best bound that compiled code found in so many passes; the judge decides.
+
+    ``reps`` (n_nodes,) is each node's best rep at these multipliers.
+    """
+
+    multipliers: FloatArray
+    reps: IntArray
+    passes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """What limits multipliers and quotas of one problem.
+
+    ``price`` (n_rows,) largest multiplier; ``quota_limit`` and ``quota_fair`` (n_reps,) money.
+    """
+
+    price: FloatArray
+    quota_limit: FloatArray
+    quota_fair: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """``tell`` is called with the best bound after every temperature (NaN: not one of the whole problem yet).
+
+    ``over`` says whether to end soon.
+    """
+
+    tell: Callable[[float], None]
+    over: Callable[[], bool]
+
+
+def nearest_reps(factors: Factors, threads: int) -> Lists:
+    """Each node's best reps at zero multipliers."""
+    return best_reps(factors, np.zeros((factors.n_reps, len(factors.kind))), WIDTH, threads=threads)
+
+
+def ascend(
+    factors: Factors, rows: Rows, ceiling: Ceiling, nearest: Lists, *, start: FloatArray | None, watch: Watch,
+    threads: int, warm: float = WARM,
+) -> Ascent:  # fmt: skip
+    """Return good multipliers, from those of a sample if the problem is large and nothing is known yet.
+
+    ``nearest`` from :func:`nearest_reps`; ``warm`` is the first temperature when there is a ``start``: the better the
+    start, the lower.
+    """
+    n_coarse = max(COARSE_NODES, COARSE_PER_REP * rows.n_reps)
+    first = warm if start is not None else HOTTEST
+    if start is None and factors.n_nodes > 3 * n_coarse:
+        nodes, weight = sample_nodes(factors, rows, nearest, n_coarse, threads)
+        small = _Dual(factors.take(nodes), rows, ceiling, nearest.rep[nodes], weight, threads)
+        quiet = Watch(lambda _: watch.tell(np.nan), watch.over)
+        start = small.run(np.zeros(len(rows)), HOTTEST, WARM / 4, quiet).multipliers
+        first = WARM
+    dual = _Dual(factors, rows, ceiling, nearest.rep, np.ones(factors.n_nodes), threads)
+    return dual.run(np.zeros(len(rows)) if start is None else start, first, COOLEST, watch)
+
+
+class _Dual:
+    """The smoothed dual of one problem; nodes may carry a weight (those of a sample stand for others)."""
+
+    def __init__(
+        self, factors: Factors, rows: Rows, ceiling: Ceiling, nearest: SmallInts, weight: FloatArray, threads: int
+    ) -> None:
+        self.factors, self.rows, self.ceiling, self.weight, self.threads = factors, rows, ceiling, weight, threads
+        self.sides = _Sides.of(rows, ceiling)
+        self.nearest = nearest
+        listed = pairs_of(factors, *union([nearest[:, :3]], rows.n_reps), threads=threads)
+        best = np.maximum.reduceat(listed.value, listed.start[:-1])
+        loss = best - np.minimum.reduceat(listed.value, listed.start[:-1])
+        size = node_sizes(rows, listed)
+        self.size = np.clip(size / max(float(size.mean()), 1e-300), 0.02, 50.0)
+        typical = float(np.average(loss / self.size, weights=weight))
+        # Where pairs are worth nothing (a proof that rules clash), money is shares of scale.
+        self.unit = typical if typical > 0 else max(float(size.mean()), 1e-12)
+        total = float(weight @ np.abs(best)) + float(weight @ loss)
+        self.money = total / rows.n_reps if total > 0 else 1.0
+        self.fair = ceiling.quota_fair.copy()
+        self.listed = self.nearest
+
+    def run(self, start: FloatArray, hottest: float, coolest: float, watch: Watch) -> Ascent:
+        """Lower the temperature from ``hottest`` to ``coolest``; keep the multipliers with the best bound."""
+        n_stages = max(round(np.log2(hottest / coolest)) + 1, 1)
+        side = self.sides.split(start)
+        values = settle_quotas(self.rows, self.sides.join(side), self.ceiling.price)
+        quick = best_reps(self.factors, self.rows.at_rep(values), WIDTH, threads=self.threads)
+        first = _Kept(self._bound(values, quick.best), self.sides.split(values), quick.rep[:, 0])
+        best, kept = first.bound, first
+        passes, calm, gained = 1, 0, np.inf
+        for stage in range(n_stages + MORE_STAGES):
+            if watch.over() or (calm >= 2 and stage > n_stages // 2 + 1):
+                break
+            if stage >= n_stages and gained < WORTHWHILE * abs(best):
+                break
+            temperature = hottest * 0.5**stage * self.unit
+            progress = min(stage / max(n_stages - 1, 1), 1.0)
+            steps = round(STEPS_HOT + (STEPS_COLD - STEPS_HOT) * progress**2)
+            known = [_Point(self.sides.join(side), quick.rep)]
+            for _ in range(1 + NULL_STEPS):
+                pairs = self._listed_pairs(known, temperature)
+                found = self._descend(pairs, side, temperature, steps, hottest * 0.5**stage, watch.over)
+                values = settle_quotas(self.rows, self.sides.join(found), self.ceiling.price)
+                quick = best_reps(self.factors, self.rows.at_rep(values), WIDTH, threads=self.threads)
+                bound = self._bound(values, quick.best)
+                passes += 1
+                if watch.over() or not self._too_far(pairs, values, bound, best):
+                    break
+                known.append(_Point(values, quick.rep))
+            side = found
+            gained = best - bound
+            calm = calm + 1 if gained < SETTLED * abs(bound) else 0
+            if bound < kept.bound or kept is first:
+                kept = _Kept(bound, self.sides.split(values), quick.rep[:, 0])
+            best = min(best, bound)
+            self._forget(pairs, values, temperature)
+            watch.tell(best)
+        kept = kept if kept.bound <= first.bound + EVEN * abs(first.bound) else first
+        return Ascent(self.sides.join(kept.side), kept.rep.astype(np.int64), passes)
+
+    def _bound(self, values: FloatArray, best: FloatArray) -> float:
+        bound = float(self.weight @ best)
+        bound += float(np.maximum(self.rows.quotas.T @ values, 0.0) @ self.ceiling.quota_limit)
+        return bound - self.sides.limits(self.sides.split(values))
+
+    def _too_far(self, pairs: Pairs, values: FloatArray, bound: float, best: float) -> bool:
+        """Whether ``values`` give a much worse ``bound`` than ``best``, and ``pairs`` promised better."""
+        if bound <= best + TOO_FAR * self.money * self.rows.n_reps:
+            return False
+        promised = np.maximum.reduceat(reduced_values(pairs, self.rows.at_rep(values)), pairs.start[:-1])
+        return self._bound(values, promised) <= best + 0.5 * (bound - best)
+
+    def _listed_pairs(self, known: list[_Point], temperature: float) -> Pairs:
+        """The pairs of all lists that have weight at this temperature at a known point, or could get some on the way.
+
+        The first point is where the descent starts, the others where it went too far.
+        """
+        start, rep = union([self.nearest, *(point.rep for point in known), self.listed], self.rows.n_reps)
+        pairs = pairs_of(self.factors, start, rep, threads=self.threads)
+        weighty = [self._weighty(pairs, point.values, ON_THE_WAY * temperature) for point in known]
+        return pairs.keep(np.logical_or.reduce(weighty))
+
+    def _weighty(self, pairs: Pairs, values: FloatArray, temperature: float) -> npt.NDArray[np.bool_]:
+        """Which pairs have any weight at multipliers ``values`` and ``temperature``, (n_pairs,)."""
+        reduced, length = reduced_values(pairs, self.rows.at_rep(values)), np.diff(pairs.start)
+        behind = np.repeat(np.maximum.reduceat(reduced, pairs.start[:-1]), length) - reduced
+        return np.asarray(behind <= FADED * temperature * np.repeat(self.size, length))
+
+    def _forget(self, pairs: Pairs, values: FloatArray, temperature: float) -> None:
+        """Keep as the previous list only reps that still have weight at half the temperature."""
+        length, kept = np.diff(pairs.start), self._weighty(pairs, values, 0.5 * temperature)
+        rank = np.cumsum(kept) - 1
+        rank -= np.repeat(np.concatenate([[0], np.cumsum(kept)])[pairs.start[:-1]], length)
+        width = int(rank[kept].max()) + 1
+        listed = np.full((len(length), width), -1, dtype=np.int32)
+        listed[np.repeat(np.arange(len(length)), length)[kept], rank[kept]] = pairs.rep[kept]
+        self.listed = listed
+
+    def _descend(
+        self, pairs: Pairs, side: FloatArray, temperature: float, steps: int, relative: float, over: Callable[[], bool]
+    ) -> FloatArray:
+        """Minimise the smoothed bound from ``side`` (multipliers by side of each row)."""
+        if len(side) == 0:
+            return side
+        rows, sides = self.rows, self.sides
+        weight = np.ascontiguousarray(pairs.quantities.T)
+        spread = temperature * self.size
+        # A quota moves by a fair quota when its reduced value changes by this much: small, as it is exact at the end.
+        softness = 0.05 * relative * sides.quota_price
+        longest = int(np.diff(pairs.start).max())
+        quota = self.fair
+
+        def value(scaled: FloatArray) -> tuple[float, FloatArray]:
+            nonlocal quota
+            values = sides.join(scaled * sides.unit(self.money))
+            total, use = _soft_best(pairs, weight, self.rows.at_rep(values), spread, self.weight, longest, self.threads)
+            activity = rows.totals @ use.ravel()
+            if sides.quota_price > 0:
+                reduced = np.asarray(rows.quotas.T @ values)
+                stiff = softness / np.maximum(self.fair, 1e-9)
+                quota = np.clip(self.fair + reduced / stiff, 0.0, self.ceiling.quota_limit)
+                total += float((quota * reduced - 0.5 * stiff * (quota - self.fair) ** 2).sum())
+                activity = activity + rows.quotas @ quota
+            total -= sides.limits(scaled * sides.unit(self.money))
+            slope = sides.slope(np.asarray(activity)) * sides.unit(self.money)
+            return total / self.money, slope / self.money
+
+        def stop_in_time(_: FloatArray) -> None:
+            if over():
+                raise StopIteration
+
+        unit = sides.unit(self.money)
+        found = minimize(
+            value, side / unit, jac=True, method="L-BFGS-B", callback=stop_in_time,
+            bounds=np.column_stack([sides.least / unit, sides.most / unit]),
+            options={"maxiter": steps, "maxcor": 20, "ftol": 1e-10, "gtol": 1e-9, "maxfun": 2 * steps},
+        )  # fmt: skip
+        if sides.quota_price > 0:
+            value(found.x)
+            self.fair = quota.copy()
+        return np.asarray(found.x * unit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A bound over all pairs with its multipliers by side, and each node's best rep there."""
+
+    bound: float
+    side: FloatArray
+    rep: SmallInts
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """Multipliers (n_rows,) at which all pairs were priced, and each node's best reps there."""
+
+    values: FloatArray
+    rep: SmallInts
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Multipliers by side: one variable per limit that exists; an equality has one of either sign.
+
+    ``row``, ``sign``, ``limit``, ``least``, ``most`` (n_sides,). The bound is linear in each on its range.
+    """
+
+    rows: Rows
+    row: IntArray
+    sign: FloatArray
+    limit: FloatArray
+    least: FloatArray
+    most: FloatArray
+    quota_price: float
+
+    @classmethod
+    def of(cls, rows: Rows, ceiling: Ceiling) -> _Sides:
+        equal = rows.low == rows.high
+        lower, upper = np.isfinite(rows.low) & ~equal, np.isfinite(rows.high) & ~equal
+        row = np.concatenate([np.flatnonzero(lower), np.flatnonzero(upper), np.flatnonzero(equal)])
+        sign = np.concatenate([np.ones(lower.sum()), -np.ones(upper.sum()), np.ones(equal.sum())])
+        limit = np.concatenate([rows.low[lower], rows.high[upper], rows.low[equal]])
+        most = ceiling.price[row]
+        least = np.where(equal[row], -most, 0.0)
+        on_quotas = (np.diff(rows.quotas.indptr) > 0) & (ceiling.price > 0)
+        alone = on_quotas & (np.diff(rows.quotas.indptr) == 1) & ~rows.hard
+        # Where no priced row stands on a quota (a proof that rules clash), the hard ones give the scale.
+        quota_price = float(ceiling.price[alone if alone.any() else on_quotas].min(initial=np.inf))
+        quota_price = quota_price if np.isfinite(quota_price) else float(rows.quotas.nnz > 0)
+        return cls(rows, row, sign, limit, least, most, quota_price)
+
+    def unit(self, money: float) -> FloatArray:
+        """Size of a variable: ``money`` per scale of its row."""
+        return money / self.rows.scale[self.row]
+
+    def join(self, side: FloatArray) -> FloatArray:
+        """Multipliers per row from those by side."""
+        return np.asarray(np.bincount(self.row, self.sign * side, minlength=len(self.rows)), dtype=float)
+
+    def split(self, values: FloatArray) -> FloatArray:
+        """Multipliers by side from those per row, within their ranges."""
+        return np.clip(self.sign * values[self.row], self.least, self.most)
+
+    def limits(self, side: FloatArray) -> float:
+        """Sum of multiplier x limit, which the bound subtracts."""
+        return float((self.sign * side) @ self.limit)
+
+    def slope(self, activity: FloatArray) -> FloatArray:
+        """Derivative of the bound by each variable for row activities (n_rows,)."""
+        return np.asarray(self.sign * (activity[self.row] - self.limit))
+
+
+def node_sizes(rows: Rows, pairs: Pairs) -> FloatArray:
+    """How much of a rep's limits each node uses with the first of its ``pairs``, summed over rules, (n_nodes,)."""
+    coefficient = abs(rows.totals).T @ (1.0 / rows.scale)
+    rate = np.asarray(coefficient).reshape(rows.n_reps, len(rows.quantities))
+    first = pairs.start[:-1]
+    return np.asarray(np.einsum("nk,kn->n", rate[pairs.rep[first]], np.abs(pairs.quantities[:, first])))
+
+
+def sample_nodes(factors: Factors, rows: Rows, nearest: Lists, count: int, threads: int) -> tuple[IntArray, FloatArray]:
+    """Choose about ``count`` nodes, every large one and of the others each n-th by place and size, with weights."""
+    listed = pairs_of(factors, *union([nearest.rep[:, :1]], rows.n_reps), threads=threads)
+    size = node_sizes(rows, listed)
+    limit = LARGE_SHARE * float(size.sum()) / rows.n_reps
+    large, small = np.flatnonzero(size > limit), np.flatnonzero(size <= limit)
+    step = max(int(np.ceil(len(small) / max(count - len(large), 1))), 1)
+    by_place = small[np.lexsort((size[small], nearest.rep[small, 0]))]
+    picked = by_place[step // 2 :: step]
+    share = size[picked].sum() / size[small].sum() if size[picked].sum() > 0 else len(picked) / max(len(small), 1)
+    stands_for = np.full(len(picked), 1.0 / max(share, 1e-300))
+    nodes = np.concatenate([large, picked])
+    order = np.argsort(nodes)
+    return nodes[order], np.concatenate([np.ones(len(large)), stands_for])[order]
+
+
+def settle_quotas(rows: Rows, values: FloatArray, price: FloatArray) -> FloatArray:
+    """Cancel positive reduced values of quotas, which a large quota limit would blow up in the bound.
+
+    The multipliers of rows on one rep's quota give way first, within their prices; then those of the roll-up. The quota
+    of an only rep is the target, which is its limit: there is nothing to blow up.
+    """
+    if rows.quotas.nnz == 0 or rows.n_reps == 1:
+        return values
+    values = values.copy()
+    reduced = np.asarray(rows.quotas.T @ values)
+    alone = np.flatnonzero(np.diff(rows.quotas.indptr) == 1)
+    for r in alone[np.argsort(rows.hard[alone], kind="stable")]:
+        j, coefficient = int(rows.quotas.indices[rows.quotas.indptr[r]]), float(rows.quotas.data[rows.quotas.indptr[r]])
+        if reduced[j] <= 0 or coefficient <= 0:
+            continue
+        floor = -price[r] if np.isfinite(rows.high[r]) else 0.0
+        change = min(reduced[j] / coefficient, max(values[r] - floor, 0.0))
+        values[r] -= change
+        reduced[j] -= change * coefficient
+    for r in np.flatnonzero(np.diff(rows.quotas.indptr) > 1):
+        inside = slice(rows.quotas.indptr[r], rows.quotas.indptr[r + 1])
+        excess = float((reduced[rows.quotas.indices[inside]] / rows.quotas.data[inside]).max())
+        if excess > 0:
+            values[r] -= excess
+            reduced[rows.quotas.indices[inside]] -= excess * rows.quotas.data[inside]
+    return values
+
+
+def _soft_best(
+    pairs: Pairs, weight: FloatArray, at_rep: FloatArray, spread: FloatArray, node_weight: FloatArray, longest: int,
+    threads: int,
+) -> tuple[float, FloatArray]:  # fmt: skip
+    """Return the summed soft maximum over nodes and its derivative by ``at_rep``, (n_reps, K)."""
+    n_nodes = len(pairs.start) - 1
+    parts = range(0, n_nodes, EVALUATION_NODES)
+    use = np.zeros((len(parts), *at_rep.shape))
+    total = np.zeros(len(parts))
+
+    def work(first: int) -> None:
+        last, part = min(first + EVALUATION_NODES, n_nodes), first // EVALUATION_NODES
+        total[part] = _soft_part(
+            pairs.start, pairs.rep, pairs.value, weight, at_rep, spread, node_weight, first, last, longest, use[part]
+        )
+
+    in_threads(work, parts, threads)
+    return float(total.sum()), use.sum(axis=0)
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc", "arcp"}, error_model="numpy")
+def _soft_part(  # type: ignore[no-untyped-def]
+    start, rep, value, weight, at_rep, spread, node_weight, first, last, longest, use
+):
+    n_quantities = weight.shape[1]
+    reduced = np.empty(longest)
+    total = 0.0
+    for i in range(first, last):
+        begin, count = start[i], start[i + 1] - start[i]
+        best = -np.inf
+        for s in range(count):
+            p = begin + s
+            amount = value[p]
+            for k in range(n_quantities):
+                amount += at_rep[rep[p], k] * weight[p, k]
+            reduced[s] = amount
+            best = max(best, amount)
+        mass = 0.0
+        for s in range(count):
+            behind = (reduced[s] - best) / spread[i]
+            reduced[s] = np.exp(behind) if behind > -40.0 else 0.0
+            mass += reduced[s]
+        total += node_weight[i] * (best + spread[i] * np.log(mass))
+        for s in range(count):
+            if reduced[s] > 0.0:
+                part = node_weight[i] * reduced[s] / mass
+                for k in range(n_quantities):
+                    use[rep[begin + s], k] += part * weight[begin + s, k]
+    return total

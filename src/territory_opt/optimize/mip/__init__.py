@@ -1,0 +1,1 @@
+"""Everything that calls OR-Tools: linear and mixed-integer models."""

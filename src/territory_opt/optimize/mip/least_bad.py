@@ -1,0 +1,170 @@
+"""When the hard rules cannot all hold: the plan that breaks them least, the proof, and the ways out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from territory_opt.model.model import Model, Pairs
+from territory_opt.model.pairs import Block
+from territory_opt.model.rows import Rows
+from territory_opt.optimize.clock import Clock
+from territory_opt.optimize.mip.linear import LinearModel, linear_model
+from territory_opt.optimize.mip.mathopt import solve_mip
+from territory_opt.optimize.result import Relaxation
+from territory_opt.plan.audit import ROW_TOLERANCE, Violation
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+CHECK_SECONDS = 3.0
+ONLY_ADDS = ("balance: ", "hours")
+"""Rules over amounts that no account makes smaller."""
+MOST_NAMED = 3
+
+
+def exact_least_bad(model: Model, pairs: Pairs, rows: Rows, clock: Clock, *, seed: int) -> IntArray | None:
+    """Return the assignment with the least summed violation (each in units of its scale), then the best value."""
+    count = linear_model(model, pairs, rows, violations="count")
+    time_limit = max(clock.left, 0.1) / 2
+    first = solve_mip(count, time_limit=time_limit, gap=1e-9, seed=seed, stop=clock.stopped)
+    if len(first.values) == 0:
+        return None
+    least = max(-first.objective, 0.0) * (1 + 1e-6) + 1e-7
+    allowed = linear_model(model, pairs, rows, violations="limit", limit=least)
+    second = solve_mip(allowed, time_limit=time_limit, gap=1e-9, seed=seed, stop=clock.stopped)
+    return allowed.reps(second.values) if len(second.values) else count.reps(first.values)
+
+
+def relaxations(
+    model: Model, pairs: Pairs | None, violations: list[Violation], clock: Clock, *, seed: int = 0
+) -> tuple[Relaxation, ...]:
+    """List what could give, in planner words, cheapest first.
+
+    With ``pairs`` (small problems) each rule is tried as the only one that may give: ``enough`` means that a
+    plan was found which then keeps every other hard rule. Otherwise the list is what the least bad plan breaks.
+    """
+    unlock = [text for v in violations for r in _rows_of(model, v) for text in _unlock(model, r)]
+    ways = [] if pairs is None else _each_rule_alone(model, pairs, clock, seed)
+    if not ways:
+        ways = [Relaxation(_way_out(model, r, v.value), False) for v in violations for r in _rows_of(model, v)]
+    alone = [] if clock.over else [Relaxation(text, False) for text in _too_large(model)]
+    return (*alone, *ways, *(Relaxation(text, False) for text in unlock))
+
+
+def _too_large(model: Model) -> list[str]:
+    """Name the accounts that alone are more than any rep who may serve them can have: no plan is without them."""
+    rows, source = model.rows, model.source
+    names, first = model.problem.accounts["name"].to_numpy(object), source.order[source.node_start[:-1]]
+    limits = _upper_limits(rows)
+
+    def look(block: Block) -> list[str]:
+        texts: list[str] = []
+        for metric, limit in limits.items():
+            amount = np.broadcast_to(block.quantities[source.quantities.index(metric)], block.eligible.shape)
+            over = np.where(block.eligible, amount - limit, np.inf)
+            for i in np.flatnonzero(over.min(axis=1) > 0.0).tolist():
+                j = int(np.argmin(over[i]))
+                texts.append(
+                    f"{names[first[block.start + i]]} alone is {amount[i, j]:,.0f} of {metric}, and no rep who may "
+                    f"serve it can have more than {limit[j]:,.0f}: raise that limit, or divide the account"
+                )
+        return texts
+
+    return [text for texts in source.over_blocks(look) for text in texts][:MOST_NAMED] if limits else []
+
+
+def _upper_limits(rows: Rows) -> dict[str, FloatArray]:
+    """What each rep may have at most, (n_reps,), of every quantity that a hard rule limits and that only adds up."""
+    limits: dict[str, FloatArray] = {}
+    for row in rows.items:
+        if row.hard and row.rule.startswith(ONLY_ADDS):
+            ((j, metric),) = row.totals
+            limits.setdefault(metric, np.full(rows.n_reps, np.inf))[j] = row.high + ROW_TOLERANCE * row.scale
+    return limits
+
+
+def _each_rule_alone(model: Model, pairs: Pairs, clock: Clock, seed: int) -> list[Relaxation]:
+    """For each hard rule: how far it alone must give so that all others hold, if that is possible."""
+    rows = model.rows
+    linear = linear_model(model, pairs, rows, violations="count")
+    first = linear.n_pairs + rows.n_reps
+    found: list[tuple[float, str]] = []
+    for rule in dict.fromkeys(row.rule for row in rows.items if row.hard):
+        if clock.over:
+            break
+        may_give = np.array([not row.hard or row.rule == rule for row in rows.items])
+        high = linear.column_high.copy()
+        high[first : first + 2 * len(rows)] = np.where(np.tile(may_give, 2), np.inf, 0.0)
+        solution = solve_mip(
+            replace(linear, column_high=high), time_limit=CHECK_SECONDS, gap=1e-6, seed=seed, stop=clock.stopped
+        )
+        if len(solution.values) == 0:
+            continue
+        value = (linear.matrix @ _without_slack(linear, solution.values))[linear.n_nodes :][: len(rows)] * rows.scale
+        low, up = rows.low - ROW_TOLERANCE * rows.scale, rows.high + ROW_TOLERANCE * rows.scale
+        broken = np.flatnonzero(rows.hard & ((value < low) | (value > up)))
+        texts = [_way_out(model, int(r), float(value[r])) for r in broken]
+        if texts:
+            found.append((-solution.objective, " and ".join(texts)))
+    return [Relaxation(text, True) for _, text in sorted(found)]
+
+
+def _without_slack(linear: LinearModel, values: FloatArray) -> FloatArray:
+    kept = np.zeros_like(values)
+    kept[: linear.n_pairs + linear.rows.n_reps] = values[: linear.n_pairs + linear.rows.n_reps]
+    return kept
+
+
+def _rows_of(model: Model, violation: Violation) -> list[int]:
+    return [r for r, row in enumerate(model.rows.items)
+            if row.hard and row.rule == violation.rule and row.subject == violation.subject]  # fmt: skip
+
+
+def _way_out(model: Model, r: int, value: float) -> str:
+    """Say how row ``r`` would have to give so that ``value`` is allowed."""
+    row = model.rows.items[r]
+    if row.rule.startswith("balance: "):
+        metric = row.rule.removeprefix("balance: ")
+        limit = row.high if value > row.high else row.low
+        digits = 0 if abs(value - limit) > 0.01 * row.scale else 4
+        return f"widen the {metric} band of {row.subject} to {value / row.scale:.{digits}%} of a fair share"
+    if row.rule == "hours":
+        return f"give {row.subject} {value:,.0f} hours a year instead of {row.high:,.0f}"
+    if row.rule == "moved revenue":
+        return f"let {value / row.scale:.1%} of current sales change owner"
+    if row.rule == "moved accounts":
+        return f"let {_accounts(value)} change owner instead of {row.high:,.0f}"
+    if row.rule.startswith("coverage: "):
+        return f"ask for {value / row.scale:.0%} {row.rule} instead, or train a rep"
+    if row.rule == "roll-up":
+        return f"change the target of {row.subject} from {(row.low + row.high) / 2:,.0f} to {value:,.0f}"
+    return f"let the {row.rule} of {row.subject} go to {value:,.0f} {row.unit}"
+
+
+def _unlock(model: Model, r: int) -> list[str]:
+    """Name the locked accounts that push a rep over a band, the fewest that must be freed."""
+    if not model.rows.items[r].rule.startswith("balance: "):
+        return []
+    row = model.rows.items[r]
+    ((rep, metric),) = row.totals
+    rules, accounts = model.problem.rules, model.problem.accounts
+    rep_id = model.problem.reps["rep_id"].iloc[rep]
+    locked = rules[(rules["rule"] == "lock") & (rules["rep_id"] == rep_id)]["account_id"]
+    weights = accounts.set_index("account_id").loc[locked].sort_values(metric, ascending=False)
+    excess = float(weights[metric].sum()) - row.high
+    if excess <= 0 or weights.empty:
+        return []
+    enough = weights[metric].cumsum().searchsorted(excess) + 1
+    names = ", ".join(weights["name"].head(int(enough)))
+    text = (
+        f"{row.subject} must keep {len(weights)} locked accounts = {weights[metric].sum() / row.scale:.0%} of a fair "
+        f"share of {metric}: unlock {int(enough)} of them ({names})"
+    )
+    return [text]
+
+
+def _accounts(count: float) -> str:
+    return "1 account" if round(count) == 1 else f"{count:,.0f} accounts"

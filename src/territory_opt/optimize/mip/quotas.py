@@ -1,0 +1,197 @@
+"""Quotas for fixed territories: the same rows, the totals known, quotas in whole steps.
+
+Often it costs the same who carries what is left: prices per money are alike for all reps. A small price that grows with
+the distance from each rep's own fair quota, as a share of it, then settles it, so that nobody carries it all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from territory_opt.model.model import Model, Pairs
+from territory_opt.model.rows import Row, Rows, rounding_slack
+from territory_opt.optimize.mip.linear import LinearModel, Violations, linear_model
+from territory_opt.optimize.mip.mathopt import Solution, solve_lp, solve_mip
+from territory_opt.plan.rollup import missed
+
+FloatArray = npt.NDArray[np.float64]
+
+MOST_TIED_STEPS = 1000
+"""Leftover steps per rep that are still taken for rounding noise of the solver."""
+FEW_NODES, MANY_NODES = 200, 20_000
+"""Branch-and-bound nodes for whole steps: for many reps the rounding is worth cents and is settled early."""
+EVEN_SHARES = (0.0, *(0.0005 * 1.4**k for k in range(20)))
+"""Distances from a fair quota, as shares of it, beyond each of which the next money costs a little more."""
+EVEN_PRICE = 1e-6
+"""That little, per money: no real price is given up for evenness."""
+MOST_EVENED = 100
+"""Reps up to which whole steps, too, stay as near to the continuous quotas as the rules let them; beyond, each is
+within two steps anyway, and ten seconds are worth more."""
+FAR_ABOVE, MOST_NAMED = 1.5, 3
+"""A quota so many times the fair one is worth a word; so many are named, the worst ones."""
+SECONDS = 20.0
+"""Safety limit of one quota model; it has one variable per rep and is solved at the root."""
+
+
+def set_quotas(model: Model, totals: FloatArray, *, rounded: bool = True) -> FloatArray:
+    """Return the best yearly quotas (n_reps,) for rep totals (n_reps, n_quantities), in whole steps.
+
+    Hard rules are kept if they can be; otherwise their summed violation is least, then cost.
+    """
+    if not model.has_quotas:
+        return np.zeros(model.problem.n_reps)
+    rows = model.rows.quota_only()
+    constant = rows.totals @ totals.ravel()
+    fixed = replace(
+        rows, totals=sparse.csr_matrix(rows.totals.shape), low=rows.low - constant, high=rows.high - constant
+    )
+    if not rounded:
+        return _best(model, fixed, None)
+    fair = model.kappa * model.fair_base(totals)
+    if not fair.any():  # where nothing is expected of anybody, by working time
+        fair = model.share * float(model.problem.policy.quotas.target or 0.0)
+    linear = _best(model, _evened(fixed, fair, EVEN_SHARES), None)
+    step = model.problem.policy.quotas.step
+    # Whole steps around the continuous optimum; the constraint matrix is a laminar sum, so this is easy.
+    window = np.floor(linear / step + 1e-9) * step
+    near = _evened(fixed, linear, (0.0,)) if rows.n_reps <= MOST_EVENED else fixed
+    steps = np.round(_best(model, near, window) / step)
+    tied = _tie(model, steps, step)
+    # Only rounding noise is tied: a roll-up that the caps keep from holding stays as it is.
+    kept = np.abs(fixed.outside(np.zeros_like(totals), tied)) <= np.maximum(step * 1e-3, 1e-9 * fixed.scale)
+    return tied if kept[fixed.hard].all() else np.asarray(np.round(steps * step, 2))
+
+
+def far_above_fair(model: Model, totals: FloatArray, quotas: FloatArray) -> tuple[str, ...]:
+    """Say which ``quotas`` (n_reps,) lie far above the fair ones, worst first, and what to do.
+
+    That happens where guards or caps hold the quotas of the others: what these cannot carry falls to whoever has none,
+    for want of a last quota for example.
+    """
+    fair = model.kappa * model.fair_base(totals)
+    times = quotas / np.maximum(fair, max(model.problem.policy.quotas.step, 0.01))
+    reps = model.problem.reps["rep_id"].to_numpy(object)
+    far = [int(j) for j in np.argsort(-times, kind="stable") if times[j] > FAR_ABOVE]
+    ways = "limits on this quota, or on others whose rest falls to it; look at last_quota, guards and caps, "
+    named = [
+        f"{reps[j]} carries {quotas[j]:,.0f} where {fair[j]:,.0f} is fair: {ways}"
+        "or set the target to what the data supports"
+        for j in far[:MOST_NAMED]
+    ]
+    more = len(far) - len(named)
+    return (*named, *([f"{more} more carry over {FAR_ABOVE:g} times the fair quota"] if more else []))
+
+
+def _evened(rows: Rows, fair: FloatArray, shares: tuple[float, ...]) -> Rows:
+    """Return ``rows`` on quotas alone with those that price distance from ``fair`` (n_reps,) a little.
+
+    The price grows beyond each of ``shares`` of it. Violations are counted in quotas of a usual size: in single money
+    units such small prices would drown in the solver's tolerance.
+    """
+    n, levels = len(fair), len(shares)
+    share, own, size = np.repeat(shares, n), np.tile(fair, levels), max(float(fair.mean()), 1.0)
+    low, high = own - share * np.abs(own), own + share * np.abs(own)
+    names = [Row("evenness", str(k), {}, {k % n: 1.0}, low[k], high[k], False, EVEN_PRICE, size, "", "")
+             for k in range(n * levels)]  # fmt: skip
+    more = Rows.from_items(names, rows.quantities, rows.n_reps)
+    return replace(
+        rows,
+        items=(*rows.items, *more.items),
+        totals=sparse.vstack([rows.totals, more.totals]).tocsr(),
+        quotas=sparse.vstack([rows.quotas, more.quotas]).tocsr(),
+        low=np.concatenate([rows.low, more.low]),
+        high=np.concatenate([rows.high, more.high]),
+        price=np.concatenate([rows.price, more.price]),
+        hard=np.concatenate([rows.hard, more.hard]),
+        scale=np.concatenate([rows.scale, more.scale]),
+        worst_group=np.concatenate([rows.worst_group, more.worst_group]),
+    )
+
+
+def _tie(model: Model, steps: FloatArray, step: float) -> FloatArray:
+    """Return quotas of whole ``steps``; what the solver's tolerance left over goes to the largest quotas, step by step.
+
+    Only where one hedge holds for all and whole steps can meet the target: elsewhere a rounding is shown instead.
+    """
+    quotas = np.round(steps * step, 2)
+    if rounding_slack(step, model.hierarchy, 0) > 0:
+        return np.asarray(quotas)
+    left = round(-missed(model.hierarchy, 0, quotas) / step)
+    if left == 0 or abs(left) > MOST_TIED_STEPS * len(steps):
+        return np.asarray(quotas)
+    order = np.argsort(-quotas, kind="stable")
+    steps = steps.copy()
+    for k in range(abs(left)):
+        steps[order[k % len(order)]] += np.sign(left)
+    return np.asarray(np.round(steps * step, 2))
+
+
+def _best(model: Model, rows: Rows, window: FloatArray | None) -> FloatArray:
+    strict = _solve(_quota_model(model, rows, window, "none", np.inf))
+    if not len(strict.values) and window is not None:
+        strict = _solve(_quota_model(model, rows, window, "none", np.inf, wide=True))
+    if len(strict.values):
+        return _quotas(model, rows, strict, window)
+    counted = _solve(_quota_model(model, rows, window, "count", np.inf))
+    least = -counted.objective * (1 + 1e-6) + 1e-9
+    relaxed = _solve(_quota_model(model, rows, window, "limit", least))
+    return _quotas(model, rows, relaxed if len(relaxed.values) else counted, window)
+
+
+def _quota_model(
+    model: Model,
+    rows: Rows,
+    window: FloatArray | None,
+    violations: Violations,
+    limit: float,
+    *,
+    wide: bool = False,
+) -> LinearModel:
+    empty = Pairs(np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros((len(rows.quantities), 0)))
+    linear = linear_model(model, empty, rows, violations=violations, limit=limit)
+    if window is None:
+        return linear
+    # Column q becomes the number of steps above the window's floor: between -1 and 2 unless that is too narrow.
+    step, unit, n = model.problem.policy.quotas.step, linear.quota_unit, rows.n_reps
+    scale = np.concatenate([np.full(n, step / unit), np.ones(len(linear.cost) - n)])
+    base = np.concatenate([window / unit, np.zeros(len(linear.cost) - n)])
+    shift = linear.matrix @ base
+    low = linear.column_low.copy()
+    high = linear.column_high.copy()
+    low[:n] = np.maximum(-np.inf if wide else -1.0, -np.round(window / step))
+    high[:n] = np.maximum(np.ceil((model.quota_reach - window) / step), 0.0) + 1.0 if wide else 2.0
+    matrix = (linear.matrix @ sparse.diags(scale)).tocsr()
+    # One step must be about 1 in every row: at the scale of a target it would drown in the solver's tolerance.
+    largest = np.maximum(np.asarray(abs(matrix[:, :n]).max(axis=1).todense()).ravel(), 0.0)
+    unit_row = sparse.diags(np.where(largest > 0, 1.0 / np.where(largest > 0, largest, 1.0), 1.0))
+    return replace(
+        linear,
+        matrix=(unit_row @ matrix).tocsr(),
+        low=unit_row @ (linear.low - shift),
+        high=unit_row @ (linear.high - shift),
+        column_low=low,
+        column_high=high,
+        integer=np.arange(len(linear.cost)) < n,
+    )
+
+
+def _solve(linear: LinearModel) -> Solution:
+    if linear.integer.any():
+        nodes = FEW_NODES if linear.rows.n_reps > 12 else MANY_NODES
+        return solve_mip(linear, time_limit=SECONDS, gap=1e-9, seed=0, node_limit=nodes)
+    return solve_lp(linear, time_limit=SECONDS)
+
+
+def _quotas(model: Model, rows: Rows, solution: Solution, window: FloatArray | None) -> FloatArray:
+    if len(solution.values) == 0:
+        raise RuntimeError(f"the quota model returned nothing ({solution.raw_status})")
+    n = rows.n_reps
+    if window is None:
+        unit = max(float(model.quota_limit.mean()) / n, 1.0)
+        return np.asarray(solution.values[:n] * unit)
+    step = model.problem.policy.quotas.step
+    return np.asarray(window + np.round(solution.values[:n]) * step)

@@ -1,0 +1,1 @@
+"""Pairs in compiled code: priced, listed, chosen as candidates."""

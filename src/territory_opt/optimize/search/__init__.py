@@ -1,0 +1,1 @@
+"""Moves and exchanges in compiled code."""

@@ -1,0 +1,360 @@
+"""Local search in compiled code: annealed chains of moves, then exchanges, on the model's own objective.
+
+The work is cut into disjoint groups of reps, which run side by side on their own nodes; company-wide rows are shared
+out among them, so that all groups together keep these rows. The number of steps is fixed by the caller: the same seed
+gives the same plan, whatever the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from territory_opt.model.model import Pairs
+from territory_opt.optimize.pairs.pricing import in_threads
+from territory_opt.optimize.search.exchange import exchange
+from territory_opt.optimize.search.rows import SearchRows, rep_cost, shared_cost
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+CHAIN_SHARE = 0.5
+"""Share of the moves in which the receiver passes a node of its own on: a swap, or a chain over three reps."""
+QUENCH = 0.15
+"""Share of the steps at the end in which only improvements are taken."""
+STOP_EVERY = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much work one call does: steps per free node, first and last temperature in money, sweeps of exchanges.
+
+    Exchanges are among two reps, with ``threes`` also among three: several times the work.
+    """
+
+    steps: int
+    hot: float
+    cold: float
+    sweeps: int
+    threes: bool = False
+
+
+class State(NamedTuple):
+    """A group of reps at work: its free nodes, their pairs inside the group, and the running totals.
+
+    ``rep`` counts within the group, ``group`` says which rep it is. ``first`` (n_free + 1,) CSR of pairs; ``here`` the
+    pair each node is at; ``members``, ``n_members``, ``place`` the nodes of each rep.
+    """
+
+    group: IntArray
+    node: IntArray
+    first: IntArray
+    rep: npt.NDArray[np.int32]
+    value: FloatArray
+    loss: FloatArray
+    weight: FloatArray
+    origin: IntArray
+    here: IntArray
+    members: npt.NDArray[np.int32]
+    n_members: npt.NDArray[np.int32]
+    place: npt.NDArray[np.int32]
+    total: FloatArray
+    cost: FloatArray
+    activity: FloatArray
+    scratch: FloatArray
+
+
+class Search:
+    """A plan under improvement: nodes, their candidate pairs (best first) and the pair each is at.
+
+    ``loss`` (n_pairs,) is how far each pair's reduced value is behind the node's best.
+    """
+
+    def __init__(self, pairs: Pairs, loss: FloatArray, rows: SearchRows, rep_of_node: IntArray) -> None:
+        """Every node's current rep must be among its ``pairs``."""
+        self.pairs, self.loss, self.rows = pairs, loss, rows
+        self.n_reps = len(rows.start) - 1
+        self.weight = np.ascontiguousarray(pairs.quantities.T)
+        self.at = positions(pairs, rep_of_node)
+
+    @property
+    def reps(self) -> IntArray:
+        """Rep of each node, (n_nodes,)."""
+        return np.asarray(self.pairs.rep[self.at], dtype=np.int64)
+
+    def improve(self, groups: Sequence[IntArray], effort: Effort, *, seed: int, threads: int, stop: IntArray) -> None:
+        """Improve disjoint ``groups`` of reps side by side; ``stop`` (1,) ends the work soon when it is set.
+
+        A group keeps what it finds only if it is better than before.
+        """
+        in_threads(self.worker(groups, effort, seed=seed, stop=stop), range(len(groups)), threads)
+
+    def worker(self, groups: Sequence[IntArray], effort: Effort, *, seed: int, stop: IntArray) -> Callable[[int], None]:
+        """Return what improves one of ``groups`` by its number, from where the search stands now: see improve."""
+        reps = self.reps
+        order = np.argsort(reps, kind="stable")
+        member_start = np.searchsorted(reps[order], np.arange(self.n_reps + 1))
+        totals = self.totals()
+        rows = self.rows.shared_among(totals, len(groups))
+        pairs = self.pairs
+
+        def work(number: int) -> None:
+            _improve_group(
+                groups[number], order, member_start, pairs.start, pairs.rep, pairs.value, self.loss, self.weight,
+                self.at, totals, rows, effort.steps, effort.hot, effort.cold, effort.sweeps,
+                effort.threes, seed + 7919 * number, stop,
+            )  # fmt: skip
+
+        return work
+
+    def totals(self) -> FloatArray:
+        """Rep totals of each quantity, (n_reps, K)."""
+        chosen, reps = self.weight[self.at], self.reps
+        totals = np.empty((self.n_reps, chosen.shape[1]))
+        for k in range(chosen.shape[1]):
+            totals[:, k] = np.bincount(reps, chosen[:, k], minlength=self.n_reps)
+        return totals
+
+
+def positions(pairs: Pairs, rep_of_node: IntArray) -> IntArray:
+    """Return the pair each node is at, (n_nodes,). Raise ValueError if one is not among the pairs."""
+    at = np.full(len(rep_of_node), -1, dtype=np.int64)
+    node = pairs.node
+    match = pairs.rep == rep_of_node[node]
+    at[node[match]] = np.flatnonzero(match)
+    if (at < 0).any():
+        raise ValueError("the start uses a pair outside the candidates")
+    return at
+
+
+@numba.njit(cache=True, nogil=True)
+def _improve_group(  # type: ignore[no-untyped-def]
+    group, order, member_start, pair_start, pair_rep, pair_value, pair_loss, pair_weight, at, totals, rows, steps,
+    hot, cold, sweeps, threes, seed, stop,
+):  # fmt: skip
+    """Anneal the nodes of ``group``, then exchange; write ``at`` of its nodes if that is an improvement."""
+    np.random.seed(seed)
+    state = _gather(
+        group, order, member_start, pair_start, pair_rep, pair_value, pair_loss, pair_weight, at, totals, rows
+    )
+    if len(state.node) == 0:
+        return
+    improvement = _anneal(state, rows, steps * len(state.node), hot, cold, stop)
+    improvement += _sweep(state, rows, sweeps, threes, stop)
+    if improvement > 0.0:
+        for f in range(len(state.node)):
+            at[state.node[f]] = state.origin[state.here[f]]
+
+
+@numba.njit(cache=True, nogil=True)
+def _gather(  # type: ignore[no-untyped-def]
+    group, order, member_start, pair_start, pair_rep, pair_value, pair_loss, pair_weight, at, totals, rows
+):
+    """Copy what a group needs side by side: nodes with two or more candidates inside; all others only add to totals."""
+    n_local, n_quantities = len(group), pair_weight.shape[1]
+    local = np.full(len(rows.start) - 1, -1, np.int32)
+    for g in range(n_local):
+        local[group[g]] = g
+    n_free, n_pairs = 0, 0
+    for g in range(n_local):
+        for s in range(member_start[group[g]], member_start[group[g] + 1]):
+            inside = 0
+            for p in range(pair_start[order[s]], pair_start[order[s] + 1]):
+                inside += local[pair_rep[p]] >= 0
+            if inside > 1:
+                n_free += 1
+                n_pairs += inside
+    node, first = np.empty(n_free, np.int64), np.zeros(n_free + 1, np.int64)
+    rep, value, loss = np.empty(n_pairs, np.int32), np.empty(n_pairs), np.empty(n_pairs)
+    weight, origin = np.empty((n_pairs, n_quantities)), np.empty(n_pairs, np.int64)
+    here, place = np.empty(n_free, np.int64), np.empty(n_free, np.int32)
+    members, count = np.empty((n_local, n_free), np.int32), np.zeros(n_local, np.int32)
+    f, n = 0, 0
+    for g in range(n_local):
+        for s in range(member_start[group[g]], member_start[group[g] + 1]):
+            i, begin = order[s], n
+            for p in range(pair_start[i], pair_start[i + 1]):
+                if local[pair_rep[p]] >= 0 and n < n_pairs:
+                    rep[n], value[n], loss[n], origin[n] = local[pair_rep[p]], pair_value[p], pair_loss[p], p
+                    weight[n] = pair_weight[p]
+                    if p == at[i]:
+                        here[min(f, n_free - 1)] = n
+                    n += 1
+            if n - begin < 2:
+                n = begin
+                continue
+            node[f], first[f + 1] = i, n
+            members[g, count[g]], place[f] = f, count[g]
+            count[g] += 1
+            f += 1
+    total = np.empty((n_local, n_quantities))
+    cost, scratch = np.empty(n_local), np.empty(len(rows.own))
+    for g in range(n_local):
+        total[g] = totals[group[g]]
+        cost[g] = rep_cost(rows.start, rows.own, rows.by_rep, group[g], total[g], scratch)
+    return State(
+        group, node, first, rep, value, loss, weight, origin, here, members, count, place, total, cost,
+        np.zeros(len(rows.shared)), scratch,
+    )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def _anneal(state, rows, steps, hot, cold, stop):  # type: ignore[no-untyped-def]
+    """Try ``steps`` moves; return what they gained. Temperature falls from ``hot`` to ``cold``, then zero.
+
+    A move gives a node to another rep; in half of them the receiver passes a node of its own on, back to the giver (a
+    swap) or to a third rep.
+    """
+    (group, node, first, rep, value, _, weight, _, here, members, count, place, total, cost, activity, scratch) = state
+    (start, own, by_rep, _, shared, limits) = rows
+    n_free, gained_in_all = len(node), 0.0
+    quench = int(steps * (1.0 - QUENCH))
+    ratio = (cold / hot) ** (1.0 / max(quench, 1))
+    temperature = hot
+    n_quantities = weight.shape[1]
+    after_a, after_b, after_c = np.empty(n_quantities), np.empty(n_quantities), np.empty(n_quantities)
+    for step in range(steps):
+        if step % STOP_EVERY == 0 and stop[0] != 0:
+            break
+        temperature = 0.0 if step >= quench else temperature * ratio
+        i = np.random.randint(n_free)
+        # Candidates are ordered best first: the squared draw prefers the better ones.
+        draw = np.random.random()
+        p, old = first[i] + int(draw * draw * (first[i + 1] - first[i])), here[i]
+        if p == old:
+            continue
+        a, b = rep[old], rep[p]
+        other, other_old, other_new, c = -1, -1, -1, -1
+        if count[b] > 0 and np.random.random() < CHAIN_SHARE:
+            other = members[b, np.random.randint(count[b])]
+            other_old, draw = here[other], np.random.random()
+            other_new = first[other] + int(draw * draw * (first[other + 1] - first[other]))
+            if other_new == other_old:
+                continue
+            c = rep[other_new]
+        change = value[p] - value[old] + cost[a] + cost[b]
+        for k in range(n_quantities):
+            after_a[k] = total[a, k] - weight[old, k]
+            after_b[k] = total[b, k] + weight[p, k]
+        if other >= 0:
+            change += value[other_new] - value[other_old]
+            for k in range(n_quantities):
+                after_b[k] -= weight[other_old, k]
+                if c == a:
+                    after_a[k] += weight[other_new, k]
+                else:
+                    after_c[k] = total[c, k] + weight[other_new, k]
+        for s in range(len(activity)):
+            moved = activity[s]
+            for k in range(n_quantities):
+                moved += shared[s, group[b], k] * weight[p, k] - shared[s, group[a], k] * weight[old, k]
+                if other >= 0:
+                    moved += shared[s, group[c], k] * weight[other_new, k]
+                    moved -= shared[s, group[b], k] * weight[other_old, k]
+            change += shared_cost(limits, s, activity[s]) - shared_cost(limits, s, moved)
+        change -= rep_cost(start, own, by_rep, group[a], after_a, scratch)
+        change -= rep_cost(start, own, by_rep, group[b], after_b, scratch)
+        if other >= 0 and c != a:
+            change += cost[c] - rep_cost(start, own, by_rep, group[c], after_c, scratch)
+        if change <= 1e-9 and (temperature == 0.0 or np.random.random() >= np.exp(change / temperature)):
+            continue
+        gained_in_all += change
+        _shift(
+            start, own, by_rep, shared, group, rep, weight, here, members, count, place, total, cost, activity, scratch,
+            i, p,
+        )  # fmt: skip
+        if other >= 0:
+            _shift(
+                start, own, by_rep, shared, group, rep, weight, here, members, count, place, total, cost, activity,
+                scratch, other, other_new,
+            )  # fmt: skip
+    return gained_in_all
+
+
+@numba.njit(cache=True, nogil=True)
+def _shift(  # type: ignore[no-untyped-def]
+    start, own, by_rep, shared, group, rep, weight, here, members, count, place, total, cost, activity, scratch, i, new
+):
+    """Move node ``i`` to pair ``new``: totals, costs, company-wide rows, member lists."""
+    old = here[i]
+    a, b = rep[old], rep[new]
+    for k in range(weight.shape[1]):
+        total[a, k] -= weight[old, k]
+        total[b, k] += weight[new, k]
+        for s in range(len(activity)):
+            activity[s] += shared[s, group[b], k] * weight[new, k] - shared[s, group[a], k] * weight[old, k]
+    here[i] = new
+    last = members[a, count[a] - 1]
+    members[a, place[i]] = last
+    place[last] = place[i]
+    count[a] -= 1
+    members[b, count[b]] = i
+    place[i] = count[b]
+    count[b] += 1
+    cost[a] = rep_cost(start, own, by_rep, group[a], total[a], scratch)
+    cost[b] = rep_cost(start, own, by_rep, group[b], total[b], scratch)
+
+
+@numba.njit(cache=True, nogil=True)
+def _sweep(state, rows, sweeps, threes, stop):  # type: ignore[no-untyped-def]
+    """Exchange among every two (then every three) reps of the group until nothing is gained; return what was gained."""
+    n_local, gained_in_all = len(state.group), 0.0
+    two, three = np.empty(2, np.int64), np.empty(3, np.int64)
+    # When a rep last changed, and when a set of reps was last tried without success.
+    changed, tried_two = np.ones(n_local, np.int64), np.zeros((n_local, n_local), np.int64)
+    size = n_local if threes else 0
+    tried_three = np.zeros((size, size, size), np.int64)
+    now = 1
+    for sweep in range(sweeps):
+        before = gained_in_all
+        for a in range(n_local):
+            for b in range(a + 1, n_local):
+                if stop[0] == 0 and max(changed[a], changed[b]) > tried_two[a, b]:
+                    two[0], two[1] = a, b
+                    now += 1
+                    gained = _apply(state, rows, two)
+                    if gained > 0.0:
+                        changed[a] = changed[b] = now
+                        gained_in_all += gained
+                    else:
+                        tried_two[a, b] = now
+        if not threes or (gained_in_all > before and sweep < sweeps - 1):
+            if gained_in_all == before:
+                break
+            continue
+        for a in range(n_local):
+            for b in range(a + 1, n_local):
+                for c in range(b + 1, n_local):
+                    if stop[0] == 0 and max(changed[a], changed[b], changed[c]) > tried_three[a, b, c]:
+                        three[0], three[1], three[2] = a, b, c
+                        now += 1
+                        gained = _apply(state, rows, three)
+                        if gained > 0.0:
+                            changed[a] = changed[b] = changed[c] = now
+                            gained_in_all += gained
+                        else:
+                            tried_three[a, b, c] = now
+        if gained_in_all == before:
+            break
+    return gained_in_all
+
+
+@numba.njit(cache=True, nogil=True)
+def _apply(state, rows, reps):  # type: ignore[no-untyped-def]
+    """Make the best exchange among ``reps``; return what it gained."""
+    flips = np.empty(4, np.int64)
+    gained = exchange(state, rows, reps, flips)
+    if gained > 0.0:
+        for pair in flips:
+            if pair >= 0:
+                _shift(
+                    rows.start, rows.own, rows.by_rep, rows.shared, state.group, state.rep, state.weight, state.here,
+                    state.members, state.n_members, state.place, state.total, state.cost, state.activity, state.scratch,
+                    np.searchsorted(state.first, pair, side="right") - 1, pair,
+                )  # fmt: skip
+    return gained

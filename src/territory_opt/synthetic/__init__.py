@@ -1,0 +1,1 @@
+"""Made-up companies, for trying things on."""
