@@ -46,7 +46,7 @@ def companies(seeds: int, history: int, accounts: int, reps: int) -> Iterator[tu
 def stands(problem: to.Problem, coming: pd.DataFrame, after: Sequence[int] = AFTER) -> pd.DataFrame:
     """One row per rep (and the company), month and goal: odds, whether it was met, and whether the range held."""
     model = to.Model.build(problem)
-    kept = model.source.incumbent[model.source.order[model.source.node_start[:-1]]]
+    kept = model.source.incumbent[model.source.nodes.first]
     kept = np.maximum(kept, 0).astype(np.int64)
     expected = evaluate(model, Plan.from_positions(model, kept, np.zeros(problem.n_reps))).rep_sales
     sales, rows = check_actuals(coming, problem), []

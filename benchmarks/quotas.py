@@ -108,7 +108,7 @@ def simulation_seconds(accounts: int = 20_000, reps: int = 1_000, draws: int = 1
     target = float(tables["accounts"]["current_sales"].sum())
     problem = to.Problem.from_tables(**tables, policy=to.Policy.model_validate({"quotas": {"target": target}}))
     model = to.Model.build(problem)
-    node = np.maximum(model.source.incumbent[model.source.order[model.source.node_start[:-1]]], 0)
+    node = np.maximum(model.source.incumbent[model.source.nodes.first], 0)
     plan = Plan.from_positions(model, node.astype(np.int64), np.full(reps, np.round(target / reps)))
     started = time.perf_counter()
     simulate(model, plan, draws=draws)

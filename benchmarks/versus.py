@@ -103,7 +103,7 @@ def compare(problem: to.Problem, *, time_limit: float, candidates: int, seed: in
         objective = None
         if plan and reps is not None:
             quotas = np.zeros(problem.n_reps)
-            objective = evaluate_positions(model, reps[model.source.node_of_account], quotas).objective
+            objective = evaluate_positions(model, reps[model.source.nodes.of_account], quotas).objective
         gap = None if objective is None else (ours.bound - objective) / abs(objective)
         answers.append(Answer(name, wall, objective, bound, gap, status))
 

@@ -91,7 +91,7 @@ def test_every_assignment_that_keeps_the_rules_is_below_the_bound(seed: int, dra
     assert (reference.territory_objective[keeps] <= bound + 1e-6 * abs(bound)).all() or reference.quota_rules
     for a in rng.permutation(keeps)[:3]:
         reps = reference.assignments[a]
-        totals, _ = model.totals(reps[model.source.order[model.source.node_start[:-1]]])
+        totals, _ = model.totals(reps[model.source.nodes.first])
         quotas = set_quotas(model, totals, rounded=False)
         found = evaluate_positions(model, reps, quotas)
         if (np.abs(found.outside)[model.rows.hard] <= 1e-9 * model.rows.scale[model.rows.hard]).all():

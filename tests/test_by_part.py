@@ -26,7 +26,7 @@ def planned(**quotas: object) -> tuple[Model, Plan]:
     tables = generate_market(200, 6, seed=3)
     policy = to.Policy.model_validate({"quotas": {"target": 12_000_000, "step": 1000, "by": "segment", **quotas}})
     model = Model.build(to.Problem.from_tables(**tables, policy=policy))
-    kept = np.maximum(model.source.incumbent[model.source.order[model.source.node_start[:-1]]], 0).astype(np.int64)
+    kept = np.maximum(model.source.incumbent[model.source.nodes.first], 0).astype(np.int64)
     return model, Plan.from_positions(model, kept, np.array([3e6, 1e6, 2e6, 2.5e6, 1.5e6, 2e6]))
 
 

@@ -58,7 +58,7 @@ def test_one_leaf_is_the_bound_of_its_multipliers_and_an_answer_lowers_it() -> N
     pairs = model.pairs()
     best = np.maximum.reduceat(pairs.value, pairs.start[:-1])
     assert bound_by_cases(model, Cases(("",), ("",), values[None])) == pytest.approx(best.sum())
-    account = str(model.source.account_index[model.source.order[0]])
+    account = str(model.source.account_index[model.source.nodes.order[0]])
     rep = int(pairs.rep[pairs.start[0] : pairs.start[1]][np.argmin(pairs.value[pairs.start[0] : pairs.start[1]])])
     tree = Cases((account, "", ""), (str(model.source.rep_index[rep]), "", ""), np.tile(values, (2, 1)))
     with_it, without = (set_of_reps(left, 0) for left in tree.allowed(model))

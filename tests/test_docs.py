@@ -300,7 +300,7 @@ def test_the_best_plan_of_the_toy_is_known() -> None:
     from benchmarks.registry import entries
 
     result = to.solve(to.load_scenario(TOY).problem(), time_limit=10)
-    pairs, names = result.model.pairs(), list(result.model.source.quantities)
+    pairs, names = result.model.pairs(), list(result.model.source.names)
     totals, value = np.zeros((1, pairs.quantities.shape[0], 4)), np.zeros(1)
     for first, last in zip(pairs.start, pairs.start[1:], strict=False):
         grown, worth = [], []

@@ -119,7 +119,7 @@ def test_problems_cover_what_they_should() -> None:
         rules |= {"family"} if model.source.n_nodes < problem.n_accounts else set()
         rules |= {"hedge"} if any(problem.policy.quotas.hedge.values()) else set()
         rules |= {"node target"} if problem.managers["target"].notna().any() else set()
-        rules |= set() if model.source.all_there else {"away"}
+        rules |= set() if model.source.credited is None else {"away"}
         rules |= {"ramp"} if problem.policy.quotas.ramp else set()
     assert wanted <= rules
 

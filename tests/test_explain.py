@@ -33,7 +33,7 @@ def plan_of(model: Model, changes: dict[str, str], quotas: list[float] | None) -
     accounts = model.problem.accounts
     wanted = [changes.get(*pair) for pair in zip(accounts["account_id"], accounts["incumbent"], strict=True)]
     reps = model.source.rep_index.get_indexer(wanted)
-    nodes = reps[model.source.order[model.source.node_start[:-1]]]
+    nodes = reps[model.source.nodes.first]
     annual = None if quotas is None else np.array(quotas)
     if model.has_quotas:
         sales = evaluate(model, Plan.from_positions(model, nodes, annual)).rep_sales
@@ -291,7 +291,7 @@ def assert_adds_up(found: AccountExplanation, model: Model, plan: Plan, values: 
     """Every advantage is the difference of reduced values (plan/certificate.py), to the cent."""
     rows, source = model.rows, model.source
     at_rep = (rows.totals.T @ values).reshape(rows.n_reps, -1)
-    node = source.node_of_account[source.account_index.get_loc(found.account_id)]
+    node = source.nodes.of_account[source.account_index.get_loc(found.account_id)]
     block = source.block(node, node + 1)
     reduced = block.value[0] + sum(at_rep[:, k] * q[0] for k, q in enumerate(block.quantities))
     chosen = source.rep_index.get_loc(plan.assignment[found.account_id])

@@ -112,7 +112,7 @@ def test_candidates_are_the_pairs_the_solver_sees(market: to.Problem) -> None:
     assert facts.eligible[at].all()
     np.testing.assert_array_equal(facts.gross_sales[at], graph.expected_sales)
     np.testing.assert_array_equal(facts.fit[at], graph.fit)
-    np.testing.assert_array_equal(facts.travel_cost[at], graph.cost)
+    np.testing.assert_array_equal(facts.travel_km[at] * model.source.cost_per_km, graph.cost)
     np.testing.assert_array_equal(facts.transfer_loss[at], graph.loss)
 
 

@@ -77,7 +77,7 @@ def test_compiled_pairs_are_those_of_the_judge(seed: int) -> None:
     """Every eligible pair, its value and its quantities, for every family of rules."""
     model = Model.build(random_problem(seed))
     factors, expected = Factors.of(model), model.pairs()
-    shape = (model.problem.n_reps, len(model.source.quantities))
+    shape = (model.problem.n_reps, len(model.source.names))
     scale = np.maximum(np.abs(expected.quantities).max(axis=1), 1e-9)
     at_rep = np.random.default_rng(seed).normal(size=shape) * 1000.0 / scale
     lists = best_reps(factors, at_rep, shape[0])
@@ -111,7 +111,7 @@ def test_far_ends_of_the_globe() -> None:
     model = Model.build(to.Problem.from_tables(accounts, reps))
     pairs = model.pairs()
     factors = Factors.of(model)
-    lists = best_reps(factors, np.zeros((2, len(model.source.quantities))), 2)
+    lists = best_reps(factors, np.zeros((2, len(model.source.names))), 2)
     best = np.maximum.reduceat(pairs.value, pairs.start[:-1])
     np.testing.assert_allclose(lists.best, best, rtol=1e-8)
     assert len(pairs.rep) == 6
@@ -261,7 +261,7 @@ def searched(problem: to.Problem, start: npt.NDArray[np.int64] | None = None) ->
 def incumbents(problem: to.Problem) -> npt.NDArray[np.int64]:
     """Each node's rep of today."""
     source = Model.build(problem).source
-    return np.maximum(source.incumbent[source.order[source.node_start[:-1]]], 0).astype(np.int64)
+    return np.maximum(source.incumbent[source.nodes.first], 0).astype(np.int64)
 
 
 def with_budget(share: float) -> to.Problem:
@@ -283,7 +283,7 @@ def test_groups_keep_company_wide_rows_together(share: float) -> None:
         model, _, search = searched(problem, stay)
         search.improve(groups, Effort(50, 100.0, 1.0, 2), seed=0, threads=2, stop=np.zeros(1, np.int64))
         totals, _ = model.totals(search.reps)
-        return float(totals[:, model.source.quantities.index("moved_sales")].sum())
+        return float(totals[:, model.source.names.index("moved_sales")].sum())
 
     revenue = problem.accounts["current_sales"].sum()
     assert moved(with_budget(1.0)) > 1.5 * share * revenue
@@ -471,11 +471,11 @@ def test_clashing_quota_rules_are_proven(seed: int) -> None:
 def test_a_maximum_distance_equal_to_a_distance() -> None:
     """The farthest pair that is needed is allowed by the solver and by the judge alike."""
     tables = make_market("heavy", 60, 8, seed=4)
-    far = Model.build(tables.problem()).source.distance_km(np.arange(60))
+    far = Model.build(tables.problem()).source.eligibility.distance_km(np.arange(60))
     policy = to.Policy.model_validate({"territories": {"travel": {"max_distance_km": float(far.min(axis=1).max())}}})
     problem = to.Problem.from_tables(tables.accounts, tables.reps, policy=policy)
     model = Model.build(problem)
-    assert (best_reps(Factors.of(model), np.zeros((8, len(model.source.quantities))), 1).rep >= 0).all()
+    assert (best_reps(Factors.of(model), np.zeros((8, len(model.source.names))), 1).rep >= 0).all()
     assert to.audit(problem, to.solve(problem, time_limit=60.0).plan) == []
 
 

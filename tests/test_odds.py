@@ -41,7 +41,7 @@ def toy(**overrides: object) -> tuple[Model, Plan]:
     accounts = model.problem.accounts
     wanted = [BEST.get(*pair) for pair in zip(accounts["account_id"], accounts["incumbent"], strict=True)]
     reps = model.source.rep_index.get_indexer(wanted)
-    nodes = reps[model.source.order[model.source.node_start[:-1]]]
+    nodes = reps[model.source.nodes.first]
     return model, Plan.from_positions(model, nodes, np.full(4, 300.0))
 
 
@@ -132,7 +132,7 @@ def test_shocks_of_regions_and_segments_offset_each_other_for_the_company() -> N
     odds = {"common_shock": 0.02, "region_shock": 0.2, "segment_shock": 0.1}
     policy = to.Policy.model_validate({"quotas": {"target": 2e7, "odds": odds}})
     model = Model.build(to.Problem.from_tables(**tables, policy=policy))
-    node = np.maximum(model.source.incumbent[model.source.order[model.source.node_start[:-1]]], 0).astype(np.int64)
+    node = np.maximum(model.source.incumbent[model.source.nodes.first], 0).astype(np.int64)
     plan = Plan.from_positions(model, node, np.full(40, 5e5))
     closed, drawn = company_odds(model, plan), simulate(model, plan, draws=20_000, shape="normal").nodes.iloc[0]
     assert closed.p90 - closed.p10 == pytest.approx(drawn["p90"] - drawn["p10"], rel=0.12)

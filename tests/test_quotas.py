@@ -22,7 +22,7 @@ def overloaded(**quotas: object) -> tuple[Model, np.ndarray, np.ndarray]:
     settings = {"target": 14_000_000, "step": 1000, **quotas}
     problem = to.Problem.from_tables(**tables, policy=to.Policy.model_validate({"quotas": settings}))
     first = Model.build(problem)
-    node = np.maximum(first.source.incumbent[first.source.order[first.source.node_start[:-1]]], 0).astype(np.int64)
+    node = np.maximum(first.source.incumbent[first.source.nodes.first], 0).astype(np.int64)
     totals, _ = first.totals(node)
     kappa = 14_000_000 / float(first.fair_base(totals).sum())
     return first.with_kappa(kappa), node, totals
@@ -34,7 +34,7 @@ def test_what_the_odds_do_not_carry_is_shared_evenly() -> None:
     quotas = set_quotas(model, totals)
     fair = model.kappa * model.fair_base(totals)
     np.testing.assert_allclose(quotas, fair, rtol=0.0015)
-    rep = node[model.source.node_of_account]
+    rep = node[model.source.nodes.of_account]
     # Moving 200,000 from one rep to another, as a corner of the program does, costs as much or more.
     moved = quotas + np.array([200_000.0, -200_000.0, 0, 0, 0, 0])
     assert evaluate_positions(model, rep, moved).objective <= evaluate_positions(model, rep, quotas).objective + 1.0
@@ -44,7 +44,7 @@ def test_what_the_odds_do_not_carry_is_shared_evenly() -> None:
 def test_evenness_gives_up_nothing(target: float) -> None:
     """The objective is that of the program without the tie-break, but for whole steps."""
     model, node, totals = overloaded(target=target, ratchet_guard={"hard": False}, growth_guard={"hard": False})
-    rep = node[model.source.node_of_account]
+    rep = node[model.source.nodes.of_account]
     plain, even = set_quotas(model, totals, rounded=False), set_quotas(model, totals)
     lost = evaluate_positions(model, rep, plain).objective - evaluate_positions(model, rep, even).objective
     assert lost <= 2.0 * 1000 * 6
@@ -65,7 +65,7 @@ def test_what_guards_leave_over_is_shared_by_those_who_may_carry_it() -> None:
     # All on one of them costs the same: what settles it is evenness.
     rest = quotas[-n_free:] - fair[-n_free:]
     lopsided = quotas + np.concatenate([np.zeros(6 - n_free), [-rest[0], rest[0]]])
-    rep = node[held.source.node_of_account]
+    rep = node[held.source.nodes.of_account]
     costs = [evaluate_positions(held, rep, split).objective for split in (quotas, lopsided)]
     assert costs[0] == pytest.approx(costs[1], abs=0.01 * rest.sum())
 

@@ -42,7 +42,7 @@ def company(**quotas: object) -> to.Problem:
 def as_is(problem: to.Problem, factor: np.ndarray | float = 1.0) -> tuple[Model, Plan]:
     """Everyone keeps the accounts of today (vacant ones go to the first rep), fair quotas times ``factor``."""
     model = Model.build(problem)
-    kept = np.maximum(model.source.incumbent[model.source.order[model.source.node_start[:-1]]], 0).astype(np.int64)
+    kept = np.maximum(model.source.incumbent[model.source.nodes.first], 0).astype(np.int64)
     sales = evaluate(model, Plan.from_positions(model, kept, np.zeros(problem.n_reps))).rep_sales
     quotas = np.round(sales / sales.sum() * float(problem.policy.quotas.target or 0.0) * factor)
     return model, Plan.from_positions(model, kept, quotas)
@@ -115,9 +115,7 @@ def test_the_rule_on_odds_keeps_its_promise_in_the_simulation() -> None:
     problem = company(hit_share="70 %", odds={"common_shock": "6 %", "hard": True})
     model, plan = as_is(problem)
     sales = evaluate(model, plan).rep_sales
-    totals, _ = model.totals(
-        model.source.rep_index.get_indexer(plan.assignment)[model.source.order[model.source.node_start[:-1]]]
-    )
+    totals, _ = model.totals(model.source.rep_index.get_indexer(plan.assignment)[model.source.nodes.first])
     limit = np.zeros(24)
     for row, matrix in zip(model.rows.items, model.rows.totals, strict=True):
         if row.rule == "odds":

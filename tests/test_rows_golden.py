@@ -122,8 +122,8 @@ def column_names(model: to.Model, rows: Rows) -> list[str]:
     accounts, reps = model.problem.accounts["account_id"], model.problem.reps["rep_id"]
     source, pairs = model.source, model.pairs()
     node = [
-        "_".join(accounts.iloc[source.order[a:b]])
-        for a, b in zip(source.node_start, source.node_start[1:], strict=False)
+        "_".join(accounts.iloc[source.nodes.order[a:b]])
+        for a, b in zip(source.nodes.start, source.nodes.start[1:], strict=False)
     ]
     names = [f"x_{node[i]}_{reps[j]}" for i, j in zip(pairs.node, pairs.rep, strict=True)]
     names += [f"q_{rep}" for rep in reps]
@@ -134,8 +134,8 @@ def column_names(model: to.Model, rows: Rows) -> list[str]:
 def row_names(model: to.Model, rows: Rows) -> list[str]:
     accounts, source = model.problem.accounts["account_id"], model.source
     names = [
-        f"assign_{'_'.join(accounts.iloc[source.order[a:b]])}"
-        for a, b in zip(source.node_start, source.node_start[1:], strict=False)
+        f"assign_{'_'.join(accounts.iloc[source.nodes.order[a:b]])}"
+        for a, b in zip(source.nodes.start, source.nodes.start[1:], strict=False)
     ]
     names += [f"{word(row.rule)}_{word(row.subject)}" for row in rows.items]
     return names + [f"worst_{word(rows.items[r].subject)}" for r in np.flatnonzero(rows.worst_group >= 0)]

@@ -39,7 +39,7 @@ def company(**quotas: object) -> to.Problem:
 def planned(problem: to.Problem, factor: np.ndarray | float = 1.0) -> tuple[Model, Plan]:
     """Everyone keeps the accounts of today (vacant ones go to the first rep); quotas are expected sales x factor."""
     model = Model.build(problem)
-    kept = np.maximum(model.source.incumbent[model.source.order[model.source.node_start[:-1]]], 0).astype(np.int64)
+    kept = np.maximum(model.source.incumbent[model.source.nodes.first], 0).astype(np.int64)
     sales = evaluate(model, Plan.from_positions(model, kept, np.zeros(problem.n_reps))).rep_sales
     return model, Plan.from_positions(model, kept, np.round(sales * factor))
 

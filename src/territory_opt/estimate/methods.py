@@ -90,10 +90,6 @@ class Past:
         return float(np.clip(sales[:, -12:].sum() / before, *GROWTH_LIMITS)) if before > 0 else 1.0
 
 
-QUOTA_BASIS = "quota_basis"
-"""Name of the quantity that adds up a rep's basis."""
-
-
 @dataclass(frozen=True)
 class Basis:
     """What quotas are to be in proportion to: ``lines`` (label -> (n_accounts,) money) and ``equal`` money shared out.

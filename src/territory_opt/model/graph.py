@@ -232,7 +232,7 @@ def _candidates(
             kept &= ~mask
         counts.append(kept.sum(axis=1))
         reps.append(np.nonzero(kept)[1])
-        for name, matrix in _attributes(facts).items():
+        for name, matrix in _attributes(source, facts).items():
             values[name].append(matrix[kept])
     joined = {name: np.concatenate(values.pop(name)) for name in EDGE_UNITS}
     found = [(reason, number) for reason, number in dropped.items() if number]
@@ -241,14 +241,14 @@ def _candidates(
     return np.cumsum(np.concatenate(counts)), np.concatenate(reps), joined, table
 
 
-def _attributes(facts: pairs.Facts) -> dict[str, FloatArray]:
+def _attributes(source: pairs.PairSource, facts: pairs.Facts) -> dict[str, FloatArray]:
     """Return the attributes of :data:`EDGE_UNITS`, each (n, n_reps)."""
     return {
         "distance_km": facts.distance_km,
         "fit": facts.fit,
         "expected_sales": facts.gross_sales,
         "loss": facts.transfer_loss,
-        "cost": facts.travel_cost,
+        "cost": facts.travel_km * source.cost_per_km,
     }
 
 
@@ -256,7 +256,7 @@ def _reasons(
     source: pairs.PairSource, accounts: IntArray, facts: pairs.Facts, nearest: int | None
 ) -> Iterator[tuple[str, BoolArray]]:
     """Yield every reason a pair is dropped for, in order, with a mask (n, n_reps); the first that applies counts."""
-    yield from source.drop_reasons(accounts, facts.distance_km)
+    yield from source.eligibility.drop_reasons(accounts, facts.distance_km)
     yield FAMILY_REASON, ~facts.eligible
     if nearest is not None:
         yield f"not among the nearest {nearest:,}", ~_nearest(facts, nearest)

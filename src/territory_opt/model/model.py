@@ -10,7 +10,6 @@ from scipy import sparse
 
 from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.expected import Estimate, estimate_sales
-from territory_opt.estimate.methods import QUOTA_BASIS
 from territory_opt.estimate.shocks import with_shocks
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.pairs import BLOCK_CELLS, PairSource
@@ -93,8 +92,8 @@ class Model:
         """
         basis = self.estimate.basis
         if basis is None:
-            return np.asarray(totals[:, self.source.quantities.index("credited_sales")])
-        return np.asarray(totals[:, self.source.quantities.index(QUOTA_BASIS)] + basis.equal * self.share)
+            return np.asarray(totals[:, self.source.names.index("credited_sales")])
+        return np.asarray(totals[:, self.source.names.index("quota_basis")] + basis.equal * self.share)
 
     @property
     def quota_limit(self) -> FloatArray:
@@ -134,7 +133,7 @@ class Model:
         """Return rep totals (n_reps, n_quantities) and the summed value of an assignment (n_nodes,)."""
         n_reps, n_quantities = self.problem.n_reps, len(self.source.quantities)
         totals, value = np.zeros((n_reps, n_quantities)), 0.0
-        rep = rep_of_node[self.source.node_of_account]
+        rep = rep_of_node[self.source.nodes.of_account]
         for start in range(0, len(rep), BLOCK_CELLS):
             accounts = np.arange(start, min(start + BLOCK_CELLS, len(rep)))
             worth, columns = self.source.chosen(accounts, rep[accounts])
@@ -163,11 +162,11 @@ class Model:
 
     def _orphan_issue(self, account: int) -> Issue:
         row = self.problem.accounts.iloc[account]
-        node = self.source.node_of_account[account]
-        members = self.source.order[self.source.node_start[node] : self.source.node_start[node + 1]]
-        distance = self.source.distance_km(members)
+        node = self.source.nodes.of_account[account]
+        members = self.source.nodes.members(node)
+        distance = self.source.eligibility.distance_km(members)
         why: dict[str, list[str]] = {}
-        for reason, excluded in self.source.drop_reasons(members, distance):
+        for reason, excluded in self.source.eligibility.drop_reasons(members, distance):
             for j in np.flatnonzero(excluded.any(axis=0)):
                 why.setdefault(reason, []).append(str(self.problem.reps["rep_id"].iloc[j]))
         rules = "; ".join(f"{reason}: {_listed(reps)}" for reason, reps in why.items())

@@ -17,7 +17,6 @@ from scipy import sparse
 from scipy.stats import norm
 
 from territory_opt.estimate.expected import Estimate
-from territory_opt.estimate.methods import QUOTA_BASIS
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.presence import active_share, share_targets, typical_credit
 from territory_opt.problem.policy import Policy
@@ -150,7 +149,7 @@ def quantity_names(policy: Policy, estimate: Estimate) -> tuple[str, ...]:
     if policy.quotas.target is not None:
         names += ["credited_sales", "variance"]
         if estimate.basis is not None:
-            names.append(QUOTA_BASIS)
+            names.append("quota_basis")
     return tuple(dict.fromkeys(names))
 
 
@@ -329,7 +328,7 @@ def _fairness(problem: Problem, estimate: Estimate, share: FloatArray, kappa: fl
     """q = kappa x fair base: expected sales, or the basis of the policy's method with its equal part."""
     fairness, quotas = problem.policy.quotas.fairness, problem.policy.quotas
     basis = estimate.basis
-    quantity, equal = ("credited_sales", 0.0) if basis is None else (QUOTA_BASIS, kappa * basis.equal)
+    quantity, equal = ("credited_sales", 0.0) if basis is None else ("quota_basis", kappa * basis.equal)
     what = "expected sales" if basis is None else "the basis that quotas follow"
     for j, name in enumerate(_names(problem)):
         yield Row(

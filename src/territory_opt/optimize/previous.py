@@ -48,7 +48,7 @@ class Previous:
 def possible(model: Model, rep_of_account: npt.NDArray[np.integer[Any]]) -> IntArray:
     """Return who has each node and may serve it, (n_nodes,), -1: nobody; ``rep_of_account`` (n_accounts,) likewise."""
     source = model.source
-    first = source.order[source.node_start[:-1]]
+    first = source.nodes.first
     rep = np.array(rep_of_account[first], dtype=np.int64)
     known = np.flatnonzero(rep >= 0)
     for start in range(0, len(known), BLOCK_CELLS):

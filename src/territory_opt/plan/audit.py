@@ -112,8 +112,8 @@ def _eligibility_problems(model: Model, plan: Plan) -> list[Violation]:
     rep = rep_positions(model, plan)
     found: list[Violation] = []
     accounts = np.flatnonzero(rep >= 0)
-    distance = model.source.distance_km(accounts, rep[accounts])
-    for reason, excluded in model.source.drop_reasons(accounts, distance, rep[accounts]):
+    distance = model.source.eligibility.distance_km(accounts, rep[accounts])
+    for reason, excluded in model.source.eligibility.drop_reasons(accounts, distance, rep[accounts]):
         for account in accounts[excluded]:
             subject = str(model.problem.accounts["account_id"].iloc[account])
             who = model.problem.reps["rep_id"].iloc[rep[account]]

@@ -74,7 +74,7 @@ class Cases:
             if not account:
                 yield left
                 continue
-            node = int(source.node_of_account[source.account_index.get_loc(account)])
+            node = int(source.nodes.of_account[source.account_index.get_loc(account)])
             named = np.arange(source.n_reps) == source.rep_index.get_loc(rep)
             so_far = left.get(node, np.ones(source.n_reps, dtype=bool))
             waiting += [{**left, node: so_far & ~named}, {**left, node: so_far & named}]

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.estimate.methods import QUOTA_BASIS
 from territory_opt.model.model import Model, fair_kappa
 from territory_opt.model.pairs import BLOCK_CELLS
 from territory_opt.model.presence import company_part
+from territory_opt.model.quantities import quantity_of
 from territory_opt.plan.plan import Plan
 
 FloatArray = npt.NDArray[np.float64]
@@ -63,9 +63,9 @@ def evaluate(model: Model, plan: Plan) -> Evaluation:
 
 def evaluate_positions(model: Model, rep_of_account: IntArray, quotas: FloatArray) -> Evaluation:
     """Evaluate rep positions (n_accounts,) and yearly quotas (n_reps,)."""
-    chosen = _chosen_pairs(model, rep_of_account)
+    found = _choose(model, rep_of_account)
+    chosen, totals = found.pairs, found.totals
     margin = model.problem.policy.territories.margin
-    totals = _totals(model, chosen)
     outside = model.rows.outside(totals, quotas)
     parts = {
         "gain from fit": margin * float((chosen["gross"] - chosen["common"]).sum()),
@@ -107,93 +107,66 @@ def _hard_rules(model: Model) -> set[str]:
     return {row.rule for row in model.rows.items} - {row.rule for row in model.rows.items if not row.hard}
 
 
-def _chosen_pairs(model: Model, rep_of_account: IntArray) -> pd.DataFrame:
-    """One line per assigned account with the facts of its pair."""
-    source, policy = model.source, model.problem.policy.territories
-    lines: list[pd.DataFrame] = []
-    company = company_part(model.problem, model.estimate)
-    assigned = np.flatnonzero(rep_of_account >= 0)
-    for start in range(0, len(assigned), BLOCK_CELLS):
-        accounts = assigned[start : start + BLOCK_CELLS]
-        rep = rep_of_account[accounts]
-        facts = source.facts(accounts, rep)
-        comes = company[model.estimate.segment[accounts], rep]
-        workload = model.problem.accounts["workload"].to_numpy(float)[accounts]
-        lines.append(
-            pd.DataFrame(
-                {
-                    "account": accounts,
-                    "rep": rep,
-                    "gross": facts.gross_sales,
-                    "common": source.common_sales[accounts],
-                    "loss": facts.transfer_loss,
-                    "net": facts.net_sales,
-                    "credit": facts.credit,
-                    "credited": facts.credited_sales,
-                    "variance": model.estimate.variance[accounts] * facts.credit,
-                    "book": facts.net_sales * comes,
-                    "book_variance": model.estimate.variance[accounts] * comes,
-                    "travel_cost": facts.travel_cost,
-                    "travel_km": facts.travel_hours * policy.travel.speed_kmh,
-                    "hours": workload + facts.travel_hours,
-                    "moved": facts.moved,
-                    "current_sales": source.current_sales[accounts],
-                    "eligible": facts.eligible,
-                    "distance_km": facts.distance_km,
-                    "fit": facts.fit,
-                }
-            )
-        )
-    return pd.concat(lines, ignore_index=True) if lines else _no_pairs()
-
-
 def chosen_pairs(model: Model, plan: Plan) -> pd.DataFrame:
     """Return one line per account with the facts of the pair the plan chose (positions in account, rep)."""
-    return _chosen_pairs(model, rep_positions(model, plan))
+    return _choose(model, rep_positions(model, plan)).pairs
 
 
-def _no_pairs() -> pd.DataFrame:
-    sales = (
-        "gross",
-        "common",
-        "loss",
-        "net",
-        "credit",
-        "credited",
-        "variance",
-        "book",
-        "book_variance",
-        "current_sales",
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """``pairs``: one line per assigned account with the facts of its pair; ``totals`` (n_reps, n_quantities)."""
+
+    pairs: pd.DataFrame
+    totals: FloatArray
+
+
+def _choose(model: Model, rep_of_account: IntArray) -> _Chosen:
+    """Collect the pairs of an assignment (n_accounts,), -1 for no rep. Cost: linear in accounts, in blocks."""
+    source, n_reps = model.source, model.problem.n_reps
+    company = company_part(model.problem, model.estimate)
+    assigned = np.flatnonzero(rep_of_account >= 0)
+    edges = range(0, max(len(assigned), 1), BLOCK_CELLS)
+    found = [_chosen_block(model, company, assigned[k : k + BLOCK_CELLS], rep_of_account) for k in edges]
+    pairs = pd.concat([pairs for pairs, _ in found], ignore_index=True)
+    totals, rep = np.zeros((n_reps, len(source.names))), pairs["rep"].to_numpy(int)
+    for k in range(len(source.names)):
+        totals[:, k] = np.bincount(rep, np.concatenate([amounts[k] for _, amounts in found]), minlength=n_reps)
+    return _Chosen(pairs, totals)
+
+
+def _chosen_block(
+    model: Model, company: FloatArray, accounts: IntArray, rep_of_account: IntArray
+) -> tuple[pd.DataFrame, list[FloatArray]]:
+    """Facts and quantities of some accounts with their reps; ``company`` from :func:`company_part`."""
+    source, rep = model.source, rep_of_account[accounts]
+    facts = source.facts(accounts, rep)
+    comes = company[model.estimate.segment[accounts], rep]
+    credit = np.ones(len(accounts)) if source.credited is None else source.credited.of_pairs(accounts, rep)
+    bases = facts.bases
+    hours, credited, variance = (
+        quantity_of(name, source).of_pairs(accounts, rep, bases) for name in ("hours", "credited_sales", "variance")
     )
-    empty = {name: np.zeros(0) for name in (*sales, "travel_cost", "travel_km", "hours", "distance_km", "fit")}
-    return pd.DataFrame({"account": np.zeros(0, int), "rep": np.zeros(0, int), **empty,
-                         "moved": np.zeros(0, bool), "eligible": np.zeros(0, bool)})  # fmt: skip
-
-
-def _totals(model: Model, chosen: pd.DataFrame) -> FloatArray:
-    """Rep totals of each quantity from the chosen pairs alone."""
-    accounts = chosen["account"].to_numpy(int)
-    rep = chosen["rep"].to_numpy(int)
-    totals = np.zeros((model.problem.n_reps, len(model.source.quantities)))
-    for k, name in enumerate(model.source.quantities):
-        weights = _weights(model, name, chosen, accounts, rep)
-        totals[:, k] = np.bincount(rep, weights, minlength=len(totals))
-    return totals
-
-
-def _weights(model: Model, name: str, chosen: pd.DataFrame, accounts: IntArray, rep: IntArray) -> FloatArray:
-    direct = {"hours": "hours", "credited_sales": "credited", "variance": "variance"}
-    if name in direct:
-        return np.asarray(chosen[direct[name]], dtype=float)
-    if name == QUOTA_BASIS and model.estimate.basis is not None:
-        return np.asarray(model.estimate.basis.amounts[accounts] * chosen["credit"].to_numpy(float))
-    if name == "moved_accounts":
-        return np.asarray(chosen["moved"], dtype=float)
-    if name == "moved_sales":
-        return np.asarray(chosen["current_sales"] * chosen["moved"], dtype=float)
-    if name.startswith("covered: "):
-        column = next(c for c in model.source.skills.coverage if f"covered: {c.name}" == name)
-        cell = column.cell[accounts]
-        served = column.has_all[cell, rep] & column.names_any[cell]
-        return np.asarray(served * model.problem.accounts["potential"].to_numpy(float)[accounts])
-    return np.asarray(model.problem.accounts[name], dtype=float)[accounts]
+    pairs = pd.DataFrame(
+        {
+            "account": accounts,
+            "rep": rep,
+            "gross": facts.gross_sales,
+            "common": source.common_sales[accounts],
+            "loss": facts.transfer_loss,
+            "net": facts.net_sales,
+            "credit": credit,
+            "credited": credited,
+            "variance": variance,
+            "book": facts.net_sales * comes,
+            "book_variance": model.estimate.variance[accounts] * comes,
+            "travel_cost": facts.travel_km * source.cost_per_km,
+            "travel_km": facts.travel_km,
+            "hours": hours,
+            "moved": facts.moved,
+            "current_sales": source.current_sales[accounts],
+            "eligible": facts.eligible,
+            "distance_km": facts.distance_km,
+            "fit": facts.fit,
+        }
+    )
+    return pairs, [q.of_pairs(accounts, rep, bases) for q in source.quantities]

@@ -231,14 +231,14 @@ class _Decision:
     def of(cls, model: Model, account: int, multipliers: FloatArray | None) -> _Decision:
         """Collect what is known of the node of ``account``."""
         source = model.source
-        node = int(source.node_of_account[account])
-        members = source.order[source.node_start[node] : source.node_start[node + 1]]
+        node = int(source.nodes.of_account[account])
+        members = source.nodes.members(node)
         facts, block = source.facts(members), source.block(node, node + 1)
         margin = model.problem.policy.territories.margin
         money = {
             "sales from fit": margin * facts.gross_sales.sum(axis=0),
             "transfer loss": margin * (facts.net_sales - facts.gross_sales).sum(axis=0),
-            "travel": -facts.travel_cost.sum(axis=0),
+            "travel": -source.cost_per_km * facts.travel_km.sum(axis=0),
         }
         quantities = np.array([np.broadcast_to(q, block.eligible.shape)[0] for q in block.quantities])
         rules = {} if multipliers is None else _rule_values(model, quantities, multipliers)
@@ -288,7 +288,7 @@ class _Decision:
 
     def excluded(self) -> dict[str, int]:
         """Count the reps each rule keeps out, most first."""
-        reasons = self.model.source.drop_reasons(self.members, self.facts.distance_km)
+        reasons = self.model.source.eligibility.drop_reasons(self.members, self.facts.distance_km)
         counts = {reason: int(mask.any(axis=0).sum()) for reason, mask in reasons}
         return {reason: count for reason, count in sorted(counts.items(), key=lambda item: -item[1]) if count}
 

@@ -35,7 +35,7 @@ class Plan:
         problem = model.problem
         rep_ids = problem.reps["rep_id"].to_numpy()
         assignment = pd.Series(
-            rep_ids[rep_of_node[model.source.node_of_account]],
+            rep_ids[rep_of_node[model.source.nodes.of_account]],
             index=pd.Index(problem.accounts["account_id"], name="account_id"),
             name="rep_id",
         )

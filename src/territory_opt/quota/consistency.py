@@ -239,9 +239,10 @@ def _away(expected: float, credited: float, currency: str) -> Iterator[str]:
 def _credited_today(model: Model) -> float:
     """Expected sales that count for the reps who have the accounts today; of accounts without a rep at fair shares."""
     expected, source = model.estimate.expected, model.source
-    owned = source.incumbent >= 0
-    own = source.credit[model.estimate.segment[owned], source.incumbent[owned]] @ expected[owned]
-    return float(own) + float(expected[~owned].sum()) * float(_parts_of_the_year(model).sum())
+    owned = np.flatnonzero(source.incumbent >= 0)
+    credit = 1.0 if source.credited is None else source.credited.of_pairs(owned, source.incumbent[owned])
+    own = (credit * expected[owned]).sum()
+    return float(own) + float(expected[source.incumbent < 0].sum()) * float(_parts_of_the_year(model).sum())
 
 
 def _parts_of_the_year(model: Model) -> FloatArray:

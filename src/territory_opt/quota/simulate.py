@@ -146,7 +146,7 @@ class Books:
         key = rep * len(names) + segment[pairs["account"].to_numpy(int)]
         credited, whole = (pairs[name].to_numpy(float) for name in ("credited", "book"))
         noise, all_noise = (pairs[name].to_numpy(float) for name in ("variance", "book_variance"))
-        kinds = [(credited, noise)] if model.source.all_there else [(credited, noise),
+        kinds = [(credited, noise)] if model.source.credited is None else [(credited, noise),
                                                                      (whole - credited, all_noise - noise)]  # fmt: skip
         mean = [np.bincount(key, sales, minlength=n_reps * len(names)).reshape(n_reps, -1) for sales, _ in kinds]
         variance = [np.bincount(rep, squares, minlength=n_reps) for _, squares in kinds]

@@ -104,8 +104,8 @@ def _must_text(sides: Sides) -> TextArray:
     family = accounts["family"].to_numpy(object)[barred]
     text[barred] = [f"its family {name} stays together" for name in family]
     old = sides.today.rep[barred]
-    distance = source.distance_km(barred, old)
-    for reason, excluded in source.drop_reasons(barred, distance, old):
+    distance = source.eligibility.distance_km(barred, old)
+    for reason, excluded in source.eligibility.drop_reasons(barred, distance, old):
         hit = barred[excluded]
         text[hit] = [f"{sides.rep_names[j]}: {reason}" for j in old[excluded]]
     return text

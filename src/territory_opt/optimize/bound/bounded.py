@@ -185,7 +185,7 @@ def prove_least_violation(model: Model, factors: Factors, clock: Clock, *, threa
     """
     rows = model.rows
     price = np.where(rows.hard, 1.0 / rows.scale, 0.0)
-    worthless = factors._replace(margin=0.0, cost_per_km=0.0)
+    worthless = factors.worthless()
     fair = model.quota_limit / rows.n_reps
     ceiling = Ceiling(price, model.quota_reach, fair)
     until = time.perf_counter() + max(clock.left, LEAST_PROOF_SECONDS)

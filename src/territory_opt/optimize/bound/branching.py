@@ -142,7 +142,7 @@ class _Tree:
     def cases(self) -> Cases:
         """The tree as a proof."""
         source, accounts, reps, values = self.model.source, [], [], []
-        first = source.order[source.node_start[:-1]]
+        first = source.nodes.first
         todo = [self.root]
         while todo:
             case = todo.pop()

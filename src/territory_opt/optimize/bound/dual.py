@@ -98,7 +98,7 @@ class Watch:
 
 def nearest_reps(factors: Factors, threads: int) -> Lists:
     """Each node's best reps at zero multipliers."""
-    return best_reps(factors, np.zeros((factors.n_reps, len(factors.kind))), WIDTH, threads=threads)
+    return best_reps(factors, np.zeros((factors.n_reps, factors.n_quantities)), WIDTH, threads=threads)
 
 
 def ascend(

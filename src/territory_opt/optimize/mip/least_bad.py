@@ -57,13 +57,13 @@ def relaxations(
 def _too_large(model: Model) -> list[str]:
     """Name the accounts that alone are more than any rep who may serve them can have: no plan is without them."""
     rows, source = model.rows, model.source
-    names, first = model.problem.accounts["name"].to_numpy(object), source.order[source.node_start[:-1]]
+    names, first = model.problem.accounts["name"].to_numpy(object), source.nodes.first
     limits = _upper_limits(rows)
 
     def look(block: Block) -> list[str]:
         texts: list[str] = []
         for metric, limit in limits.items():
-            amount = np.broadcast_to(block.quantities[source.quantities.index(metric)], block.eligible.shape)
+            amount = np.broadcast_to(block.quantities[source.names.index(metric)], block.eligible.shape)
             over = np.where(block.eligible, amount - limit, np.inf)
             for i in np.flatnonzero(over.min(axis=1) > 0.0).tolist():
                 j = int(np.argmin(over[i]))

@@ -1,37 +1,55 @@
 """The pairs of a model in factored form, for compiled code: memory grows with accounts + reps, not with their product.
 
-What a pair is worth and adds up is a sum of products of account columns and rep columns (and small tables by class of
-account), so that any pair can be computed in a few nanoseconds and none has to be stored. The same formulas in NumPy
-are :mod:`territory_opt.model.pairs`, which the judge reads; a test holds the two equal.
+What a pair is worth and adds up is a sum of terms (:mod:`territory_opt.model.quantities`): an amount of the account x a
+basis of the pair x, for some, a table by rep. Any pair can be computed in a few nanoseconds and none has to be stored.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from territory_opt.estimate.methods import QUOTA_BASIS
 from territory_opt.model.model import Model
+from territory_opt.model.quantities import ByRep, Quantity, Term
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 SmallInts = npt.NDArray[np.int32]
 BoolArray = npt.NDArray[np.bool_]
 
-OWN, HOURS, CREDITED_SALES, CREDITED_OWN, MOVED_ACCOUNTS, MOVED_SALES, COVERED = range(7)
-"""Kinds of quantity: an account's own column, or one that depends on the rep."""
+NONE = -1
+
+
+class Terms(NamedTuple):
+    """Terms of the value and of every quantity, side by side.
+
+    Term t adds ``scale[t]`` x ``amount[a, column[t]]`` (1 where ``column`` is -1) x basis ``basis[t]`` x
+    ``table[table_row[a, by_rep[t]], j]`` (1 where ``by_rep`` is -1) to quantity ``quantity[t]``; the value is quantity
+    K, after the others. ``amount`` (n_accounts, n_columns); ``table`` (n_rows, n_reps); ``table_row`` (n_accounts,
+    n_tables).
+    """
+
+    quantity: IntArray
+    scale: FloatArray
+    column: IntArray
+    basis: IntArray
+    by_rep: IntArray
+    amount: FloatArray
+    table: FloatArray
+    table_row: SmallInts
 
 
 class Factors(NamedTuple):
     """Columns of a model's pairs. Accounts are in node order; node i holds accounts ``node_start[i]:node_start[i+1]``.
 
     ``point`` (n, 3) and ``home`` (3, m) unit vectors; ``road`` (n,) km of round trips a year per km of distance;
-    ``gross`` (n,) sales at factor 1; ``factor`` and ``allowed`` (n_classes, m); ``kept`` (m, m) share of the loss
-    rate for incumbent and new rep; ``credit`` (n_segments, m) part of the sales of an account of ``segment`` (n,) that
-    counts for the rep; ``own`` (n, n_own); ``served`` (n_coverage, n_classes, m). ``kind`` and ``column``
-    (K,) say where quantity k comes from.
+    ``gross`` (n,) sales at factor 1; ``factor`` and ``allowed`` (n_classes, m), ``group`` (n,) class of each account;
+    ``loss`` (n,) sales at risk at full rate, ``kept`` (m, m) share of that for incumbent and new rep; ``locked`` (n,)
+    rep or -1; forbidden reps in CSR. ``n_quantities`` is the number of quantities without the value.
     """
 
     node_start: IntArray
@@ -39,29 +57,18 @@ class Factors(NamedTuple):
     home: FloatArray
     road: FloatArray
     gross: FloatArray
-    common: FloatArray
     group: SmallInts
     factor: FloatArray
     allowed: BoolArray
     incumbent: SmallInts
     loss: FloatArray
-    current: FloatArray
     kept: FloatArray
-    segment: SmallInts
-    credit: FloatArray
     locked: SmallInts
     forbid_start: IntArray
     forbid_rep: SmallInts
-    own: FloatArray
-    workload: FloatArray
-    potential: FloatArray
-    served: BoolArray
-    kind: IntArray
-    column: IntArray
-    margin: float
-    cost_per_km: float
-    hours_per_km: float
     max_km: float
+    terms: Terms
+    n_quantities: int
 
     @property
     def n_nodes(self) -> int:
@@ -76,48 +83,28 @@ class Factors(NamedTuple):
     @classmethod
     def of(cls, model: Model) -> Factors:
         """Take the columns from a model. Cost: linear in accounts, plus classes of accounts x reps."""
-        source, problem = model.source, model.problem
-        accounts, policy = problem.accounts, problem.policy.territories
-        order = source.order
-        classes = source.classes
-        place = source.unit_vectors
-        kind, column, own = _quantities(model)
-        forbid_start, forbid_rep = _forbids(source.forbidden, order)
-        covered = source.skills.coverage
-        served = np.zeros((max(len(covered), 1), len(classes.example), problem.n_reps), dtype=bool)
-        for s, skill in enumerate(covered):
-            cell = skill.cell[classes.example]
-            served[s] = skill.has_all[cell] & skill.names_any[cell][:, None]
-        discount = policy.keep.similar_skill_discount
+        source, eligibility = model.source, model.source.eligibility
+        order, classes, (places, homes) = source.nodes.order, source.classes, source.unit_vectors
+        forbid_start, forbid_rep = _forbids(eligibility.forbidden, order)
+        discount = model.problem.policy.territories.keep.similar_skill_discount
         return cls(
-            node_start=source.node_start,
-            point=np.ascontiguousarray(place[0][order]),
-            home=np.ascontiguousarray(place[1].T),
+            node_start=source.nodes.start,
+            point=np.ascontiguousarray(places[order]),
+            home=np.ascontiguousarray(homes.T),
             road=source.road_per_km[order],
             gross=source.gross_base[order],
-            common=source.common_sales[order],
             group=classes.of_account[order].astype(np.int32),
             factor=classes.factor,
             allowed=classes.allowed,
             incumbent=source.incumbent[order].astype(np.int32),
             loss=source.loss_rate * source.current_sales[order],
-            current=source.current_sales[order],
             kept=np.ascontiguousarray(1.0 - discount * source.skills.likeness),
-            segment=model.estimate.segment[order].astype(np.int32),
-            credit=np.ascontiguousarray(source.credit),
-            locked=source.locked[order].astype(np.int32),
+            locked=eligibility.locked[order].astype(np.int32),
             forbid_start=forbid_start,
             forbid_rep=forbid_rep,
-            own=np.ascontiguousarray(own[order]),
-            workload=accounts["workload"].to_numpy(float)[order],
-            potential=accounts["potential"].to_numpy(float)[order],
-            served=served,
-            kind=kind,
-            column=column,
-            margin=policy.margin,
-            cost_per_km=source.cost_per_km,
-            hours_per_km=1.0 / policy.travel.speed_kmh,
-            max_km=source.limit_km,
+            max_km=eligibility.limit_km,
+            terms=_Packing(order, model.problem.n_reps).terms((*source.quantities, source.value)),
+            n_quantities=len(source.quantities),
         )
 
     def take(self, nodes: IntArray) -> Factors:
@@ -128,50 +115,66 @@ class Factors(NamedTuple):
         count = np.diff(self.forbid_start)[rows]
         forbid_start = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
         at = np.repeat(self.forbid_start[rows] - forbid_start[:-1], count) + np.arange(forbid_start[-1])
-        names = ("road", "gross", "common", "group", "incumbent", "loss", "current", "segment", "locked", "workload",
-                 "potential")  # fmt: skip
+        by_account = ("point", "road", "gross", "group", "incumbent", "loss", "locked")
+        terms = self.terms._replace(amount=self.terms.amount[rows], table_row=self.terms.table_row[rows])
         return self._replace(
             node_start=start,
-            point=self.point[rows],
-            own=self.own[rows],
             forbid_start=forbid_start,
             forbid_rep=self.forbid_rep[at],
-            **{name: getattr(self, name)[rows] for name in names},
+            terms=terms,
+            **{name: getattr(self, name)[rows] for name in by_account},
         )
 
-
-def _quantities(model: Model) -> tuple[IntArray, IntArray, FloatArray]:
-    """Kind and column of each quantity, and the accounts' own columns (n_accounts, n_own)."""
-    pair_kinds = {
-        "hours": HOURS, "credited_sales": CREDITED_SALES, "moved_accounts": MOVED_ACCOUNTS, "moved_sales": MOVED_SALES
-    }  # fmt: skip
-    follows_sales = OWN if model.source.all_there else CREDITED_OWN
-    coverage = [f"covered: {skill.name}" for skill in model.source.skills.coverage]
-    kind: list[int] = []
-    column: list[int] = []
-    own: list[FloatArray] = []
-    for name in model.source.quantities:
-        if name in pair_kinds:
-            kind.append(pair_kinds[name])
-            column.append(0)
-        elif name in coverage:
-            kind.append(COVERED)
-            column.append(coverage.index(name))
-        else:
-            kind.append(follows_sales if name in ("variance", QUOTA_BASIS) else OWN)
-            column.append(len(own))
-            own.append(_own(model, name))
-    stacked = np.column_stack(own) if own else np.zeros((model.problem.n_accounts, 0))
-    return np.array(kind, dtype=np.int64), np.array(column, dtype=np.int64), stacked
+    def worthless(self) -> Factors:
+        """Return the same pairs, all worth 0: what is left is what rules add up."""
+        terms = self.terms
+        scale = np.where(terms.quantity == self.n_quantities, 0.0, terms.scale)
+        return self._replace(terms=terms._replace(scale=scale))
 
 
-def _own(model: Model, name: str) -> FloatArray:
-    """An account's own amount of quantity ``name``, (n_accounts,)."""
-    if name == "variance":
-        return model.estimate.variance
-    if name == QUOTA_BASIS and model.estimate.basis is not None:
-        return model.estimate.basis.amounts
-    return np.asarray(model.problem.accounts[name], dtype=float)
+@dataclass(slots=True)
+class _Packing:
+    """Collects distinct columns and tables of terms; ``order`` is the node order of accounts."""
+
+    order: IntArray
+    n_reps: int
+    columns: dict[int, FloatArray] = field(default_factory=dict)
+    tables: dict[int, ByRep] = field(default_factory=dict)
+
+    def terms(self, quantities: Sequence[Quantity]) -> Terms:
+        """Pack the terms of ``quantities``, the value last."""
+        flat = [(k, term) for k, quantity in enumerate(quantities) for term in quantity.terms]
+        column = [self._column(term) for _, term in flat]
+        by_rep = [self._table(term) for _, term in flat]
+        amount = np.zeros((len(self.order), len(self.columns)))
+        for k, values in enumerate(self.columns.values()):
+            amount[:, k] = values[self.order]
+        first = np.cumsum([0, *(len(found.table) for found in self.tables.values())])
+        row = np.zeros((len(self.order), len(self.tables)), dtype=np.int32)
+        for k, found in enumerate(self.tables.values()):
+            row[:, k] = first[k] + found.row[self.order]
+        return Terms(
+            quantity=np.array([k for k, _ in flat], dtype=np.int64),
+            scale=np.array([term.amount if isinstance(term.amount, float) else 1.0 for _, term in flat]),
+            column=np.array(column, dtype=np.int64),
+            basis=np.array([int(term.basis) for _, term in flat], dtype=np.int64),
+            by_rep=np.array(by_rep, dtype=np.int64),
+            amount=amount,
+            table=np.vstack([np.zeros((0, self.n_reps)), *(found.table for found in self.tables.values())]),
+            table_row=row,
+        )
+
+    def _column(self, term: Term) -> int:
+        if isinstance(term.amount, float):
+            return NONE
+        self.columns.setdefault(id(term.amount), term.amount)
+        return list(self.columns).index(id(term.amount))
+
+    def _table(self, term: Term) -> int:
+        if term.by_rep is None:
+            return NONE
+        self.tables.setdefault(id(term.by_rep), term.by_rep)
+        return list(self.tables).index(id(term.by_rep))
 
 
 def _forbids(forbidden: IntArray, order: IntArray) -> tuple[IntArray, SmallInts]:

@@ -17,13 +17,8 @@ import numpy.typing as npt
 
 from territory_opt.geography.sphere import EARTH_RADIUS_KM
 from territory_opt.model.model import Pairs
+from territory_opt.model.quantities import Basis
 from territory_opt.optimize.pairs.factors import (
-    COVERED,
-    CREDITED_OWN,
-    CREDITED_SALES,
-    HOURS,
-    MOVED_ACCOUNTS,
-    OWN,
     Factors,
 )
 
@@ -40,6 +35,8 @@ _ASIN = tuple(
 BARRED = -1e300
 """Value of a pair that may not be."""
 _FAST = {"contract", "nsz", "arcp", "nnan"}
+ONE, TRAVEL_KM, NET_SALES, MOVED = (int(basis) for basis in Basis)
+N_BASES = len(Basis)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +52,13 @@ def best_reps(factors: Factors, at_rep: FloatArray, width: int, *, within: float
 
     Only reps whose reduced value is within ``within`` of the node's best are listed. Cost: one pass over all pairs.
     """
-    prices = np.ascontiguousarray(at_rep.T)
+    prices = np.vstack([at_rep.T, np.ones(factors.n_reps)])
     rep = np.full((factors.n_nodes, width), -1, dtype=np.int32)
     best = np.empty(factors.n_nodes)
-    plain = tuple(factors)
 
     def work(first: int) -> None:
         last = min(first + CHUNK_NODES, factors.n_nodes)
-        _best_reps(plain, prices, first, last, within, rep, best)
+        _best_reps(factors, prices, first, last, within, rep, best)
 
     in_threads(work, range(0, factors.n_nodes, CHUNK_NODES), threads)
     return Lists(rep, best)
@@ -70,11 +66,10 @@ def best_reps(factors: Factors, at_rep: FloatArray, width: int, *, within: float
 
 def pairs_of(factors: Factors, start: IntArray, rep: SmallInts, *, threads: int = 2) -> Pairs:
     """Return value and quantities of listed pairs, CSR by node."""
-    value, weight = np.empty(len(rep)), np.empty((len(rep), len(factors.kind)))
-    plain = tuple(factors)
+    value, weight = np.empty(len(rep)), np.empty((len(rep), factors.n_quantities))
 
     def work(first: int) -> None:
-        _fill(plain, start, rep, first, min(first + CHUNK_NODES, factors.n_nodes), value, weight)
+        _fill(factors, start, rep, first, min(first + CHUNK_NODES, factors.n_nodes), value, weight)
 
     in_threads(work, range(0, factors.n_nodes, CHUNK_NODES), threads)
     return Pairs(start, rep, value, weight.T)
@@ -126,63 +121,69 @@ def _angle(chord):  # type: ignore[no-untyped-def]
     return np.pi - 4.0 * angle if far else 2.0 * angle
 
 
+@numba.njit(cache=True, inline="always")
+def _chord(f, a, j):  # type: ignore[no-untyped-def]
+    """Straight distance between account ``a`` and the home of rep ``j`` on the unit sphere."""
+    x, y, z = f.point[a, 0] - f.home[0, j], f.point[a, 1] - f.home[1, j], f.point[a, 2] - f.home[2, j]
+    return np.sqrt(x * x + y * y + z * z)
+
+
+@numba.njit(cache=True, inline="always")
+def _net_sales(f, a, j, incumbent, kept):  # type: ignore[no-untyped-def]
+    """Expected sales of account ``a`` with rep ``j`` after transfer loss; ``kept`` is the incumbent's row."""
+    gross = f.gross[a] * f.factor[f.group[a], j]
+    lost = max(gross - f.loss[a] * kept[j], 0.0)
+    return gross if incumbent < 0 or incumbent == j else lost
+
+
 @numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _add_account(f, a, prices, km, shift, out):  # type: ignore[no-untyped-def]
-    """Add the reduced values of account ``a`` with every rep to ``out`` (m,); ``km``, ``shift`` are working space."""
-    (_, point, home, road, gross, _, group, factor, allowed, incumbent, loss, current, kept, segment, credit, locked,
-     forbid_start, forbid_rep, own, workload, potential, served, kind, column, margin, cost_per_km, hours_per_km,
-     max_km) = f  # fmt: skip
-    m = out.shape[0]
-    x, y, z, far = point[a, 0], point[a, 1], point[a, 2], road[a]
-    hx, hy, hz = home[0], home[1], home[2]
-    for j in range(m):
-        dx, dy, dz = x - hx[j], y - hy[j], z - hz[j]
-        km[j] = EARTH_RADIUS_KM * _angle(np.sqrt(dx * dx + dy * dy + dz * dz))
-    scale = -far * cost_per_km
-    for j in range(m):
-        out[j] += scale * km[j]
-    sales_price = -1
-    for k in range(kind.shape[0]):
-        price = prices[k]
-        if kind[k] == OWN:
-            amount = own[a, column[k]]
+def _look(f, a, km, bases):  # type: ignore[no-untyped-def]
+    """Write the distance of account ``a`` to every rep to ``km`` (m,) and what terms multiply to ``bases`` (4, m)."""
+    incumbent = f.incumbent[a]
+    kept, road, moved = f.kept[max(incumbent, 0)], f.road[a], 1.0 if incumbent >= 0 else 0.0
+    for j in range(len(km)):
+        km[j] = EARTH_RADIUS_KM * _angle(_chord(f, a, j))
+    for j in range(len(km)):
+        bases[TRAVEL_KM, j] = road * km[j]
+        bases[NET_SALES, j] = _net_sales(f, a, j, incumbent, kept)
+        bases[MOVED, j] = moved
+    if incumbent >= 0:
+        bases[MOVED, incumbent] = 0.0
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _add_account(f, a, prices, km, bases, out):  # type: ignore[no-untyped-def]
+    """Add the reduced values of account ``a`` with every rep to ``out`` (m,), and return what is the same for all.
+
+    ``prices`` (K + 1, m) of the quantities, 1 for the value; ``km``, ``bases`` are working space.
+    """
+    _look(f, a, km, bases)
+    terms, m, constant = f.terms, out.shape[0], 0.0
+    for t in range(len(terms.quantity)):
+        amount = terms.scale[t]
+        if terms.column[t] >= 0:
+            amount *= terms.amount[a, terms.column[t]]
+        if amount == 0.0:
+            continue
+        price, basis = prices[terms.quantity[t]], bases[terms.basis[t]]
+        if terms.by_rep[t] >= 0:
+            by_rep = terms.table[terms.table_row[a, terms.by_rep[t]]]
+            if terms.basis[t] == ONE:
+                for j in range(m):
+                    out[j] += amount * price[j] * by_rep[j]
+            else:
+                for j in range(m):
+                    out[j] += amount * price[j] * (by_rep[j] * basis[j])
+        elif terms.basis[t] != ONE:
+            for j in range(m):
+                out[j] += amount * price[j] * basis[j]
+        elif terms.quantity[t] == f.n_quantities:
+            constant += amount
+        else:
             for j in range(m):
                 out[j] += amount * price[j]
-        elif kind[k] == HOURS:
-            hours, per_km = workload[a], far * hours_per_km
-            for j in range(m):
-                out[j] += price[j] * (hours + per_km * km[j])
-        elif kind[k] == CREDITED_SALES:
-            sales_price = k
-        elif kind[k] == CREDITED_OWN:
-            amount, counts = own[a, column[k]], credit[segment[a]]
-            for j in range(m):
-                out[j] += amount * counts[j] * price[j]
-        elif kind[k] == COVERED:
-            for j in range(m):
-                if served[column[k], group[a], j]:
-                    out[j] += potential[a] * price[j]
-        elif incumbent[a] >= 0:
-            amount = 1.0 if kind[k] == MOVED_ACCOUNTS else current[a]
-            for j in range(m):
-                out[j] += amount * price[j]
-            out[incumbent[a]] -= amount * price[incumbent[a]]
-    base = gross[a]
-    for j in range(m):
-        shift[j] = base * factor[group[a], j]
-    if incumbent[a] >= 0 and loss[a] > 0.0:
-        before, likeness = shift[incumbent[a]], kept[incumbent[a]]
-        for j in range(m):
-            shift[j] = max(shift[j] - loss[a] * likeness[j], 0.0)
-        shift[incumbent[a]] = before
-    if sales_price >= 0:
-        price, counts = prices[sales_price], credit[segment[a]]
-        for j in range(m):
-            out[j] += (margin + counts[j] * price[j]) * shift[j]
-    else:
-        for j in range(m):
-            out[j] += margin * shift[j]
-    _bar(km, max_km, allowed[group[a]], forbid_rep[forbid_start[a] : forbid_start[a + 1]], locked[a], out)
+    _bar(km, f.max_km, f.allowed[f.group[a]], f.forbid_rep[f.forbid_start[a] : f.forbid_start[a + 1]], f.locked[a], out)
+    return constant
 
 
 @numba.njit(cache=True, nogil=True)
@@ -198,16 +199,14 @@ def _bar(km, max_km, allowed, forbidden, locked, out):  # type: ignore[no-untype
 @numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def _best_reps(f, prices, first, last, within, rep, best):  # type: ignore[no-untyped-def]
     """Write the best reps of nodes ``first:last``, best first, and the best reduced value."""
-    node_start, common, margin = f[0], f[5], f[24]
     m, width = prices.shape[1], rep.shape[1]
-    out, km, shift = np.empty(m), np.empty(m), np.empty(m)
+    out, km, bases = np.empty(m), np.empty(m), np.empty((N_BASES, m))
     value = np.empty(width)
     for i in range(first, last):
         constant = 0.0
         out[:] = 0.0
-        for a in range(node_start[i], node_start[i + 1]):
-            _add_account(f, a, prices, km, shift, out)
-            constant += margin * common[a]
+        for a in range(f.node_start[i], f.node_start[i + 1]):
+            constant += _add_account(f, a, prices, km, bases, out)
         count = 0
         least = 0.1 * BARRED
         for j in range(m):
@@ -223,7 +222,7 @@ def _best_reps(f, prices, first, last, within, rep, best):  # type: ignore[no-un
             count = min(count + 1, width)
             if count == width:
                 least = value[width - 1]
-        best[i] = value[0] - constant
+        best[i] = value[0] + constant
         for s in range(count):
             if value[s] < value[0] - within:
                 rep[i, s] = -1
@@ -232,34 +231,25 @@ def _best_reps(f, prices, first, last, within, rep, best):  # type: ignore[no-un
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _fill(f, start, rep, first, last, value, weight):  # type: ignore[no-untyped-def]
     """Write value and quantities of the listed pairs of nodes ``first:last``."""
-    (node_start, point, home, road, gross, common, group, factor, _, incumbent, loss, current, kept, segment, credit, _,
-     _, _, own, workload, potential, served, kind, column, margin, cost_per_km, hours_per_km, _) = f  # fmt: skip
+    terms, bases = f.terms, np.ones(N_BASES)
     for i in range(first, last):
         for p in range(start[i], start[i + 1]):
             j = rep[p]
             value[p] = 0.0
-            for k in range(kind.shape[0]):
-                weight[p, k] = 0.0
-            for a in range(node_start[i], node_start[i + 1]):
-                dx, dy, dz = point[a, 0] - home[0, j], point[a, 1] - home[1, j], point[a, 2] - home[2, j]
-                half = min(0.5 * np.sqrt(dx * dx + dy * dy + dz * dz), 1.0)
-                travel = road[a] * (2.0 * EARTH_RADIUS_KM * np.arcsin(half))
-                moved = incumbent[a] >= 0 and incumbent[a] != j
-                net = gross[a] * factor[group[a], j]
-                if moved:
-                    net = max(net - loss[a] * kept[incumbent[a], j], 0.0)
-                value[p] += margin * (net - common[a]) - travel * cost_per_km
-                for k in range(kind.shape[0]):
-                    if kind[k] == OWN:
-                        weight[p, k] += own[a, column[k]]
-                    elif kind[k] == HOURS:
-                        weight[p, k] += workload[a] + travel * hours_per_km
-                    elif kind[k] == CREDITED_SALES:
-                        weight[p, k] += net * credit[segment[a], j]
-                    elif kind[k] == CREDITED_OWN:
-                        weight[p, k] += own[a, column[k]] * credit[segment[a], j]
-                    elif kind[k] == COVERED:
-                        if served[column[k], group[a], j]:
-                            weight[p, k] += potential[a]
-                    elif moved:
-                        weight[p, k] += 1.0 if kind[k] == MOVED_ACCOUNTS else current[a]
+            weight[p] = 0.0
+            for a in range(f.node_start[i], f.node_start[i + 1]):
+                incumbent = f.incumbent[a]
+                half = min(0.5 * _chord(f, a, j), 1.0)
+                bases[TRAVEL_KM] = f.road[a] * (2.0 * EARTH_RADIUS_KM * np.arcsin(half))
+                bases[NET_SALES] = _net_sales(f, a, j, incumbent, f.kept[max(incumbent, 0)])
+                bases[MOVED] = 1.0 if incumbent >= 0 and incumbent != j else 0.0
+                for t in range(len(terms.quantity)):
+                    amount = terms.scale[t] * bases[terms.basis[t]]
+                    if terms.column[t] >= 0:
+                        amount *= terms.amount[a, terms.column[t]]
+                    if terms.by_rep[t] >= 0:
+                        amount *= terms.table[terms.table_row[a, terms.by_rep[t]], j]
+                    if terms.quantity[t] < f.n_quantities:
+                        weight[p, terms.quantity[t]] += amount
+                    else:
+                        value[p] += amount
