@@ -122,91 +122,102 @@ def _angle(chord):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, inline="always")
-def _chord(f, a, j):  # type: ignore[no-untyped-def]
-    """Straight distance between account ``a`` and the home of rep ``j`` on the unit sphere."""
-    x, y, z = f.point[a, 0] - f.home[0, j], f.point[a, 1] - f.home[1, j], f.point[a, 2] - f.home[2, j]
-    return np.sqrt(x * x + y * y + z * z)
+def _chord(dx, dy, dz):  # type: ignore[no-untyped-def]
+    """Straight distance of two points of the unit sphere that are so far apart."""
+    return np.sqrt(dx * dx + dy * dy + dz * dz)
 
 
 @numba.njit(cache=True, inline="always")
-def _net_sales(f, a, j, incumbent, kept):  # type: ignore[no-untyped-def]
-    """Expected sales of account ``a`` with rep ``j`` after transfer loss; ``kept`` is the incumbent's row."""
-    gross = f.gross[a] * f.factor[f.group[a], j]
-    lost = max(gross - f.loss[a] * kept[j], 0.0)
-    return gross if incumbent < 0 or incumbent == j else lost
+def _net_sales(gross, loss):  # type: ignore[no-untyped-def]
+    """Expected sales after transfer loss."""
+    return max(gross - loss, 0.0)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _look(f, a, km, bases):  # type: ignore[no-untyped-def]
-    """Write the distance of account ``a`` to every rep to ``km`` (m,) and what terms multiply to ``bases`` (4, m)."""
-    incumbent = f.incumbent[a]
-    kept, road, moved = f.kept[max(incumbent, 0)], f.road[a], 1.0 if incumbent >= 0 else 0.0
-    for j in range(len(km)):
-        km[j] = EARTH_RADIUS_KM * _angle(_chord(f, a, j))
-    for j in range(len(km)):
-        bases[TRAVEL_KM, j] = road * km[j]
-        bases[NET_SALES, j] = _net_sales(f, a, j, incumbent, kept)
-        bases[MOVED, j] = moved
+@numba.njit(cache=True, inline="always")
+def _look(f, a, bases):  # type: ignore[no-untyped-def]
+    """Write what terms multiply for account ``a`` and every rep to ``bases`` (4, m), but km as the crow flies."""
+    m, group, incumbent, gross, loss = bases.shape[1], f.group[a], f.incumbent[a], f.gross[a], f.loss[a]
+    x, y, z = f.point[a, 0], f.point[a, 1], f.point[a, 2]
+    for j in range(m):
+        chord = _chord(x - f.home[0, j], y - f.home[1, j], z - f.home[2, j])
+        bases[TRAVEL_KM, j] = EARTH_RADIUS_KM * _angle(chord)
+    for j in range(m):
+        bases[NET_SALES, j] = gross * f.factor[group, j]
     if incumbent >= 0:
-        bases[MOVED, incumbent] = 0.0
+        before = bases[NET_SALES, incumbent]
+        for j in range(m):
+            bases[NET_SALES, j] = _net_sales(bases[NET_SALES, j], loss * f.kept[incumbent, j])
+        bases[NET_SALES, incumbent] = before
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _add_account(f, a, prices, km, bases, out):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True, inline="always")
+def _moves(incumbent, moved):  # type: ignore[no-untyped-def]
+    """Write 1 to ``moved`` (m,) where a rep is not the incumbent, if there is one."""
+    moved[:] = 1.0 if incumbent >= 0 else 0.0
+    if incumbent >= 0:
+        moved[incumbent] = 0.0
+
+
+@numba.njit(cache=True, inline="always")
+def _add_account(f, a, prices, bases, out):  # type: ignore[no-untyped-def]
     """Add the reduced values of account ``a`` with every rep to ``out`` (m,), and return what is the same for all.
 
-    ``prices`` (K + 1, m) of the quantities, 1 for the value; ``km``, ``bases`` are working space.
+    ``prices`` (K + 1, m) of the quantities, 1 for the value; ``bases`` is working space. Shared arrays are read element
+    by element: a view of one would be counted, and threads would wait for each other to count.
     """
-    _look(f, a, km, bases)
+    _look(f, a, bases)
     terms, m, constant = f.terms, out.shape[0], 0.0
     for t in range(len(terms.quantity)):
-        amount = terms.scale[t]
+        q, basis, table, amount = terms.quantity[t], terms.basis[t], terms.by_rep[t], terms.scale[t]
         if terms.column[t] >= 0:
             amount *= terms.amount[a, terms.column[t]]
+        if basis == TRAVEL_KM:
+            amount *= f.road[a]
+        elif basis == MOVED:
+            _moves(f.incumbent[a], bases[MOVED])
         if amount == 0.0:
             continue
-        price, basis = prices[terms.quantity[t]], bases[terms.basis[t]]
-        if terms.by_rep[t] >= 0:
-            by_rep = terms.table[terms.table_row[a, terms.by_rep[t]]]
-            if terms.basis[t] == ONE:
-                for j in range(m):
-                    out[j] += amount * price[j] * by_rep[j]
-            else:
-                for j in range(m):
-                    out[j] += amount * price[j] * (by_rep[j] * basis[j])
-        elif terms.basis[t] != ONE:
+        if table >= 0:
+            row = terms.table_row[a, table]
             for j in range(m):
-                out[j] += amount * price[j] * basis[j]
-        elif terms.quantity[t] == f.n_quantities:
+                out[j] += amount * prices[q, j] * (terms.table[row, j] * bases[basis, j])
+        elif q == f.n_quantities and basis == ONE:
             constant += amount
+        elif q == f.n_quantities:
+            for j in range(m):
+                out[j] += amount * bases[basis, j]
+        elif basis == ONE:
+            for j in range(m):
+                out[j] += amount * prices[q, j]
         else:
             for j in range(m):
-                out[j] += amount * price[j]
-    _bar(km, f.max_km, f.allowed[f.group[a]], f.forbid_rep[f.forbid_start[a] : f.forbid_start[a + 1]], f.locked[a], out)
+                out[j] += amount * prices[q, j] * bases[basis, j]
+    _bar(f, a, bases[TRAVEL_KM], out)
     return constant
 
 
-@numba.njit(cache=True, nogil=True)
-def _bar(km, max_km, allowed, forbidden, locked, out):  # type: ignore[no-untyped-def]
-    """Push the pairs that an account may not have far below all others."""
+@numba.njit(cache=True, inline="always")
+def _bar(f, a, km, out):  # type: ignore[no-untyped-def]
+    """Push the pairs that account ``a`` may not have far below all others."""
+    group, locked = f.group[a], f.locked[a]
     for j in range(len(out)):
-        if km[j] > max_km or not allowed[j] or (locked >= 0 and j != locked):
+        if km[j] > f.max_km or not f.allowed[group, j] or (locked >= 0 and j != locked):
             out[j] = BARRED
-    for j in forbidden:
-        out[j] = BARRED
+    for s in range(f.forbid_start[a], f.forbid_start[a + 1]):
+        out[f.forbid_rep[s]] = BARRED
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def _best_reps(f, prices, first, last, within, rep, best):  # type: ignore[no-untyped-def]
     """Write the best reps of nodes ``first:last``, best first, and the best reduced value."""
     m, width = prices.shape[1], rep.shape[1]
-    out, km, bases = np.empty(m), np.empty(m), np.empty((N_BASES, m))
+    out, bases = np.empty(m), np.ones((N_BASES, m))
     value = np.empty(width)
     for i in range(first, last):
         constant = 0.0
         out[:] = 0.0
         for a in range(f.node_start[i], f.node_start[i + 1]):
-            constant += _add_account(f, a, prices, km, bases, out)
+            constant += _add_account(f, a, prices, bases, out)
         count = 0
         least = 0.1 * BARRED
         for j in range(m):
@@ -239,10 +250,13 @@ def _fill(f, start, rep, first, last, value, weight):  # type: ignore[no-untyped
             weight[p] = 0.0
             for a in range(f.node_start[i], f.node_start[i + 1]):
                 incumbent = f.incumbent[a]
-                half = min(0.5 * _chord(f, a, j), 1.0)
+                moved = incumbent >= 0 and incumbent != j
+                dx, dy, dz = f.point[a, 0] - f.home[0, j], f.point[a, 1] - f.home[1, j], f.point[a, 2] - f.home[2, j]
+                half = min(0.5 * _chord(dx, dy, dz), 1.0)
                 bases[TRAVEL_KM] = f.road[a] * (2.0 * EARTH_RADIUS_KM * np.arcsin(half))
-                bases[NET_SALES] = _net_sales(f, a, j, incumbent, f.kept[max(incumbent, 0)])
-                bases[MOVED] = 1.0 if incumbent >= 0 and incumbent != j else 0.0
+                lost = f.loss[a] * f.kept[incumbent, j] if moved else 0.0
+                bases[NET_SALES] = _net_sales(f.gross[a] * f.factor[f.group[a], j], lost)
+                bases[MOVED] = 1.0 if moved else 0.0
                 for t in range(len(terms.quantity)):
                     amount = terms.scale[t] * bases[terms.basis[t]]
                     if terms.column[t] >= 0:
