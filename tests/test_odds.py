@@ -15,7 +15,7 @@ from scipy.stats import norm
 
 import territory_opt as to
 from territory_opt.model.model import Model
-from territory_opt.model.rows import build_rows
+from territory_opt.model.rules import build_rows
 from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.policy import Odds

@@ -77,15 +77,16 @@ def toy_model(name: str) -> to.Model:
     return to.Model.build(replace(problem, reps=problem.reps.assign(ote=[50.0, 60.0, 70.0, 80.0])))
 
 
-def family_rows(model: to.Model, name: str) -> Rows:
-    rows = model.rows
-    return Rows.from_items((r for r in rows.items if FAMILIES[name].rule(r.rule)), rows.quantities, rows.n_reps)
+def family_rows(model: to.Model, name: str, rule: str | None = None) -> Rows:
+    rows, chosen = model.rows, FAMILIES[name].rule if rule is None else _named(rule)
+    kept = (row for row in rows.items if chosen(row.rule))
+    return Rows.from_items(kept, rows.n_reps, quantities=rows.quantities)
 
 
-def lp_text(name: str) -> str:
-    """Write one family's linear model, unscaled, with names a person knows."""
+def lp_text(name: str, rule: str | None = None) -> str:
+    """Write one family's linear model (or ``rule``'s), unscaled, with names a person knows."""
     model = toy_model(name)
-    rows, pairs = family_rows(model, name), model.pairs()
+    rows, pairs = family_rows(model, name, rule), model.pairs()
     linear = linear_model(model, pairs, rows)
     group_scale = [rows.scale[np.flatnonzero(rows.worst_group == g)[0]] for g in range(len(rows.worst_price))]
     quota_units = np.full(rows.n_reps, linear.quota_unit)

@@ -14,7 +14,8 @@ from territory_opt.estimate.shocks import with_shocks
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.pairs import BLOCK_CELLS, PairSource
 from territory_opt.model.presence import share_targets, typical_credit
-from territory_opt.model.rows import Rows, build_rows, quantity_names, rounding_slack
+from territory_opt.model.rows import Rows
+from territory_opt.model.rules import build_rows, rounding_slack
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -65,11 +66,11 @@ class Model:
         """Build the model. Raise :class:`DataError` naming every account that no rep may serve."""
         problem = with_shocks(problem)
         estimate = estimate_sales(problem)
-        source = PairSource(problem, estimate, quantity_names(problem.policy, estimate))
         hierarchy = Hierarchy.from_problem(problem)
         if kappa is None:
             kappa = first_kappa(problem, estimate, hierarchy)
         rows = build_rows(problem, estimate, hierarchy, kappa)
+        source = PairSource(problem, estimate, rows.quantities)
         model = cls(problem, estimate, source, rows, hierarchy, share_targets(problem), kappa)
         model._require_eligible()
         return model

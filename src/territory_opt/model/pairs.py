@@ -59,11 +59,6 @@ class Facts:
         """Expected sales after transfer loss, money of the plan period."""
         return np.maximum(self.gross_sales - self.transfer_loss, 0.0)
 
-    @property
-    def bases(self) -> Bases:
-        """What quantities multiply their amounts by."""
-        return {Basis.TRAVEL_KM: self.travel_km, Basis.NET_SALES: self.net_sales, Basis.MOVED: self.moved}
-
     def full(self) -> Facts:
         """Return the same with every array in the full shape (views, not copies)."""
         shape = self.distance_km.shape
@@ -252,8 +247,14 @@ class PairSource:
         """Return value and quantities of ``accounts`` (positions), each with its own of ``reps``, (n,) each."""
         return self._worth(accounts, self._facts(accounts, reps), reps)
 
+    def bases(self, accounts: IntArray, reps: IntArray | None, facts: Facts) -> Bases:
+        """Return what quantities multiply their amounts by, for pairs with their ``facts``."""
+        net = facts.net_sales
+        gain = net - column(self.common_sales[accounts], reps)
+        return {Basis.TRAVEL_KM: facts.travel_km, Basis.NET_SALES: net, Basis.GAIN: gain, Basis.MOVED: facts.moved}
+
     def _worth(self, accounts: IntArray, facts: Facts, reps: IntArray | None) -> tuple[FloatArray, list[FloatArray]]:
-        bases = facts.bases
+        bases = self.bases(accounts, reps, facts)
         value, *columns = (q.of_pairs(accounts, reps, bases) for q in (self.value, *self.quantities))
         return np.broadcast_to(value, facts.distance_km.shape), columns
 

@@ -33,7 +33,9 @@ class Basis(IntEnum):
     """Km on the road per year: visits x round trip x detour."""
     NET_SALES = 2
     """Expected sales after transfer loss, money of the plan period."""
-    MOVED = 3
+    GAIN = 3
+    """Net sales above what the account brings whichever eligible rep has it, money of the plan period."""
+    MOVED = 4
     """1 where the account changes hands, else 0."""
 
 
@@ -111,10 +113,6 @@ class Given(Protocol):
         """Sales of the last 12 months, (n_accounts,)."""
 
     @property
-    def common_sales(self) -> FloatArray:
-        """Sales each account brings whichever eligible rep has it, (n_accounts,)."""
-
-    @property
     def credited(self) -> ByRep | None:
         """Part of an account's sales that counts for the rep; None where all of it does for everyone."""
 
@@ -149,8 +147,7 @@ def quantity_of(name: str, given: Given) -> Quantity:
 def value_of(given: Given) -> Quantity:
     """Return what a pair is worth: margin on the sales above what comes whoever serves the account, less travel."""
     margin = given.problem.policy.territories.margin
-    above = (Term(margin, Basis.NET_SALES), Term(-margin * given.common_sales))
-    return Quantity("value", (*above, Term(-given.cost_per_km, Basis.TRAVEL_KM)))
+    return Quantity("value", (Term(margin, Basis.GAIN), Term(-given.cost_per_km, Basis.TRAVEL_KM)))
 
 
 @quantity("hours")

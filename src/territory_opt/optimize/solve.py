@@ -250,7 +250,7 @@ class _Run:
         if self.pairs is not None:
             seconds = max(self.clock.left, LEAST_BOUND_SECONDS)
             return bound_by_program(self.model, self.pairs, rows, time_limit=seconds, stop=self.clock.stopped)
-        names = [(row.rule, row.subject) for row in rows.items]
+        names = list(rows.names)
         start = np.array([self.known.get(name, 0.0) for name in names]) if self.known else None
         bounded = bound_at_scale(
             self.model, self.factors, rows, self.clock, nearest=self.nearest, start=start, threads=self.threads,
@@ -296,7 +296,7 @@ class _Run:
         )  # fmt: skip
         best = best_of([best, polished])
         self._show(best, "polish")
-        if len(rows) < len(self.model.rows) and best.score[0] == 0.0:
+        if not rows.whole and best.score[0] == 0.0:
             return bounded, best
         if not rows.quotas.nnz:  # with quotas kappa may still change, and with it all rows
             bounded = self._by_cases(bounded, best)
@@ -326,11 +326,10 @@ class _Run:
 
         The search is complete if ``best`` is within ``gap`` of it.
         """
-        whole = len(rows) == len(self.model.rows)
         slack = CLAIM_TOLERANCE * float((rows.price * rows.scale)[~rows.hard].sum() + abs(best.value) + 1.0)
         near = best.score[0] == 0.0 and bound - best.value <= gap * abs(best.value) + slack
-        self.complete = whole and near
-        self.solver_bound = bound if whole else float("nan")
+        self.complete = rows.whole and near
+        self.solver_bound = bound if rows.whole else float("nan")
 
     def _exact(self, rows: Rows, bounded: Bounded, starts: list[IntArray]) -> Incumbent:
         """Give the whole model to branch and bound, from a search; if no plan keeps the hard rules, the least bad."""

@@ -63,8 +63,7 @@ class Multipliers:
         cls, model: Model, values: FloatArray, least_violation: FloatArray | None = None, cases: Cases | None = None
     ) -> Multipliers:
         """Label ``values`` (n_rows,) with the rows of ``model``."""
-        rules = tuple(row.rule for row in model.rows.items)
-        subjects = tuple(row.subject for row in model.rows.items)
+        rules, subjects = zip(*model.rows.names, strict=True) if len(model.rows) else ((), ())
         least = np.zeros(0) if least_violation is None else least_violation
         return cls(values, rules, subjects, model.kappa, least, cases)
 
@@ -142,9 +141,7 @@ def tolerated(rows: Rows, certificate: Multipliers, outside: FloatArray) -> floa
 def multiplier_problems(model: Model, certificate: Multipliers) -> list[str]:
     """List why the multipliers cannot prove a bound for this model; empty if they can."""
     rows = model.rows
-    if certificate.rules != tuple(r.rule for r in rows.items) or certificate.subjects != tuple(
-        r.subject for r in rows.items
-    ):
+    if tuple(zip(certificate.rules, certificate.subjects, strict=False)) != rows.names:
         return ["the certificate was made for other rules, reps or tables than these"]
     if not (np.isfinite(certificate.kappa) and np.isfinite(model.kappa) and model.kappa >= 0):
         return ["the fair share of expected sales (kappa) is not a number"]

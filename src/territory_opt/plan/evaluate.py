@@ -142,7 +142,7 @@ def _chosen_block(
     facts = source.facts(accounts, rep)
     comes = company[model.estimate.segment[accounts], rep]
     credit = np.ones(len(accounts)) if source.credited is None else source.credited.of_pairs(accounts, rep)
-    bases = facts.bases
+    bases = source.bases(accounts, rep, facts)
     hours, credited, variance = (
         quantity_of(name, source).of_pairs(accounts, rep, bases) for name in ("hours", "credited_sales", "variance")
     )

@@ -298,10 +298,10 @@ def _rule_values(model: Model, quantities: FloatArray, multipliers: FloatArray) 
     rows = model.rows
     if multipliers.shape != (len(rows),):
         raise ValueError(f"multipliers have shape {multipliers.shape}; the model has {len(rows)} rows")
-    names = np.array([row.rule for row in rows.items], dtype=object)
+    rules = rows.rule
     values = {}
-    for rule in dict.fromkeys(names.tolist()):
-        own = np.where(names == rule, multipliers, 0.0)
+    for rule in dict.fromkeys(rules.tolist()):
+        own = np.where(rules == rule, multipliers, 0.0)
         at_rep = np.asarray(rows.totals.T @ own).reshape(rows.n_reps, len(rows.quantities))
         worth = (at_rep * quantities.T).sum(axis=1)
         if worth.any():
@@ -346,16 +346,8 @@ def _argument(decision: _Decision, chosen: int, other: int, label: str) -> str:
     if label == "travel":
         closer = decision.km(other) - decision.km(chosen)
         return f"closer by {closer:,.0f} km than {rival}" if closer >= 1 else f"less travel than for {rival}"
-    gives, metric = decision.rules[label][chosen] > 0, label.removeprefix("balance: ")
-    if label.startswith("balance: "):
-        return f"{name} has room for {metric}" if gives else f"{rival} has enough {metric}"
-    if label == "hours":
-        return f"{rival} is short of hours"
-    if label.startswith("moved"):
-        return "few moves are left"
-    if label.startswith("coverage: "):
-        return f"{name} has the {label.removeprefix('coverage: ')} that the plan still needs"
-    return f"{name}'s quota needs its sales" if gives else f"{rival}'s quota has enough sales"
+    row = next(row for row in decision.model.rows.items if row.rule == label)
+    return row.argument(name, rival, gives=decision.rules[label][chosen] > 0)
 
 
 def _notes(

@@ -14,7 +14,7 @@ import pandas as pd
 
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
-from territory_opt.model.rows import rounding_slack
+from territory_opt.model.rules import rounding_slack
 
 CENT = 0.01
 

@@ -23,12 +23,11 @@ from scipy.stats import norm
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
 from territory_opt.model.presence import typical_credit
-from territory_opt.model.rows import Row
+from territory_opt.model.rows import Kind, Row
 from territory_opt.quota.odds import common_shock, company_shock
 
 FloatArray = npt.NDArray[np.float64]
 
-ROLL_UP = "roll-up"
 """Rule of the rows that tie quotas to the target of a node."""
 RELATIVE_TOLERANCE = 1e-9
 """Slack of the comparison, relative to the target: rounding of floats only."""
@@ -284,7 +283,7 @@ def _contradictions(model: Model) -> list[str]:
             f"{_name(model, j)}: the {limits.floor_rule[j]} asks for at least {least} "
             f"and the {limits.cap_rule[j]} allows at most {most}"
         )
-    sums = [row for row in model.rows.items if row.rule == ROLL_UP]
+    sums = [row for row in model.rows.items if row.kind is Kind.ROLL_UP]
     found += [sentence for row in sums if (sentence := _sum_problem(model, row, limits))]
     return found + list(_target_problems(model))
 
@@ -327,7 +326,7 @@ def _limits(model: Model) -> _Limits:
     n = model.problem.n_reps
     limits = _Limits(np.zeros(n), np.full(n, np.inf), ["floor"] * n, ["cap"] * n)
     for row in model.rows.items:
-        if not row.hard or row.totals or len(row.quotas) != 1 or row.rule == ROLL_UP:
+        if not row.hard or row.totals or len(row.quotas) != 1 or row.kind is Kind.ROLL_UP:
             continue
         ((rep, coefficient),) = row.quotas.items()
         if row.low / coefficient > limits.floor[rep]:

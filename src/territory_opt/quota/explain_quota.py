@@ -26,6 +26,7 @@ import pandas as pd
 from territory_opt.errors import DataError, Issue
 from territory_opt.model.model import Model, fair_kappa
 from territory_opt.model.presence import presence
+from territory_opt.model.rows import Kind
 from territory_opt.plan.evaluate import Evaluation, annual_quotas, chosen_pairs, evaluate
 from territory_opt.plan.explain_account import MoneyLines, at_kappa_of, position_of
 from territory_opt.plan.plan import Plan
@@ -380,7 +381,7 @@ def _limits_reached(model: Model, rep: int, totals: FloatArray, quotas: FloatArr
     fixed = rows.totals @ totals.ravel()
     found = []
     for r, row in enumerate(rows.items):
-        if set(row.quotas) != {rep} or row.low == row.high or row.rule == "roll-up":
+        if set(row.quotas) != {rep} or row.low == row.high or row.kind is Kind.ROLL_UP:
             continue
         coefficient = row.quotas[rep]
         for limit, upper in ((row.low, False), (row.high, True)):

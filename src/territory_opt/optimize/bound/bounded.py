@@ -230,9 +230,9 @@ def hard_prices(rows: Rows, multipliers: FloatArray, pairs: Pairs, factor: float
     per_scale = np.abs(multipliers) * rows.scale
     floor = default_hard_price(pairs, rows) * rows.scale / max(rows.n_reps, 1)
     price = np.zeros(len(rows))
-    names = np.array([row.rule for row in rows.items], dtype=object)
-    for rule in set(names[rows.hard]):
-        same = (names == rule) & rows.hard
+    rules = rows.rule
+    for rule in set(rules[rows.hard]):
+        same = (rules == rule) & rows.hard
         price[same] = factor * per_scale[same].max()
         if not price[same].any():
             price[same] = floor[same]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from territory_opt.model.model import Model, Pairs
 from territory_opt.model.pairs import Block
-from territory_opt.model.rows import Rows
+from territory_opt.model.rows import Kind, Rows
 from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.mip.linear import LinearModel, linear_model
 from territory_opt.optimize.mip.mathopt import solve_mip
@@ -20,8 +20,6 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 CHECK_SECONDS = 3.0
-ONLY_ADDS = ("balance: ", "hours")
-"""Rules over amounts that no account makes smaller."""
 MOST_NAMED = 3
 
 
@@ -49,7 +47,7 @@ def relaxations(
     unlock = [text for v in violations for r in _rows_of(model, v) for text in _unlock(model, r)]
     ways = [] if pairs is None else _each_rule_alone(model, pairs, clock, seed)
     if not ways:
-        ways = [Relaxation(_way_out(model, r, v.value), False) for v in violations for r in _rows_of(model, v)]
+        ways = [Relaxation(model.rows.items[r].way_out(v.value), False) for v in violations for r in _rows_of(model, v)]
     alone = [] if clock.over else [Relaxation(text, False) for text in _too_large(model)]
     return (*alone, *ways, *(Relaxation(text, False) for text in unlock))
 
@@ -80,7 +78,7 @@ def _upper_limits(rows: Rows) -> dict[str, FloatArray]:
     """What each rep may have at most, (n_reps,), of every quantity that a hard rule limits and that only adds up."""
     limits: dict[str, FloatArray] = {}
     for row in rows.items:
-        if row.hard and row.rule.startswith(ONLY_ADDS):
+        if row.hard and not row.quotas and len(row.totals) == 1 and np.isfinite(row.high):
             ((j, metric),) = row.totals
             limits.setdefault(metric, np.full(rows.n_reps, np.inf))[j] = row.high + ROW_TOLERANCE * row.scale
     return limits
@@ -92,10 +90,10 @@ def _each_rule_alone(model: Model, pairs: Pairs, clock: Clock, seed: int) -> lis
     linear = linear_model(model, pairs, rows, violations="count")
     first = linear.n_pairs + rows.n_reps
     found: list[tuple[float, str]] = []
-    for rule in dict.fromkeys(row.rule for row in rows.items if row.hard):
+    for rule in dict.fromkeys(rows.rule[rows.hard].tolist()):
         if clock.over:
             break
-        may_give = np.array([not row.hard or row.rule == rule for row in rows.items])
+        may_give = ~rows.hard | (rows.rule == rule)
         high = linear.column_high.copy()
         high[first : first + 2 * len(rows)] = np.where(np.tile(may_give, 2), np.inf, 0.0)
         solution = solve_mip(
@@ -106,7 +104,7 @@ def _each_rule_alone(model: Model, pairs: Pairs, clock: Clock, seed: int) -> lis
         value = (linear.matrix @ _without_slack(linear, solution.values))[linear.n_nodes :][: len(rows)] * rows.scale
         low, up = rows.low - ROW_TOLERANCE * rows.scale, rows.high + ROW_TOLERANCE * rows.scale
         broken = np.flatnonzero(rows.hard & ((value < low) | (value > up)))
-        texts = [_way_out(model, int(r), float(value[r])) for r in broken]
+        texts = [rows.items[r].way_out(float(value[r])) for r in broken]
         if texts:
             found.append((-solution.objective, " and ".join(texts)))
     return [Relaxation(text, True) for _, text in sorted(found)]
@@ -120,35 +118,14 @@ def _without_slack(linear: LinearModel, values: FloatArray) -> FloatArray:
 
 def _rows_of(model: Model, violation: Violation) -> list[int]:
     return [r for r, row in enumerate(model.rows.items)
-            if row.hard and row.rule == violation.rule and row.subject == violation.subject]  # fmt: skip
-
-
-def _way_out(model: Model, r: int, value: float) -> str:
-    """Say how row ``r`` would have to give so that ``value`` is allowed."""
-    row = model.rows.items[r]
-    if row.rule.startswith("balance: "):
-        metric = row.rule.removeprefix("balance: ")
-        limit = row.high if value > row.high else row.low
-        digits = 0 if abs(value - limit) > 0.01 * row.scale else 4
-        return f"widen the {metric} band of {row.subject} to {value / row.scale:.{digits}%} of a fair share"
-    if row.rule == "hours":
-        return f"give {row.subject} {value:,.0f} hours a year instead of {row.high:,.0f}"
-    if row.rule == "moved revenue":
-        return f"let {value / row.scale:.1%} of current sales change owner"
-    if row.rule == "moved accounts":
-        return f"let {_accounts(value)} change owner instead of {row.high:,.0f}"
-    if row.rule.startswith("coverage: "):
-        return f"ask for {value / row.scale:.0%} {row.rule} instead, or train a rep"
-    if row.rule == "roll-up":
-        return f"change the target of {row.subject} from {(row.low + row.high) / 2:,.0f} to {value:,.0f}"
-    return f"let the {row.rule} of {row.subject} go to {value:,.0f} {row.unit}"
+            if row.hard and (row.rule, row.subject) == (violation.rule, violation.subject)]  # fmt: skip
 
 
 def _unlock(model: Model, r: int) -> list[str]:
     """Name the locked accounts that push a rep over a band, the fewest that must be freed."""
-    if not model.rows.items[r].rule.startswith("balance: "):
-        return []
     row = model.rows.items[r]
+    if row.kind is not Kind.BAND:
+        return []
     ((rep, metric),) = row.totals
     rules, accounts = model.problem.rules, model.problem.accounts
     rep_id = model.problem.reps["rep_id"].iloc[rep]
@@ -164,7 +141,3 @@ def _unlock(model: Model, r: int) -> list[str]:
         f"share of {metric}: unlock {int(enough)} of them ({names})"
     )
     return [text]
-
-
-def _accounts(count: float) -> str:
-    return "1 account" if round(count) == 1 else f"{count:,.0f} accounts"

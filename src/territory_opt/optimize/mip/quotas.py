@@ -13,7 +13,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from territory_opt.model.model import Model, Pairs
-from territory_opt.model.rows import Row, Rows, rounding_slack
+from territory_opt.model.rows import Kind, Row, Rows, Words
+from territory_opt.model.rules import rounding_slack
 from territory_opt.optimize.mip.linear import LinearModel, Violations, linear_model
 from territory_opt.optimize.mip.mathopt import Solution, solve_lp, solve_mip
 from territory_opt.plan.rollup import missed
@@ -95,9 +96,23 @@ def _evened(rows: Rows, fair: FloatArray, shares: tuple[float, ...]) -> Rows:
     n, levels = len(fair), len(shares)
     share, own, size = np.repeat(shares, n), np.tile(fair, levels), max(float(fair.mean()), 1.0)
     low, high = own - share * np.abs(own), own + share * np.abs(own)
-    names = [Row("evenness", str(k), {}, {k % n: 1.0}, low[k], high[k], False, EVEN_PRICE, size, "", "")
-             for k in range(n * levels)]  # fmt: skip
-    more = Rows.from_items(names, rows.quantities, rows.n_reps)
+    even = [
+        Row(
+            rule="evenness",
+            subject=str(k),
+            kind=Kind.FAIRNESS,
+            quotas={k % n: 1.0},
+            low=low[k],
+            high=high[k],
+            hard=False,
+            price=EVEN_PRICE,
+            scale=size,
+            unit="",
+            words=Words("quotas are as near to fair ones as the rules let them"),
+        )
+        for k in range(n * levels)
+    ]
+    more = Rows.from_items(even, rows.n_reps, quantities=rows.quantities)
     return replace(
         rows,
         items=(*rows.items, *more.items),

@@ -47,9 +47,9 @@ class Factors(NamedTuple):
     """Columns of a model's pairs. Accounts are in node order; node i holds accounts ``node_start[i]:node_start[i+1]``.
 
     ``point`` (n, 3) and ``home`` (3, m) unit vectors; ``road`` (n,) km of round trips a year per km of distance;
-    ``gross`` (n,) sales at factor 1; ``factor`` and ``allowed`` (n_classes, m), ``group`` (n,) class of each account;
-    ``loss`` (n,) sales at risk at full rate, ``kept`` (m, m) share of that for incumbent and new rep; ``locked`` (n,)
-    rep or -1; forbidden reps in CSR. ``n_quantities`` is the number of quantities without the value.
+    ``gross`` (n,) sales at factor 1 and ``common`` (n,) with whatever rep; ``factor`` and ``allowed`` (n_classes, m),
+    ``group`` (n,) class of each account; ``loss`` (n,) sales at risk at full rate, ``kept`` (m, m) share of that for
+    incumbent and new rep; ``locked`` (n,) rep or -1; forbidden reps in CSR. ``n_quantities`` without the value.
     """
 
     node_start: IntArray
@@ -57,6 +57,7 @@ class Factors(NamedTuple):
     home: FloatArray
     road: FloatArray
     gross: FloatArray
+    common: FloatArray
     group: SmallInts
     factor: FloatArray
     allowed: BoolArray
@@ -93,6 +94,7 @@ class Factors(NamedTuple):
             home=np.ascontiguousarray(homes.T),
             road=source.road_per_km[order],
             gross=source.gross_base[order],
+            common=source.common_sales[order],
             group=classes.of_account[order].astype(np.int32),
             factor=classes.factor,
             allowed=classes.allowed,
@@ -115,7 +117,7 @@ class Factors(NamedTuple):
         count = np.diff(self.forbid_start)[rows]
         forbid_start = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
         at = np.repeat(self.forbid_start[rows] - forbid_start[:-1], count) + np.arange(forbid_start[-1])
-        by_account = ("point", "road", "gross", "group", "incumbent", "loss", "locked")
+        by_account = ("point", "road", "gross", "common", "group", "incumbent", "loss", "locked")
         terms = self.terms._replace(amount=self.terms.amount[rows], table_row=self.terms.table_row[rows])
         return self._replace(
             node_start=start,

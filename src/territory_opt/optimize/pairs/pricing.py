@@ -35,7 +35,7 @@ _ASIN = tuple(
 BARRED = -1e300
 """Value of a pair that may not be."""
 _FAST = {"contract", "nsz", "arcp", "nnan"}
-ONE, TRAVEL_KM, NET_SALES, MOVED = (int(basis) for basis in Basis)
+ONE, TRAVEL_KM, NET_SALES, GAIN, MOVED = (int(basis) for basis in Basis)
 N_BASES = len(Basis)
 
 
@@ -135,7 +135,7 @@ def _net_sales(gross, loss):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, inline="always")
 def _look(f, a, bases):  # type: ignore[no-untyped-def]
-    """Write what terms multiply for account ``a`` and every rep to ``bases`` (4, m), but km as the crow flies."""
+    """Write what terms multiply for account ``a`` and every rep to ``bases`` (5, m), but km as the crow flies."""
     m, group, incumbent, gross, loss = bases.shape[1], f.group[a], f.incumbent[a], f.gross[a], f.loss[a]
     x, y, z = f.point[a, 0], f.point[a, 1], f.point[a, 2]
     for j in range(m):
@@ -177,6 +177,11 @@ def _add_account(f, a, prices, bases, out):  # type: ignore[no-untyped-def]
             _moves(f.incumbent[a], bases[MOVED])
         if amount == 0.0:
             continue
+        if basis == GAIN and table < 0 and q == f.n_quantities:
+            constant, basis = constant - amount * f.common[a], NET_SALES
+        elif basis == GAIN:
+            for j in range(m):
+                bases[GAIN, j] = bases[NET_SALES, j] - f.common[a]
         if table >= 0:
             row = terms.table_row[a, table]
             for j in range(m):
@@ -256,6 +261,7 @@ def _fill(f, start, rep, first, last, value, weight):  # type: ignore[no-untyped
                 bases[TRAVEL_KM] = f.road[a] * (2.0 * EARTH_RADIUS_KM * np.arcsin(half))
                 lost = f.loss[a] * f.kept[incumbent, j] if moved else 0.0
                 bases[NET_SALES] = _net_sales(f.gross[a] * f.factor[f.group[a], j], lost)
+                bases[GAIN] = bases[NET_SALES] - f.common[a]
                 bases[MOVED] = 1.0 if moved else 0.0
                 for t in range(len(terms.quantity)):
                     amount = terms.scale[t] * bases[terms.basis[t]]

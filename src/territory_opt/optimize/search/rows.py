@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from territory_opt.model.model import Model
-from territory_opt.model.rows import Rows
+from territory_opt.model.rows import Kind, Rows
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -53,7 +53,7 @@ class SearchRows(NamedTuple):
         price = np.where(rows.hard, np.maximum(hard_price, np.abs(multipliers)), rows.price)
         price = price + np.where(rows.worst_group >= 0, np.maximum(np.abs(multipliers) - price, 0.0), 0.0)
         jump = np.where(rows.hard, HARD_JUMP * price * rows.scale, 0.0)
-        rolled = np.array([row.rule == "roll-up" for row in rows.items], dtype=bool)
+        rolled = rows.of_kind(Kind.ROLL_UP)
         owner = rows.owner
         single = np.flatnonzero((owner >= 0) & ~rolled)
         row = single[np.argsort(owner[single], kind="stable")]
