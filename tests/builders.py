@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ import pandas as pd
 from territory_opt.errors import DataError
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
-from territory_opt.optimize.bound.bounded import Bounded, bound_at_scale
-from territory_opt.optimize.bound.dual import nearest_reps
+from territory_opt.optimize.bound.bounded import bound_at_scale, bound_by_program
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.pairs.factors import Factors
+from territory_opt.optimize.settings import Settings
+from territory_opt.optimize.task import Bounded, Task
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.problem import Problem
 
@@ -40,12 +41,28 @@ def random_problem(seed: int, *, quotas: bool | None = None, reps: int | None = 
     raise AssertionError("not reached")
 
 
-def bounded(model: Model, rows: Rows | None = None, clock: Clock | None = None) -> Bounded:
-    """The bound at scale of ``rows``, by default all of the model."""
-    factors = Factors.of(model)
-    return bound_at_scale(
-        model, factors, rows or model.rows, clock or Clock(1e9), nearest=nearest_reps(factors, 2), start=None, threads=2
-    )
+def tuned(**groups: dict[str, Any]) -> Settings:
+    """The usual settings but for some: ``tuned(program={"nodes": 0})``."""
+    usual = Settings()
+    return replace(usual, **{name: replace(getattr(usual, name), **own) for name, own in groups.items()})
+
+
+def bounded_task(
+    model: Model, rows: Rows | None = None, clock: Clock | None = None, settings: Settings | None = None
+) -> Task:
+    """The task of ``rows``, by default all of the model, with its bound at scale."""
+    task = Task.of(model, clock or Clock(1e9), settings=settings, threads=2)
+    return bound_at_scale(task.with_rows(rows) if rows is not None else task)
+
+
+def bounded(model: Model, rows: Rows | None = None, **options: Any) -> Bounded:
+    """The bound at scale, see :func:`bounded_task`."""
+    return bounded_task(model, rows, **options).bounded
+
+
+def program_bound(model: Model) -> Bounded:
+    """The bound of the linear program over all pairs."""
+    return bound_by_program(Task.of(model, Clock(100.0)), model.pairs()).bounded
 
 
 def _draw(rng: np.random.Generator, quotas: bool | None, reps: int | None) -> Problem:

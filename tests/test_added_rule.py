@@ -16,7 +16,7 @@ import pytest
 
 import territory_opt as to
 from brute_force import haversine
-from builders import bounded
+from builders import bounded, tuned
 from territory_opt.model import quantities, rules
 from territory_opt.model.quantities import Basis, Term
 from territory_opt.model.rows import Kind, Row, Words
@@ -89,16 +89,15 @@ def kilometres(problem: to.Problem) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("method", ["exact", "large"])
-def test_the_best_plan_that_keeps_it_is_found(seed: int, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if method == "large":
-        force_large(monkeypatch)
+def test_the_best_plan_that_keeps_it_is_found(seed: int, method: str) -> None:
+    settings = tuned(solve={"exact_pairs": 0}) if method == "large" else None
     problem = company(seed)
     km, (value, _) = kilometres(problem), pair_values(problem)
     plans = np.array(list(itertools.product(range(2), repeat=problem.n_accounts)))
     driven = np.array([[km[plan == j, j].sum() for j in range(2)] for plan in plans])
     worth = value[np.arange(problem.n_accounts), plans].sum(axis=1)
     kept = (driven <= MOST_KM).all(axis=1)
-    result = to.solve(problem, gap=0.0, time_limit=20)
+    result = to.solve(problem, gap=0.0, time_limit=20, settings=settings)
     assert result.method == method
     if not kept.any():
         assert result.status is to.Status.INFEASIBLE
@@ -174,7 +173,3 @@ def test_its_rows_read_as_the_golden_text() -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text(text + "\n", encoding="utf-8")
     assert text + "\n" == GOLDEN.read_text(encoding="utf-8")
-
-
-def force_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("territory_opt.optimize.solve.EXACT_PAIRS", 0)

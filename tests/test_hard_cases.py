@@ -10,15 +10,13 @@ import pytest
 from benchmarks.markets import make_market
 
 import territory_opt as to
-from builders import bounded
+from builders import bounded, bounded_task, tuned
+from builders import program_bound as bound_of_program
 from territory_opt.model.model import Model
-from territory_opt.optimize.bound.bounded import bound_by_program
 from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.mip.linear import linear_model
 from territory_opt.optimize.mip.lumps import lump_start
 from territory_opt.optimize.mip.mathopt import Solution, solve_mip
-from territory_opt.optimize.pairs.factors import Factors
-from territory_opt.optimize.search.incumbent import Incumbent
 from territory_opt.plan.certificate import dual_bound
 
 Assigned = np.ndarray[Any, np.dtype[np.int64]]
@@ -73,8 +71,7 @@ def uneven_today(budget: float, *, accounts: int = 200, reps: int = 10, seed: in
 
 
 def program_bound(given: to.Problem) -> float:
-    model = Model.build(given)
-    return bound_by_program(model, model.pairs(), model.rows, time_limit=100.0).bound
+    return bound_of_program(Model.build(given)).bound
 
 
 def test_todays_alignment_is_found_where_it_keeps_every_hard_rule() -> None:
@@ -104,16 +101,15 @@ def test_an_account_above_every_band_is_named() -> None:
 
 @pytest.mark.parametrize(("accounts", "reps", "places_seed", "seed"), [(100, 12, 2, 0), (150, 15, 3, 0)])
 def test_a_poor_plan_that_keeps_the_rules_does_not_end_the_search(
-    accounts: int, reps: int, places_seed: int, seed: int, monkeypatch: pytest.MonkeyPatch
+    accounts: int, reps: int, places_seed: int, seed: int
 ) -> None:
     """Only today's plan keeps the band at first; plans worth a third more break it by little."""
-    monkeypatch.setattr("territory_opt.optimize.mip.core.CORE_PAIRS", 0)
     table, homes = places(accounts, reps, seed=places_seed)
     rep = shared_evenly(table["potential"], reps)
     table["incumbent"] = homes["rep_id"].to_numpy()[rep]
     total = np.bincount(rep, table["potential"], minlength=reps)
     given = problem(table, homes, float(np.abs(total / total.mean() - 1.0).max()) * 1.0000001, hard=True)
-    result = to.solve(given, seed=seed, time_limit=100.0)
+    result = to.solve(given, seed=seed, time_limit=100.0, settings=tuned(core={"pairs": 0}))
     assert to.audit(given, result.plan) == []
     assert result.gap < 0.05
 
@@ -153,11 +149,10 @@ def test_a_looser_move_budget_gives_no_worse_plan() -> None:
 
 
 @pytest.mark.parametrize("nodes", [6_000, 100], ids=["all nodes", "a sample"])
-def test_a_move_budget_that_outweighs_priced_bands_is_bounded(nodes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_move_budget_that_outweighs_priced_bands_is_bounded(nodes: int) -> None:
     """The multiplier of the budget has to be as large as all the points it would mend."""
-    monkeypatch.setattr("territory_opt.optimize.bound.bounded.PROGRAM_NODES", nodes)
     given = uneven_today(0.02, accounts=300, reps=12, seed=5)
-    found = bounded(Model.build(given))
+    found = bounded(Model.build(given), settings=tuned(program={"nodes": nodes}))
     assert found.bound == pytest.approx(program_bound(given), rel=2e-3)
     assert found.bound >= program_bound(given) - 1e-6 * abs(found.bound)
 
@@ -184,10 +179,10 @@ def test_large_accounts_are_placed_before_all_others() -> None:
     """A start with the large accounts well placed is far better than each node's best rep, and the plan is close."""
     market = make_market("heavy", 600, 6, seed=1).problem()
     model = Model.build(market)
-    found, factors = bounded(model), Factors.of(model)
-    start = lump_start(model, factors, model.rows, found, Clock(100.0), seed=0, threads=2)
+    task = bounded_task(model, clock=Clock(100.0))
+    start = lump_start(task)
     assert start is not None
-    assert Incumbent.of(model, model.rows, start).value > Incumbent.of(model, model.rows, found.start).value
+    assert task.judged(start).value > task.judged(task.bounded.start).value
     result = to.solve(market, time_limit=100.0, gap=1e-5)
     assert "lumps" in result.phases
     assert result.gap < 0.01
@@ -201,7 +196,7 @@ def test_the_exact_method_is_no_worse_than_the_search(monkeypatch: pytest.Monkey
     assert full.method == "exact"
 
     cut_off = Solution("none", "stopped", -np.inf, np.inf, np.zeros(0), np.zeros(0))
-    monkeypatch.setattr("territory_opt.optimize.solve.solve_mip", lambda *_, **__: cut_off)
+    monkeypatch.setattr("territory_opt.optimize.mip.exact.solve_mip", lambda *_, **__: cut_off)
     cut = to.solve(given, time_limit=20.0)
     assert len(to.audit(given, cut.plan)) <= len(to.audit(given, full.plan))
     assert np.isnan(cut.solver_bound)

@@ -17,14 +17,10 @@ from benchmarks.markets import make_market
 from benchmarks.scale import edited
 
 import territory_opt as to
-from builders import bounded, random_problem
+from builders import bounded, bounded_task, program_bound, random_problem, tuned
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
-from territory_opt.optimize import solve
-from territory_opt.optimize.bound import bounded as bound_of
-from territory_opt.optimize.bound import dual
 from territory_opt.optimize.bound.bounded import (
-    bound_by_program,
     ceiling_prices,
     hard_prices,
     prove_least_violation,
@@ -38,8 +34,9 @@ from territory_opt.optimize.search.exchange import exchange
 from territory_opt.optimize.search.incumbent import Incumbent
 from territory_opt.optimize.search.moves import Effort, Search, State
 from territory_opt.optimize.search.moves import _gather as gather
-from territory_opt.optimize.search.rounds import HARD_FACTOR
 from territory_opt.optimize.search.rows import SearchRows, rep_cost, shared_cost
+from territory_opt.optimize.settings import CeilingSettings
+from territory_opt.optimize.task import Task
 from territory_opt.plan.certificate import dual_bound, multiplier_problems
 from territory_opt.synthetic.market import generate_market
 
@@ -123,34 +120,31 @@ def test_far_ends_of_the_globe() -> None:
 
 @pytest.mark.parametrize("first", [0, 6_000], ids=["by ascent alone", "from a linear program"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_dual_meets_the_linear_program(seed: int, first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_dual_meets_the_linear_program(seed: int, first: int) -> None:
     """On a market without quotas the ascent ends within 0.05 % of the exact optimum, and never below it."""
-    monkeypatch.setattr(bound_of, "PROGRAM_NODES", first)
     model = Model.build(market(seed=seed))
-    exact = bound_by_program(model, model.pairs(), model.rows, time_limit=60.0)
-    found = bounded(model)
+    exact = program_bound(model)
+    found = bounded(model, settings=tuned(program={"nodes": first}))
     assert found.bound >= exact.bound - 1e-6 * abs(exact.bound)
     assert found.bound - exact.bound <= 5e-4 * abs(exact.bound)
 
 
 def test_the_dual_meets_the_linear_program_with_quotas() -> None:
     model = Model.build(with_everything())
-    exact = bound_by_program(model, model.pairs(), model.rows, time_limit=60.0)
+    exact = program_bound(model)
     found = bounded(model)
     assert abs(found.bound - exact.bound) <= 1e-3 * abs(exact.bound)
     assert multiplier_problems(model, to.Multipliers.of(model, found.multipliers)) == []
 
 
-def test_a_sample_is_a_good_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_is_a_good_start() -> None:
     """The coarse problem changes the way, not the bound."""
-    monkeypatch.setattr(bound_of, "PROGRAM_NODES", 0)
-    model = Model.build(market(2000, 8))
-    whole = bounded(model)
-    monkeypatch.setattr(dual, "COARSE_NODES", 300)
-    monkeypatch.setattr(dual, "COARSE_PER_REP", 1)
+    model, by_ascent = Model.build(market(2000, 8)), {"nodes": 0}
+    whole = bounded(model, settings=tuned(program=by_ascent))
     passes: list[float] = []
     clock = Clock(1e9, lambda step: passes.append(step.bound))
-    coarse = bounded(model, clock=clock)
+    sampled = tuned(program=by_ascent, ascent={"coarse_nodes": 300, "coarse_per_rep": 1})
+    coarse = bounded(model, clock=clock, settings=sampled)
     assert np.isnan(passes[0])
     assert coarse.bound == pytest.approx(whole.bound, rel=2e-4)
 
@@ -160,7 +154,7 @@ def test_quota_multipliers_are_settled_within_their_prices(seed: int) -> None:
     """Whatever the ascent leaves, no positive reduced value of a quota remains where rows can take it."""
     model = Model.build(random_problem(seed, quotas=True))
     rows = model.rows
-    price = ceiling_prices(rows, 1e6)
+    price = ceiling_prices(rows, 1e6, CeilingSettings())
     values = np.random.default_rng(seed).uniform(-1, 1, len(rows)) * np.where(rows.hard, 0.5, price)
     values = np.where((values > 0) & np.isinf(rows.low), 0.0, values)
     values = np.where((values < 0) & np.isinf(rows.high), 0.0, values)
@@ -177,7 +171,7 @@ def test_clashing_rules_are_proven_to_clash_at_scale() -> None:
     rules = pd.DataFrame({"rule": "lock", "account_id": first, "rep_id": tables.reps["rep_id"].iloc[0]})
     problem = to.Problem.from_tables(tables.accounts, tables.reps, rules=rules, policy=policy)
     model = Model.build(problem)
-    values, proven = prove_least_violation(model, Factors.of(model), Clock(1e9), threads=2)
+    values, proven = prove_least_violation(Task.of(model, Clock(1e9)))
     share = float(problem.accounts["potential"].head(150).sum() / (problem.accounts["potential"].sum() / 4))
     assert len(values) == len(model.rows)
     # Rep 1 is at least share - 1.05 above its band, and the other three share what is left.
@@ -191,12 +185,11 @@ def test_clashing_rules_are_proven_to_clash_at_scale() -> None:
 
 
 @pytest.mark.parametrize("seed", range(0, 60, 4))
-def test_forced_onto_small_problems_it_is_never_above_its_bound(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forced_onto_small_problems_it_is_never_above_its_bound(seed: int) -> None:
     """The large method on problems of a few accounts, every family of rules in play, next to the exact one."""
     problem = random_problem(seed)
     best = to.solve(problem)
-    monkeypatch.setattr(solve, "EXACT_PAIRS", 0)
-    result = to.solve(problem, time_limit=20.0)
+    result = to.solve(problem, time_limit=20.0, settings=tuned(solve={"exact_pairs": 0}))
     assert result.method == "large"
     certificate = to.certify(problem, result.plan, result.certificate)
     assert certificate.problems == ()
@@ -217,10 +210,10 @@ def test_a_market_is_solved_close_to_its_bound() -> None:
 
 
 @pytest.mark.parametrize("name", ["plain", "everything"])
-def test_the_number_of_threads_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("territory_opt.optimize.mip.core.CORE_PAIRS", 0)  # branch and bound has one thread anyway
+def test_the_number_of_threads_changes_nothing(name: str) -> None:
     problem = market(300, 24) if name == "plain" else with_everything()
-    one, two = (to.solve(problem, time_limit=300.0, threads=threads, seed=3) for threads in (1, 2))
+    settings = tuned(core={"pairs": 0})  # branch and bound has one thread anyway
+    one, two = (to.solve(problem, time_limit=300.0, threads=k, seed=3, settings=settings) for k in (1, 2))
     assert one.raw_status == two.raw_status == "complete"
     pd.testing.assert_series_equal(one.plan.assignment, two.plan.assignment)
     assert one.objective == two.objective
@@ -231,12 +224,12 @@ def test_fixed_pairs_cannot_be_in_a_better_plan() -> None:
     """Reduced-cost fixing: forcing a dropped pair in is bounded below the plan it was dropped for."""
     problem = market()
     model = Model.build(problem)
-    factors = Factors.of(model)
-    found = bounded(model)
+    task = bounded_task(model)
+    found = task.bounded
     result = to.solve(problem, time_limit=60.0)
     keep = np.asarray(model.source.rep_index.get_indexer(result.plan.assignment), dtype=np.int64)
     room = found.bound - result.objective
-    left = candidates(factors, model.rows, found.multipliers, [keep], width=8, within=room, threads=2)
+    left = candidates(task, [keep], width=8, within=room)
     kept = set(zip(left.pairs.node.tolist(), left.pairs.rep.tolist(), strict=True))
     dropped = [(i, j) for i in range(400) for j in range(8) if (i, j) not in kept]
     assert dropped
@@ -250,11 +243,12 @@ def test_fixed_pairs_cannot_be_in_a_better_plan() -> None:
 def searched(problem: to.Problem, start: npt.NDArray[np.int64] | None = None) -> tuple[Model, Rows, Search]:
     """A search over the 8 best reps of each node, without rows on quotas; from ``start``, else from the bound's."""
     model = Model.build(problem)
-    rows, factors = model.rows.territory_only(), Factors.of(model)
-    found = bounded(model, rows)
+    rows = model.rows.territory_only()
+    task = bounded_task(model, rows)
+    found = task.bounded
     start = found.start if start is None else start
-    lists = candidates(factors, rows, found.multipliers, [start], width=8, within=np.inf, threads=2)
-    prices = hard_prices(rows, found.multipliers, lists.pairs, HARD_FACTOR)
+    lists = candidates(task, [start], width=8, within=np.inf)
+    prices = hard_prices(rows, found.multipliers, lists.pairs, task.settings.search.hard_factor)
     return model, rows, Search(lists.pairs, lists.loss, SearchRows.of(model, rows, found.multipliers, prices), start)
 
 
@@ -305,13 +299,8 @@ def test_exchanges_only_gain(threes: bool) -> None:
 
 def group_state(search: Search, group: npt.NDArray[np.int64]) -> State:
     """The state of one group of reps as the compiled search sees it."""
-    order = np.argsort(search.reps, kind="stable")
-    member_start = np.searchsorted(search.reps[order], np.arange(search.n_reps + 1))
-    pairs = search.pairs
-    return gather(
-        group, order, member_start, pairs.start, pairs.rep, pairs.value, search.loss, search.weight, search.at,
-        search.totals(), search.rows.shared_among(search.totals(), 1),
-    )  # fmt: skip
+    everyone = search.everyone()
+    return gather(group, everyone, search.rows.shared_among(everyone.totals, 1))
 
 
 def test_an_exchange_gains_what_the_judge_says() -> None:
@@ -461,7 +450,7 @@ def test_clashing_quota_rules_are_proven(seed: int) -> None:
     """Hard rules on quotas that cannot all hold: that is proven, and no plan that is found breaks them by less."""
     problem = random_problem(seed, quotas=True)
     model = Model.build(problem)
-    _, proven = prove_least_violation(model, Factors.of(model), Clock(1e9), threads=2)
+    _, proven = prove_least_violation(Task.of(model, Clock(1e9)))
     result = to.solve(problem, time_limit=60.0)
     assert result.violations
     assert result.proven
@@ -500,12 +489,11 @@ def test_threads_below_one_are_refused() -> None:
 # --- the program that starts the quotas -------------------------------------------------------------------------
 
 
-def test_the_program_of_a_sample_starts_the_quotas(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_of_a_sample_starts_the_quotas() -> None:
     """With few nodes in the program the bound still holds and stays near."""
     model = Model.build(with_everything())
     whole = bounded(model)
-    monkeypatch.setattr(bound_of, "PROGRAM_NODES", 150)
-    part = bounded(model)
+    part = bounded(model, settings=tuned(program={"nodes": 150}))
     assert part.bound >= whole.bound - 1e-3 * abs(whole.bound)
     assert part.bound <= whole.bound + 0.02 * abs(whole.bound)
 
@@ -573,12 +561,11 @@ def test_a_rep_far_from_all_others_gets_a_share(lat: float, lon: float, territor
 @pytest.mark.parametrize("first", [0, 6_000], ids=["by ascent alone", "from a linear program"])
 @pytest.mark.parametrize(("lat", "lon", "territories", "share"), FAR)
 def test_the_bound_at_scale_meets_the_linear_program_there(
-    lat: float, lon: float, territories: dict, share: int, first: int, monkeypatch: pytest.MonkeyPatch
+    lat: float, lon: float, territories: dict, share: int, first: int
 ) -> None:
-    monkeypatch.setattr(bound_of, "PROGRAM_NODES", first)
     model = Model.build(with_a_far_rep(lat, lon, accounts=200, reps=15, **territories))
-    program = bound_by_program(model, model.pairs(), model.rows, time_limit=100.0).bound
-    assert bounded(model).bound == pytest.approx(program, rel=1e-3)
+    found = bounded(model, settings=tuned(program={"nodes": first}))
+    assert found.bound == pytest.approx(program_bound(model).bound, rel=1e-3)
 
 
 def test_a_plan_outside_the_near_pairs_is_found() -> None:

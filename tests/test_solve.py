@@ -316,7 +316,7 @@ def test_ctrl_c_is_heard_while_a_solver_works(monkeypatch: pytest.MonkeyPatch) -
     inner = mathopt._solve
 
     def endless(linear: Any, *arguments: Any, **options: Any) -> Any:
-        if not options["relax"] and not seen:
+        if not options.get("relax") and not seen:
             seen.append(True)
             timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
             timer.start()

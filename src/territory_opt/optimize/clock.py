@@ -72,6 +72,16 @@ class Clock:
                 raise
             self.stop()
 
+    def show(self, incumbent: float, phase: str, detail: str = "") -> None:
+        """Report the worth of the best plan so far."""
+        self.incumbent = incumbent
+        self.tell(phase, detail)
+
+    def begin(self, phase: str, incumbent: float = float("nan")) -> None:
+        """Report that another problem is solved from here on: its bound is not known yet."""
+        self.bound = float("nan")
+        self.show(incumbent, phase)
+
     def run(self, phase: str, work: Callable[[], _T]) -> _T:
         """Run ``work`` and book its seconds under ``phase``."""
         start = time.perf_counter()

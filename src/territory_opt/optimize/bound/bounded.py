@@ -3,121 +3,83 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from territory_opt.model.model import Model, Pairs
+from territory_opt.model.model import Pairs
 from territory_opt.model.rows import Rows
-from territory_opt.optimize.bound.dual import WARM, Ceiling, Watch, ascend, nearest_reps, sample_nodes, settle_quotas
-from territory_opt.optimize.clock import Clock
+from territory_opt.optimize.bound.dual import Ceiling, Dual, Watch, ascend, settle_quotas
 from territory_opt.optimize.mip.linear import linear_model
 from territory_opt.optimize.mip.mathopt import solve_lp
-from territory_opt.optimize.pairs.factors import Factors
-from territory_opt.optimize.pairs.pricing import Lists, best_reps, pairs_of, reduced_values, union
-from territory_opt.plan.cases import Cases
+from territory_opt.optimize.pairs.pricing import best_reps, nearest_reps, pairs_of, reduced_values, union
+from territory_opt.optimize.settings import CeilingSettings
+from territory_opt.optimize.task import Bounded, Task
 from territory_opt.plan.certificate import dual_bound, least_violation_bound
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-HARD_CEILING = 200.0
-"""Largest multiplier of a hard row at scale: this many times what an average rep's nodes are worth and its priced rows
-cost per full scale, per full scale."""
-COMPANY_WIDE = 10.0
-"""So many times more for a row over all reps: a budget of a few moves may be worth far more per move than the mean."""
-FARTHEST, FARTHEST_NODES = 4.0, 256
-"""Or this many times what such nodes lose with the worst rep of all, by a sample of nodes, if that is more."""
-MOST_PER_MONEY = 100.0
-"""Largest multiplier of a hard row on quotas, in units of the largest price on quotas: both are money per money."""
-PROOF_TOLERANCE = 1e-7
-LEAST_PROOF_SECONDS = 10.0
-"""That rules clash is worth proving even when the time is up."""
-PROGRAM_PER_REP = 20
-"""A sample for company-wide rules has at least so many nodes of each rep, else the ascent starts from its own."""
-PROGRAM_NODES, PROGRAM_WIDTH, PROGRAM_NEW, PROGRAM_ROUNDS = 6_000, 8, 3, 6
-"""The linear program that finds the first multipliers (of quotas and company-wide rules at any size): nodes, reps of
-each at first, best reps added to each after every round (column generation), rounds."""
 
-
-@dataclass(frozen=True, slots=True)
-class Bounded:
-    """Multipliers of a set of ``rows`` with the bound they prove, by the judge's own formula.
-
-    ``start`` is the assignment they suggest, (n_nodes,). ``cases`` prove the tighter bound ``proven``, infinite while
-    nobody has tried; what a pair loses counts against ``bound``, which stands at the same multipliers.
-    """
-
-    rows: Rows
-    multipliers: FloatArray
-    bound: float
-    start: IntArray
-    cases: Cases | None = None
-    proven: float = np.inf
-
-    @property
-    def best(self) -> float:
-        """The tightest bound that is proven."""
-        return min(self.bound, self.proven)
-
-
-def bound_by_program(
-    model: Model, pairs: Pairs, rows: Rows, *, time_limit: float, stop: Callable[[], bool] | None = None
-) -> Bounded:
-    """Solve the LP relaxation over all eligible pairs; the bound is then recomputed by the judge's formula.
+def bound_by_program(task: Task, pairs: Pairs) -> Task:
+    """Bound a small task by the linear program over all eligible ``pairs``, by the judge's formula.
 
     When the hard rows cannot all hold (or time runs out), multipliers are those of the relaxation with priced
     violations, or zero.
     """
-    values = _program_multipliers(model, pairs, rows, default_hard_price(pairs, rows), time_limit, stop)
-    values = np.zeros(len(rows)) if values is None else settle_quotas(rows, values, ceiling_prices(rows, np.inf))
+    rows, seconds = task.rows, max(task.clock.left, task.settings.program.least_seconds)
+    values = _program_multipliers(task, pairs, rows, default_hard_price(pairs, rows), seconds)
+    free = ceiling_prices(rows, np.inf, task.settings.ceiling)
+    values = np.zeros(len(rows)) if values is None else settle_quotas(rows, values, free)
     best = np.lexsort((-reduced_values(pairs, rows.at_rep(values)), pairs.node))[pairs.start[:-1]]
     start = pairs.rep[best].astype(np.int64)
-    return Bounded(rows, values, dual_bound(replace(model, rows=rows), values), start)
+    return task.with_bound(Bounded(values, dual_bound(replace(task.model, rows=rows), values), start))
 
 
-def bound_at_scale(
-    model: Model,
-    factors: Factors,
-    rows: Rows,
-    clock: Clock,
-    *,
-    nearest: Lists,
-    start: FloatArray | None,
-    threads: int,
-    warm: float = WARM,
-) -> Bounded:
-    """Ascend the dual over all eligible pairs, from multipliers ``start`` (n_rows,) if there are any.
-
-    ``nearest`` from :func:`nearest_reps`.
-    """
+def bound_at_scale(task: Task, *, warm: float | None = None) -> Task:
+    """Ascend the dual over all eligible pairs, from the multipliers that are known, at first temperature ``warm``."""
+    clock, rows = task.clock, task.rows
 
     def tell(bound: float) -> None:
         clock.bound = bound
         clock.tell("bound")
 
-    fair = model.share * float(model.problem.policy.quotas.target or 0.0)
-    fair *= np.array([model.hierarchy.compound(j) for j in range(rows.n_reps)])
-    ceiling = Ceiling(ceiling_prices(rows, _dearest(factors, rows, nearest)), model.quota_limit, fair)
-    company_wide = (rows.owner < 0).any() and rows.n_reps * PROGRAM_PER_REP <= PROGRAM_NODES
-    if clock.left > 0 and (rows.quotas.nnz or company_wide or factors.n_nodes <= PROGRAM_NODES):
-        limit = max(clock.left / 3, 1.0)
-        start = _program_start(
-            model, factors, rows, start, nearest, ceiling.price, time_limit=limit, stop=clock.stopped, threads=threads
-        )
+    start = np.array([task.known.get(name, 0.0) for name in rows.names]) if task.known else None
+    dual = _dual_of(task)
+    start = _first_multipliers(task, dual, start)
     watch = Watch(tell, lambda: clock.left <= 0.0)
-    ascent = ascend(factors, rows, ceiling, nearest, start=start, warm=warm, watch=watch, threads=threads)
-    bound = dual_bound(replace(model, rows=rows), ascent.multipliers)
+    ascent = ascend(dual, watch, start=start, warm=task.settings.ascent.warm if warm is None else warm)
+    bound = dual_bound(replace(task.model, rows=rows), ascent.multipliers)
     clock.bound = bound
     clock.tell("bound", f"{ascent.passes} passes over all eligible pairs")
-    return Bounded(rows, ascent.multipliers, bound, ascent.reps)
+    return task.with_bound(Bounded(ascent.multipliers, bound, ascent.reps))
 
 
-def _dearest(factors: Factors, rows: Rows, nearest: Lists) -> float:
+def _dual_of(task: Task) -> Dual:
+    """The dual of all nodes of a task."""
+    model, rows = task.model, task.rows
+    fair = model.share * float(model.problem.policy.quotas.target or 0.0)
+    fair *= np.array([model.hierarchy.compound(j) for j in range(rows.n_reps)])
+    price = ceiling_prices(rows, _dearest(task), task.settings.ceiling)
+    ceiling = Ceiling(price, model.quota_limit, fair)
+    everyone = np.ones(task.factors.n_nodes)
+    return Dual(task.factors, rows, ceiling, task.nearest.rep, everyone, task.settings.ascent, task.threads)
+
+
+def _first_multipliers(task: Task, dual: Dual, known: FloatArray | None) -> FloatArray | None:
+    """Those of the linear program where it pays: with quotas, company-wide rows and small problems; else ``known``."""
+    rows, settings, left = task.rows, task.settings.program, task.clock.left
+    company_wide = (rows.owner < 0).any() and rows.n_reps * settings.per_rep <= settings.nodes
+    if left > 0 and (rows.set_quotas or company_wide or task.factors.n_nodes <= settings.nodes):
+        return _program_start(task, dual, known, max(left / 3, 1.0))
+    return known
+
+
+def _dearest(task: Task) -> float:
     """Largest multiplier of a hard row of one rep, money per full scale; it may have to outweigh the priced rows."""
-    step = -(-factors.n_nodes // FARTHEST_NODES)
+    factors, rows, nearest, settings = task.factors, task.rows, task.nearest, task.settings.ceiling
+    step = -(-factors.n_nodes // settings.farthest_nodes)
     nodes = np.arange(step // 2, factors.n_nodes, step)
     everyone = np.tile(np.arange(factors.n_reps, dtype=np.int32), (len(nodes), 1))
     pairs = pairs_of(factors.take(nodes), *union([everyone], factors.n_reps))
@@ -126,37 +88,31 @@ def _dearest(factors: Factors, rows: Rows, nearest: Lists) -> float:
     priced = ~rows.hard & (np.diff(rows.quotas.indptr) == 0)
     charged = float((rows.price * rows.scale)[priced].sum()) / factors.n_reps
     worth = max(float(np.abs(nearest.best).mean()) * per_rep + charged, 1.0)
-    return max(HARD_CEILING * worth, FARTHEST * float(lost.mean()) * per_rep)
+    return max(settings.hard * worth, settings.farthest * float(lost.mean()) * per_rep)
 
 
-def _program_start(
-    model: Model, factors: Factors, rows: Rows, known: FloatArray | None, nearest: Lists, price: FloatArray, *,
-    time_limit: float, stop: Callable[[], bool], threads: int,
-) -> FloatArray | None:  # fmt: skip
+def _program_start(task: Task, dual: Dual, known: FloatArray | None, time_limit: float) -> FloatArray | None:
     """Multipliers of the linear program over a sample of nodes and their best pairs; ``known`` if it has none in time.
 
-    ``price`` (n_rows,) is the largest multiplier of each: hard rows that clash, or that only a pair outside the lists
-    can meet, cost so much. Multipliers of quotas stand and fall together (the roll-up pushes, odds and fairness hold
-    against it), which makes a narrow valley for the ascent; the program finds its bottom at once, on few nodes as well
-    as on many.
+    Hard rows that clash, or that only a pair outside the lists can meet, cost what the dual's ceiling says.
+    Multipliers of quotas stand and fall together (the roll-up pushes, odds and fairness hold against it), which makes a
+    narrow valley for the ascent; the program finds its bottom at once, on few nodes as well as on many.
     """
-    nodes, weight = np.arange(factors.n_nodes), np.ones(factors.n_nodes)
-    if factors.n_nodes > PROGRAM_NODES:
-        nodes, weight = sample_nodes(factors, rows, nearest, PROGRAM_NODES, threads)
-    part = factors.take(nodes)
-    lists = [nearest.rep[nodes, :PROGRAM_WIDTH]]
+    settings, rows = task.settings.program, dual.rows
+    part = dual.sampled(settings.nodes) if dual.factors.n_nodes > settings.nodes else dual
+    lists = [part.nearest[:, : settings.width]]
     if known is not None:
-        lists.append(best_reps(part, rows.at_rep(known), PROGRAM_WIDTH, threads=threads).rep)
+        lists.append(best_reps(part.factors, rows.at_rep(known), settings.width, threads=part.threads).rep)
     values, until = known, time.perf_counter() + time_limit
-    for _ in range(PROGRAM_ROUNDS):
-        pairs = pairs_of(part, *union(lists, rows.n_reps), threads=threads)
-        stands_for = weight[pairs.node]
+    for _ in range(settings.rounds):
+        pairs = pairs_of(part.factors, *union(lists, rows.n_reps), threads=part.threads)
+        stands_for = part.weight[pairs.node]
         pairs = Pairs(pairs.start, pairs.rep, pairs.value * stands_for, pairs.quantities * stands_for)
-        found = _program_multipliers(model, pairs, rows, price, max(until - time.perf_counter(), 0.1), stop)
+        found = _program_multipliers(task, pairs, rows, dual.ceiling.price, max(until - time.perf_counter(), 0.1))
         if found is None:
             break
         values = found
-        fresh = best_reps(part, rows.at_rep(values), PROGRAM_NEW, threads=threads).rep
+        fresh = best_reps(part.factors, rows.at_rep(values), settings.new, threads=part.threads).rep
         key = pairs.node * rows.n_reps + pairs.rep
         wanted = np.repeat(np.arange(len(fresh)), fresh.shape[1]) * rows.n_reps + fresh.ravel()
         if np.isin(wanted[fresh.ravel() >= 0], key).all():
@@ -166,46 +122,44 @@ def _program_start(
 
 
 def _program_multipliers(
-    model: Model, pairs: Pairs, rows: Rows, hard_price: FloatArray, time_limit: float, stop: Callable[[], bool] | None
+    task: Task, pairs: Pairs, rows: Rows, hard_price: FloatArray, time_limit: float
 ) -> FloatArray | None:
     """Multipliers of the linear relaxation, or of the one with priced violations if hard rows clash; None: no time."""
-    until = time.perf_counter() + time_limit
-    linear = linear_model(model, pairs, rows)
+    stop, until = task.clock.stopped, time.perf_counter() + time_limit
+    linear = linear_model(task.model, pairs, rows)
     solution = solve_lp(linear, time_limit=time_limit, stop=stop)
     if len(solution.duals) == 0:
-        linear = linear_model(model, pairs, rows, violations="price", hard_price=hard_price)
+        linear = linear_model(task.model, pairs, rows, violations="price", hard_price=hard_price)
         solution = solve_lp(linear, time_limit=max(until - time.perf_counter(), 0.1), stop=stop)
     return linear.multipliers(solution.duals) if len(solution.duals) else None
 
 
-def prove_least_violation(model: Model, factors: Factors, clock: Clock, *, threads: int) -> tuple[FloatArray, float]:
+def prove_least_violation(task: Task) -> tuple[FloatArray, float]:
     """Return multipliers and the least summed violation they prove (0: not proven that the rules clash).
 
     Past the time limit it gets a few seconds more; Ctrl-C ends it.
     """
-    rows = model.rows
+    model, rows, clock, settings = task.model, task.rows, task.clock, task.settings
     price = np.where(rows.hard, 1.0 / rows.scale, 0.0)
-    worthless = factors.worthless()
-    fair = model.quota_limit / rows.n_reps
-    ceiling = Ceiling(price, model.quota_reach, fair)
-    until = time.perf_counter() + max(clock.left, LEAST_PROOF_SECONDS)
-    watch = Watch(lambda _: None, lambda: clock.interrupted or time.perf_counter() > until)
-    nearest, start = nearest_reps(worthless, threads), None
-    if factors.n_nodes <= PROGRAM_NODES:
+    worthless = task.factors.worthless()
+    nearest = nearest_reps(worthless, settings.ascent.width, task.threads)
+    ceiling = Ceiling(price, model.quota_reach, model.quota_limit / rows.n_reps)
+    everyone = np.ones(worthless.n_nodes)
+    dual = Dual(worthless, rows, ceiling, nearest.rep, everyone, settings.ascent, task.threads)
+    until, start = time.perf_counter() + max(clock.left, settings.clash.least_seconds), None
+    if worthless.n_nodes <= settings.program.nodes:
         counted = replace(rows, price=np.where(rows.hard, rows.price, 0.0), worst_price=np.zeros_like(rows.worst_price))
-        start = _program_start(
-            model, worthless, counted, None, nearest, price, time_limit=LEAST_PROOF_SECONDS, stop=clock.stopped,
-            threads=threads,
-        )  # fmt: skip
+        start = _program_start(task, replace(dual, rows=counted), None, settings.clash.least_seconds)
         if start is not None and not start.any():
             return start, 0.0  # the rules hold where accounts may be split: no multipliers prove more
-    ascent = ascend(worthless, rows, ceiling, nearest, start=start, watch=watch, threads=threads)
+    watch = Watch(lambda _: None, lambda: clock.interrupted or time.perf_counter() > until)
+    ascent = ascend(dual, watch, start=start, warm=settings.ascent.warm)
     values = np.where(rows.hard, np.clip(ascent.multipliers, -price, price), 0.0)
     proven = least_violation_bound(model, values)
-    return values, proven if proven > PROOF_TOLERANCE else 0.0
+    return values, proven if proven > settings.clash.tolerance else 0.0
 
 
-def ceiling_prices(rows: Rows, hard: float) -> FloatArray:
+def ceiling_prices(rows: Rows, hard: float, settings: CeilingSettings) -> FloatArray:
     """Largest multiplier of each row, (n_rows,): its price, and an equal part of its rule's worst price.
 
     A hard row has none; ``hard`` (money per full scale of one rep's row) keeps the ascent of clashing rules finite.
@@ -213,8 +167,10 @@ def ceiling_prices(rows: Rows, hard: float) -> FloatArray:
     members = np.bincount(rows.worst_group[rows.worst_group >= 0], minlength=len(rows.worst_price))
     extra = np.append(rows.worst_price / np.maximum(members, 1), 0.0)[rows.worst_group]
     on_quotas = np.diff(rows.quotas.indptr) > 0
-    per_money = MOST_PER_MONEY * max(1.0, float(rows.price[on_quotas & ~rows.hard].max(initial=0.0)))
-    whole = np.where(rows.owner < 0, COMPANY_WIDE * rows.n_reps * hard, hard)  # their scale is all reps' together
+    per_money = settings.per_money * max(1.0, float(rows.price[on_quotas & ~rows.hard].max(initial=0.0)))
+    whole = np.where(
+        rows.owner < 0, settings.company_wide * rows.n_reps * hard, hard
+    )  # their scale is all reps' together
     return np.where(rows.hard, np.where(on_quotas, per_money, whole / rows.scale), rows.price + extra)
 
 

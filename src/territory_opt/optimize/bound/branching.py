@@ -15,64 +15,38 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from territory_opt.model.model import Model
-from territory_opt.optimize.bound.bounded import Bounded, ceiling_prices, default_hard_price
+from territory_opt.optimize.bound.bounded import ceiling_prices, default_hard_price
 from territory_opt.optimize.bound.dual import node_sizes, settle_quotas
-from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.mip.linear import linear_model
 from territory_opt.optimize.mip.warm_lp import WarmLp
 from territory_opt.optimize.pairs.pricing import reduced_values
 from territory_opt.optimize.search.incumbent import Incumbent
+from territory_opt.optimize.task import Task
 from territory_opt.plan.cases import Cases
 from territory_opt.plan.certificate import apart_from_nodes, bound_by_cases, value_problems
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-MOST_CELLS = 200_000
-"""Above so many nodes x reps no few accounts decide."""
-LARGE_SHARE = 0.02
-"""Accounts from this share of an average territory on are in the programs with all their reps, others with the best."""
-PROGRAM_PAIRS, LEAST_WIDTH = 12_000, 4
-"""Pairs of a program, and best reps of an account, at least."""
-MOST_PROGRAMS, MOST_WORK, QUICK_WORK = 600, 2_000_000, 200_000
-"""Linear programs, and these times their pairs, at most; the last in a re-solve."""
-PATIENCE, PATIENT_WORK, WORTHWHILE = 30, 100_000, 0.05
-"""After so many programs (and so many times their pairs) that closed less than this share of the distance to the plan,
-no more questions are asked."""
-MOST_ASKED = 2_000
-"""Pairs of the largest accounts whose x is read."""
-SPLIT = 1e-6
-"""An account is split if a pair of it is at least so far from 0 and 1."""
-MISSED = 0.1
-"""Pairs that the program lacks are added where they cost a case more than this share of its distance to the plan."""
-HARD_TIMES, DEARER = 1e6, 10.0
-"""Breaking a hard row by its scale costs the programs so many times the distance to the plan (by the audit's tolerance
-as much as that), and besides so many times the most that any row's scale is worth: else breaking it would be cheaper
-than the priced rows it stands against."""
-SAME_MONEY = 5e-7
-"""The plan is proven best when the bound is within this share of it."""
 
+def prove_by_cases(task: Task, best: Incumbent, *, quick: bool = False) -> Task:
+    """Return ``task`` with a proof by cases that no plan is better than ``best`` by more than its gap, or nearly so.
 
-def prove_by_cases(
-    model: Model, bounded: Bounded, best: Incumbent, clock: Clock, *, gap: float, quick: bool = False
-) -> Bounded:
-    """Return ``bounded`` with a proof by cases that no plan is better than ``best`` by more than ``gap``, or nearly so.
-
-    ``bounded`` comes back as it is where that is of no use: at large sizes, where the gap is met, where ``best`` breaks
+    It comes back as it is where that is of no use: at large sizes, where the gap is met, where ``best`` breaks
     hard rules, without time, and in a ``quick`` re-solve where it would take seconds.
     """
-    cells = model.source.n_nodes * model.problem.n_reps
-    target = best.value + max(gap, SAME_MONEY) * abs(best.value)
-    if best.score[0] > 0.0 or bounded.bound <= target or not len(model.rows) or cells > MOST_CELLS:
-        return bounded
-    tree = _Tree(model, bounded, best.value, target, clock)
-    most = min(MOST_PROGRAMS, (QUICK_WORK if quick else MOST_WORK) // tree.n_listed)
-    if most < PATIENCE:
-        return bounded
+    settings, bounded = task.settings.cases, task.bounded
+    cells = task.model.source.n_nodes * task.model.problem.n_reps
+    target = best.value + max(task.gap, settings.same_money) * abs(best.value)
+    if best.score[0] > 0.0 or bounded.bound <= target or not len(task.rows) or cells > settings.most_cells:
+        return task
+    tree = _Tree(task, best.value, target)
+    most = min(settings.most_programs, (settings.quick_work if quick else settings.most_work) // tree.n_listed)
+    if most < settings.patience:
+        return task
     cases = tree.cases() if tree.grow(most) else None
-    proven = bounded.bound if cases is None else bound_by_cases(model, cases)
-    return replace(bounded, cases=cases if proven < bounded.bound else None, proven=proven)
+    proven = bounded.bound if cases is None else bound_by_cases(task.model, cases)
+    return task.with_bound(replace(bounded, cases=cases if proven < bounded.bound else None, proven=proven))
 
 
 @dataclass(slots=True)
@@ -92,10 +66,11 @@ class _Case:
 class _Tree:
     """The questions asked so far over all eligible pairs of one model; positions are those of ``pairs``."""
 
-    def __init__(self, model: Model, bounded: Bounded, value: float, target: float, clock: Clock) -> None:
-        self.model, self.value, self.target, self.clock = model, value, target, clock
-        self.rows, self.pairs = model.rows, model.pairs()
-        self.node, self.ceiling = self.pairs.node, ceiling_prices(self.rows, np.inf)
+    def __init__(self, task: Task, value: float, target: float) -> None:
+        self.model, self.value, self.target, self.clock = task.model, value, target, task.clock
+        self.settings, bounded = task.settings.cases, task.bounded
+        self.rows, self.pairs = self.model.rows, self.model.pairs()
+        self.node, self.ceiling = self.pairs.node, ceiling_prices(self.rows, np.inf, task.settings.ceiling)
         size = node_sizes(self.rows, self.pairs)
         self.share = size / max(float(size.sum()) / self.rows.n_reps, 1e-300)
         self.root = _Case(frozenset(), bounded.multipliers, bounded.bound)
@@ -103,9 +78,9 @@ class _Tree:
         order = np.lexsort((-reduced, self.node))
         rank = np.empty(len(order), dtype=np.int64)
         rank[order] = np.arange(len(order)) - self.pairs.start[self.node]
-        width = max(PROGRAM_PAIRS // model.source.n_nodes, LEAST_WIDTH)
-        self.listed = (rank < width) | (self.share >= LARGE_SHARE)[self.node]
-        self.dear = DEARER * float((np.abs(bounded.multipliers) * self.rows.scale).max(initial=0.0))
+        width = max(self.settings.program_pairs // self.model.source.n_nodes, self.settings.least_width)
+        self.listed = (rank < width) | (self.share >= self.settings.large_share)[self.node]
+        self.dear = self.settings.dearer * float((np.abs(bounded.multipliers) * self.rows.scale).max(initial=0.0))
         self.programs = 0
         self._load()
 
@@ -122,13 +97,13 @@ class _Tree:
         self._solve(self.root)
         heap, ticket = [(-self.root.bound, 0, self.root)], itertools.count(1)
         checked, before = 0, self.root.bound
-        patience = max(PATIENCE, PATIENT_WORK // self.n_listed)
+        patience = max(self.settings.patience, self.settings.patient_work // self.n_listed)
         while heap and self.clock.left > 0.0 and self.programs < most:
             case = heap[0][2]
             if case.bound <= self.target or case.split < 0:
                 break
             if self.programs - checked >= patience:
-                if before - case.bound < WORTHWHILE * (before - self.value):
+                if before - case.bound < self.settings.worthwhile * (before - self.value):
                     break
                 checked, before = self.programs, case.bound
             heapq.heappop(heap)
@@ -183,7 +158,7 @@ class _Tree:
                     case.values, case.bound = values, bound
             missing = ~self.listed & (reduced > listed[self.node])
             lost = float((best - listed).sum())
-            if last or not missing.any() or lost <= MISSED * (case.bound - self.value):
+            if last or not missing.any() or lost <= self.settings.missed * (case.bound - self.value):
                 return
             self.listed |= missing
             self._load()
@@ -191,19 +166,24 @@ class _Tree:
     def _load(self) -> None:
         """Build the program of the listed pairs, and say whose x tells what is split."""
         self.column = np.cumsum(self.listed) - 1
+        rows, settings = self.rows, self.settings
+        dear = settings.hard_times * (self.root.bound - self.value) + self.dear
         linear = linear_model(
-            self.model, self.pairs.keep(self.listed), self.rows,
-            violations="price" if self.rows.hard.any() else "none",
-            hard_price=default_hard_price(self.pairs, self.rows)
-            + (HARD_TIMES * (self.root.bound - self.value) + self.dear) * self.rows.hard / self.rows.scale,
-        )  # fmt: skip
+            self.model,
+            self.pairs.keep(self.listed),
+            rows,
+            violations="price" if rows.hard.any() else "none",
+            hard_price=default_hard_price(self.pairs, rows) + dear * rows.hard / rows.scale,
+        )
         open_pairs = np.flatnonzero(self.listed & (np.diff(self.pairs.start) > 1)[self.node])
-        self.asked = open_pairs[np.argsort(-self.share[self.node[open_pairs]], kind="stable")][:MOST_ASKED]
+        self.asked = open_pairs[np.argsort(-self.share[self.node[open_pairs]], kind="stable")][
+            : self.settings.most_asked
+        ]
         self.program = WarmLp(linear, self.column[self.asked])
 
     def _most_split(self, x: FloatArray) -> int:
         apart = np.minimum(x, 1.0 - x)
-        weight = np.where(apart > SPLIT, apart * self.share[self.node[self.asked]], 0.0)
+        weight = np.where(apart > self.settings.split, apart * self.share[self.node[self.asked]], 0.0)
         return int(self.asked[np.argmax(weight)]) if weight.any() else -1
 
     def _reduced(self, values: FloatArray, closed: Collection[int]) -> FloatArray:

@@ -16,7 +16,7 @@ Rockafellar, Math. Oper. Res. 1, 1976.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -26,39 +26,15 @@ from scipy.optimize import minimize
 from territory_opt.model.model import Pairs
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.pairs.factors import Factors
-from territory_opt.optimize.pairs.pricing import Lists, best_reps, in_threads, pairs_of, reduced_values, union
+from territory_opt.optimize.pairs.pricing import best_reps, in_threads, pairs_of, reduced_values, union
+from territory_opt.optimize.settings import AscentSettings
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 SmallInts = npt.NDArray[np.int32]
 
-WIDTH = 10
-"""Reps per node taken into a list at every rebuild, by value alone and by reduced value."""
 EVALUATION_NODES = 1024
 """Nodes per unit of work: sums are added in this order, whatever the number of threads."""
-HOTTEST, COOLEST = 1.0, 1 / 2048
-"""First and last temperature, in units of the mean loss between a node's best and third rep."""
-MORE_STAGES, WORTHWHILE = 3, 5e-5
-"""Beyond the last temperature it falls on, so many times at most, while that improves the bound by this share."""
-EVEN = 3e-5
-"""A start keeps its place only if it is better by this share: it may be a corner, and the search does better from
-multipliers in the middle of those that are as good."""
-WARM = 1 / 32
-"""First temperature when multipliers are known already."""
-STEPS_HOT, STEPS_COLD = 40, 120
-"""L-BFGS iterations at the first and the last temperature."""
-SETTLED = 2e-6
-"""Two temperatures in a row that improve the bound by less than this share end the ascent."""
-COARSE_NODES, COARSE_PER_REP = 20_000, 40
-"""A larger problem starts from the multipliers of a sample of this many nodes."""
-LARGE_SHARE = 0.02
-"""Nodes larger than this share of a rep's limits are all in the sample."""
-NULL_STEPS, TOO_FAR = 4, 1e-3
-"""A temperature starts again at most so often, when the bound gets worse by this share of what is at stake."""
-ON_THE_WAY = 8.0
-"""Pairs take part in the descent at a temperature if they have weight at this many times the temperature."""
-FADED = 40.0
-"""A listed rep that is this many temperatures behind the best has no weight left and is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,52 +72,61 @@ class Watch:
     over: Callable[[], bool]
 
 
-def nearest_reps(factors: Factors, threads: int) -> Lists:
-    """Each node's best reps at zero multipliers."""
-    return best_reps(factors, np.zeros((factors.n_reps, factors.n_quantities)), WIDTH, threads=threads)
+@dataclass(frozen=True, slots=True)
+class Dual:
+    """Nodes whose bound is to be found: pairs, rows, ceilings; ``nearest`` (n_nodes, any) best reps by value alone.
+
+    ``weight`` (n_nodes,): nodes of a sample stand for others.
+    """
+
+    factors: Factors
+    rows: Rows
+    ceiling: Ceiling
+    nearest: SmallInts
+    weight: FloatArray
+    settings: AscentSettings
+    threads: int
+
+    def sampled(self, count: int) -> Dual:
+        """Return the dual of about ``count`` nodes that stand for all."""
+        nodes, weight = sample_nodes(self, count)
+        return replace(self, factors=self.factors.take(nodes), nearest=self.nearest[nodes], weight=weight)
 
 
-def ascend(
-    factors: Factors, rows: Rows, ceiling: Ceiling, nearest: Lists, *, start: FloatArray | None, watch: Watch,
-    threads: int, warm: float = WARM,
-) -> Ascent:  # fmt: skip
+def ascend(dual: Dual, watch: Watch, *, start: FloatArray | None, warm: float) -> Ascent:
     """Return good multipliers, from those of a sample if the problem is large and nothing is known yet.
 
-    ``nearest`` from :func:`nearest_reps`; ``warm`` is the first temperature when there is a ``start``: the better the
-    start, the lower.
+    ``warm`` is the first temperature when there is a ``start`` (n_rows,): the better the start, the lower.
     """
-    n_coarse = max(COARSE_NODES, COARSE_PER_REP * rows.n_reps)
-    first = warm if start is not None else HOTTEST
-    if start is None and factors.n_nodes > 3 * n_coarse:
-        nodes, weight = sample_nodes(factors, rows, nearest, n_coarse, threads)
-        small = _Dual(factors.take(nodes), rows, ceiling, nearest.rep[nodes], weight, threads)
+    settings, zero = dual.settings, np.zeros(len(dual.rows))
+    n_coarse = max(settings.coarse_nodes, settings.coarse_per_rep * dual.rows.n_reps)
+    first = warm if start is not None else settings.hottest
+    if start is None and dual.factors.n_nodes > 3 * n_coarse:
         quiet = Watch(lambda _: watch.tell(np.nan), watch.over)
-        start = small.run(np.zeros(len(rows)), HOTTEST, WARM / 4, quiet).multipliers
-        first = WARM
-    dual = _Dual(factors, rows, ceiling, nearest.rep, np.ones(factors.n_nodes), threads)
-    return dual.run(np.zeros(len(rows)) if start is None else start, first, COOLEST, watch)
+        start = _Ascending(dual.sampled(n_coarse)).run(zero, settings.hottest, settings.warm / 4, quiet).multipliers
+        first = settings.warm
+    return _Ascending(dual).run(zero if start is None else start, first, settings.coolest, watch)
 
 
-class _Dual:
-    """The smoothed dual of one problem; nodes may carry a weight (those of a sample stand for others)."""
+class _Ascending:
+    """The ascent of one dual under way."""
 
-    def __init__(
-        self, factors: Factors, rows: Rows, ceiling: Ceiling, nearest: SmallInts, weight: FloatArray, threads: int
-    ) -> None:
-        self.factors, self.rows, self.ceiling, self.weight, self.threads = factors, rows, ceiling, weight, threads
-        self.sides = _Sides.of(rows, ceiling)
-        self.nearest = nearest
-        listed = pairs_of(factors, *union([nearest[:, :3]], rows.n_reps), threads=threads)
+    def __init__(self, dual: Dual) -> None:
+        self.dual, self.settings = dual, dual.settings
+        self.factors, self.rows, self.ceiling = dual.factors, dual.rows, dual.ceiling
+        self.weight, self.nearest, self.threads = dual.weight, dual.nearest, dual.threads
+        self.sides = _Sides.of(self.rows, self.ceiling)
+        listed = pairs_of(self.factors, *union([self.nearest[:, :3]], self.rows.n_reps), threads=self.threads)
         best = np.maximum.reduceat(listed.value, listed.start[:-1])
         loss = best - np.minimum.reduceat(listed.value, listed.start[:-1])
-        size = node_sizes(rows, listed)
+        size = node_sizes(self.rows, listed)
         self.size = np.clip(size / max(float(size.mean()), 1e-300), 0.02, 50.0)
-        typical = float(np.average(loss / self.size, weights=weight))
+        typical = float(np.average(loss / self.size, weights=self.weight))
         # Where pairs are worth nothing (a proof that rules clash), money is shares of scale.
         self.unit = typical if typical > 0 else max(float(size.mean()), 1e-12)
-        total = float(weight @ np.abs(best)) + float(weight @ loss)
-        self.money = total / rows.n_reps if total > 0 else 1.0
-        self.fair = ceiling.quota_fair.copy()
+        total = float(self.weight @ np.abs(best)) + float(self.weight @ loss)
+        self.money = total / self.rows.n_reps if total > 0 else 1.0
+        self.fair = self.ceiling.quota_fair.copy()
         self.listed = self.nearest
 
     def run(self, start: FloatArray, hottest: float, coolest: float, watch: Watch) -> Ascent:
@@ -149,24 +134,24 @@ class _Dual:
         n_stages = max(round(np.log2(hottest / coolest)) + 1, 1)
         side = self.sides.split(start)
         values = settle_quotas(self.rows, self.sides.join(side), self.ceiling.price)
-        quick = best_reps(self.factors, self.rows.at_rep(values), WIDTH, threads=self.threads)
+        quick = best_reps(self.factors, self.rows.at_rep(values), self.settings.width, threads=self.threads)
         first = _Kept(self._bound(values, quick.best), self.sides.split(values), quick.rep[:, 0])
         best, kept = first.bound, first
         passes, calm, gained = 1, 0, np.inf
-        for stage in range(n_stages + MORE_STAGES):
+        for stage in range(n_stages + self.settings.more_stages):
             if watch.over() or (calm >= 2 and stage > n_stages // 2 + 1):
                 break
-            if stage >= n_stages and gained < WORTHWHILE * abs(best):
+            if stage >= n_stages and gained < self.settings.worthwhile * abs(best):
                 break
             temperature = hottest * 0.5**stage * self.unit
             progress = min(stage / max(n_stages - 1, 1), 1.0)
-            steps = round(STEPS_HOT + (STEPS_COLD - STEPS_HOT) * progress**2)
+            steps = round(self.settings.steps_hot + (self.settings.steps_cold - self.settings.steps_hot) * progress**2)
             known = [_Point(self.sides.join(side), quick.rep)]
-            for _ in range(1 + NULL_STEPS):
+            for _ in range(1 + self.settings.null_steps):
                 pairs = self._listed_pairs(known, temperature)
                 found = self._descend(pairs, side, temperature, steps, hottest * 0.5**stage, watch.over)
                 values = settle_quotas(self.rows, self.sides.join(found), self.ceiling.price)
-                quick = best_reps(self.factors, self.rows.at_rep(values), WIDTH, threads=self.threads)
+                quick = best_reps(self.factors, self.rows.at_rep(values), self.settings.width, threads=self.threads)
                 bound = self._bound(values, quick.best)
                 passes += 1
                 if watch.over() or not self._too_far(pairs, values, bound, best):
@@ -174,13 +159,13 @@ class _Dual:
                 known.append(_Point(values, quick.rep))
             side = found
             gained = best - bound
-            calm = calm + 1 if gained < SETTLED * abs(bound) else 0
+            calm = calm + 1 if gained < self.settings.settled * abs(bound) else 0
             if bound < kept.bound or kept is first:
                 kept = _Kept(bound, self.sides.split(values), quick.rep[:, 0])
             best = min(best, bound)
             self._forget(pairs, values, temperature)
             watch.tell(best)
-        kept = kept if kept.bound <= first.bound + EVEN * abs(first.bound) else first
+        kept = kept if kept.bound <= first.bound + self.settings.even * abs(first.bound) else first
         return Ascent(self.sides.join(kept.side), kept.rep.astype(np.int64), passes)
 
     def _bound(self, values: FloatArray, best: FloatArray) -> float:
@@ -190,7 +175,7 @@ class _Dual:
 
     def _too_far(self, pairs: Pairs, values: FloatArray, bound: float, best: float) -> bool:
         """Whether ``values`` give a much worse ``bound`` than ``best``, and ``pairs`` promised better."""
-        if bound <= best + TOO_FAR * self.money * self.rows.n_reps:
+        if bound <= best + self.settings.too_far * self.money * self.rows.n_reps:
             return False
         promised = np.maximum.reduceat(reduced_values(pairs, self.rows.at_rep(values)), pairs.start[:-1])
         return self._bound(values, promised) <= best + 0.5 * (bound - best)
@@ -202,14 +187,14 @@ class _Dual:
         """
         start, rep = union([self.nearest, *(point.rep for point in known), self.listed], self.rows.n_reps)
         pairs = pairs_of(self.factors, start, rep, threads=self.threads)
-        weighty = [self._weighty(pairs, point.values, ON_THE_WAY * temperature) for point in known]
+        weighty = [self._weighty(pairs, point.values, self.settings.on_the_way * temperature) for point in known]
         return pairs.keep(np.logical_or.reduce(weighty))
 
     def _weighty(self, pairs: Pairs, values: FloatArray, temperature: float) -> npt.NDArray[np.bool_]:
         """Which pairs have any weight at multipliers ``values`` and ``temperature``, (n_pairs,)."""
         reduced, length = reduced_values(pairs, self.rows.at_rep(values)), np.diff(pairs.start)
         behind = np.repeat(np.maximum.reduceat(reduced, pairs.start[:-1]), length) - reduced
-        return np.asarray(behind <= FADED * temperature * np.repeat(self.size, length))
+        return np.asarray(behind <= self.settings.faded * temperature * np.repeat(self.size, length))
 
     def _forget(self, pairs: Pairs, values: FloatArray, temperature: float) -> None:
         """Keep as the previous list only reps that still have weight at half the temperature."""
@@ -343,14 +328,15 @@ def node_sizes(rows: Rows, pairs: Pairs) -> FloatArray:
     return np.asarray(np.einsum("nk,kn->n", rate[pairs.rep[first]], np.abs(pairs.quantities[:, first])))
 
 
-def sample_nodes(factors: Factors, rows: Rows, nearest: Lists, count: int, threads: int) -> tuple[IntArray, FloatArray]:
+def sample_nodes(dual: Dual, count: int) -> tuple[IntArray, FloatArray]:
     """Choose about ``count`` nodes, every large one and of the others each n-th by place and size, with weights."""
-    listed = pairs_of(factors, *union([nearest.rep[:, :1]], rows.n_reps), threads=threads)
+    rows = dual.rows
+    listed = pairs_of(dual.factors, *union([dual.nearest[:, :1]], rows.n_reps), threads=dual.threads)
     size = node_sizes(rows, listed)
-    limit = LARGE_SHARE * float(size.sum()) / rows.n_reps
+    limit = dual.settings.large_share * float(size.sum()) / rows.n_reps
     large, small = np.flatnonzero(size > limit), np.flatnonzero(size <= limit)
     step = max(int(np.ceil(len(small) / max(count - len(large), 1))), 1)
-    by_place = small[np.lexsort((size[small], nearest.rep[small, 0]))]
+    by_place = small[np.lexsort((size[small], dual.nearest[small, 0]))]
     picked = by_place[step // 2 :: step]
     share = size[picked].sum() / size[small].sum() if size[picked].sum() > 0 else len(picked) / max(len(small), 1)
     stands_for = np.full(len(picked), 1.0 / max(share, 1e-300))

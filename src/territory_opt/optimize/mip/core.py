@@ -10,25 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from territory_opt.model.model import Model
-from territory_opt.model.rows import Rows
-from territory_opt.optimize.bound.bounded import Bounded
-from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.mip.linear import linear_model
-from territory_opt.optimize.mip.mathopt import solve_mip
+from territory_opt.optimize.mip.mathopt import MipLimits, solve_mip
 from territory_opt.optimize.pairs.candidates import candidates
-from territory_opt.optimize.pairs.factors import Factors
 from territory_opt.optimize.search.incumbent import Incumbent, best_of
-
-CORE_PAIRS, MEND_PAIRS = 6_000, 20_000
-"""Up to so many open pairs, of nodes that still have a choice, go to branch and bound as a whole; the second while hard
-rules are broken."""
-MOST_PAIRS = 200_000
-"""Above so many pairs in all nobody looks how many are still open."""
-SECONDS = 60.0
-"""At most so long."""
-CORE_NODES, MEND_GAP = 200, 0.01
-"""Nodes of branch and bound; its gap while hard rules are broken: any plan that keeps them is welcome."""
+from territory_opt.optimize.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,32 +25,26 @@ class Core:
     bound: float
 
 
-def core_stage(
-    model: Model, factors: Factors, rows: Rows, bounded: Bounded, best: Incumbent, clock: Clock, *, gap: float,
-    seed: int, threads: int,
-) -> Core:  # fmt: skip
+def core_stage(task: Task, best: Incumbent) -> Core:
     """Look for a better plan, or for any that keeps the hard rules, among all pairs that could be in one."""
-    none = Core(best, float("nan"))
-    broken = best.score[0] > 0.0
-    if rows.quotas.nnz and not broken:
+    rows, clock, settings, bounded = task.rows, task.clock, task.settings.core, task.bounded
+    none, broken = Core(best, float("nan")), best.score[0] > 0.0
+    if rows.set_quotas and not broken:
         return none
-    if model.source.n_nodes * rows.n_reps > MOST_PAIRS or clock.left < 1.0 or best.close_to(bounded.best, gap):
+    cells = task.model.source.n_nodes * rows.n_reps
+    if cells > settings.most_cells or clock.left < settings.least_seconds or best.close_to(bounded.best, task.gap):
         return none
-    pairs = candidates(
-        factors, rows, bounded.multipliers, [best.reps], width=rows.n_reps, within=best.gap_to(bounded.bound),
-        threads=threads,
-    ).pairs  # fmt: skip
+    pairs = candidates(task, [best.reps], width=rows.n_reps, within=best.gap_to(bounded.bound)).pairs
     count = np.diff(pairs.start)
     n_open = int(count[count > 1].sum())
-    if not 0 < n_open <= (MEND_PAIRS if broken else CORE_PAIRS):
+    if not 0 < n_open <= (settings.mend_pairs if broken else settings.pairs):
         return none
     clock.tell("core", f"branch and bound over the {n_open:,} pairs that could be in a better plan")
-    linear = linear_model(model, pairs, rows)
-    found = solve_mip(
-        linear, time_limit=min(SECONDS, clock.left), gap=MEND_GAP if broken else gap, seed=seed,
-        start=None if broken else linear.point(best.reps, best.quotas), node_limit=CORE_NODES, solver="highs",
-        stop=clock.stopped,
-    )  # fmt: skip
+    linear = linear_model(task.model, pairs, rows)
+    seconds, gap = min(settings.seconds, clock.left), settings.mend_gap if broken else task.gap
+    limits = MipLimits(seconds, gap=gap, seed=task.seed, tree=settings.tree)
+    start = None if broken else linear.point(best.reps, best.quotas)
+    found = solve_mip(linear, limits, start=start, solver="highs", stop=clock.stopped)
     if len(found.values) == 0:
         return none
-    return Core(best_of([best, Incumbent.of(model, rows, linear.reps(found.values))]), found.bound * linear.money)
+    return Core(best_of([best, task.judged(linear.reps(found.values))]), found.bound * linear.money)

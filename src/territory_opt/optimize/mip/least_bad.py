@@ -10,45 +10,43 @@ import numpy.typing as npt
 from territory_opt.model.model import Model, Pairs
 from territory_opt.model.pairs import Block
 from territory_opt.model.rows import Kind, Rows
-from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.mip.linear import LinearModel, linear_model
-from territory_opt.optimize.mip.mathopt import solve_mip
+from territory_opt.optimize.mip.mathopt import MipLimits, solve_mip
 from territory_opt.optimize.result import Relaxation
+from territory_opt.optimize.task import Task
 from territory_opt.plan.audit import ROW_TOLERANCE, Violation
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-CHECK_SECONDS = 3.0
-MOST_NAMED = 3
 
-
-def exact_least_bad(model: Model, pairs: Pairs, rows: Rows, clock: Clock, *, seed: int) -> IntArray | None:
+def exact_least_bad(task: Task, pairs: Pairs) -> IntArray | None:
     """Return the assignment with the least summed violation (each in units of its scale), then the best value."""
-    count = linear_model(model, pairs, rows, violations="count")
-    time_limit = max(clock.left, 0.1) / 2
-    first = solve_mip(count, time_limit=time_limit, gap=1e-9, seed=seed, stop=clock.stopped)
+    count, stop = linear_model(task.model, pairs, task.rows, violations="count"), task.clock.stopped
+    limits = MipLimits(max(task.clock.left, 0.1) / 2, gap=1e-9, seed=task.seed)
+    first = solve_mip(count, limits, stop=stop)
     if len(first.values) == 0:
         return None
     least = max(-first.objective, 0.0) * (1 + 1e-6) + 1e-7
-    allowed = linear_model(model, pairs, rows, violations="limit", limit=least)
-    second = solve_mip(allowed, time_limit=time_limit, gap=1e-9, seed=seed, stop=clock.stopped)
+    allowed = linear_model(task.model, pairs, task.rows, violations="limit", limit=least)
+    second = solve_mip(allowed, limits, stop=stop)
     return allowed.reps(second.values) if len(second.values) else count.reps(first.values)
 
 
-def relaxations(
-    model: Model, pairs: Pairs | None, violations: list[Violation], clock: Clock, *, seed: int = 0
-) -> tuple[Relaxation, ...]:
+def relaxations(task: Task, pairs: Pairs | None, violations: list[Violation]) -> tuple[Relaxation, ...]:
     """List what could give, in planner words, cheapest first.
 
     With ``pairs`` (small problems) each rule is tried as the only one that may give: ``enough`` means that a
     plan was found which then keeps every other hard rule. Otherwise the list is what the least bad plan breaks.
     """
+    model = task.model
     unlock = [text for v in violations for r in _rows_of(model, v) for text in _unlock(model, r)]
-    ways = [] if pairs is None else _each_rule_alone(model, pairs, clock, seed)
+    ways = [] if pairs is None else _each_rule_alone(task, pairs)
     if not ways:
-        ways = [Relaxation(model.rows.items[r].way_out(v.value), False) for v in violations for r in _rows_of(model, v)]
-    alone = [] if clock.over else [Relaxation(text, False) for text in _too_large(model)]
+        ways = [Relaxation(model.rows.items[r].way_out(v.value), False)
+                for v in violations for r in _rows_of(model, v)]  # fmt: skip
+    named = task.settings.clash.most_named
+    alone = [] if task.clock.over else [Relaxation(text, False) for text in _too_large(model)[:named]]
     return (*alone, *ways, *(Relaxation(text, False) for text in unlock))
 
 
@@ -71,7 +69,7 @@ def _too_large(model: Model) -> list[str]:
                 )
         return texts
 
-    return [text for texts in source.over_blocks(look) for text in texts][:MOST_NAMED] if limits else []
+    return [text for texts in source.over_blocks(look) for text in texts] if limits else []
 
 
 def _upper_limits(rows: Rows) -> dict[str, FloatArray]:
@@ -84,9 +82,10 @@ def _upper_limits(rows: Rows) -> dict[str, FloatArray]:
     return limits
 
 
-def _each_rule_alone(model: Model, pairs: Pairs, clock: Clock, seed: int) -> list[Relaxation]:
+def _each_rule_alone(task: Task, pairs: Pairs) -> list[Relaxation]:
     """For each hard rule: how far it alone must give so that all others hold, if that is possible."""
-    rows = model.rows
+    model, rows, clock = task.model, task.model.rows, task.clock
+    limits = MipLimits(task.settings.clash.check_seconds, gap=1e-6, seed=task.seed)
     linear = linear_model(model, pairs, rows, violations="count")
     first = linear.n_pairs + rows.n_reps
     found: list[tuple[float, str]] = []
@@ -96,9 +95,7 @@ def _each_rule_alone(model: Model, pairs: Pairs, clock: Clock, seed: int) -> lis
         may_give = ~rows.hard | (rows.rule == rule)
         high = linear.column_high.copy()
         high[first : first + 2 * len(rows)] = np.where(np.tile(may_give, 2), np.inf, 0.0)
-        solution = solve_mip(
-            replace(linear, column_high=high), time_limit=CHECK_SECONDS, gap=1e-6, seed=seed, stop=clock.stopped
-        )
+        solution = solve_mip(replace(linear, column_high=high), limits, stop=clock.stopped)
         if len(solution.values) == 0:
             continue
         value = (linear.matrix @ _without_slack(linear, solution.values))[linear.n_nodes :][: len(rows)] * rows.scale

@@ -52,20 +52,27 @@ def solve_lp(linear: LinearModel, *, time_limit: float, stop: Callable[[], bool]
     """
 
     def by(solver: mathopt.SolverType) -> Solution:
-        return _unless(stop, lambda: _solve(linear, solver, relax=True, time_limit=time_limit))
+        return _unless(stop, lambda: _solve(linear, solver, _parameters(MipLimits(time_limit)), relax=True))
 
     found = by(mathopt.SolverType.HIGHS)
     return by(mathopt.SolverType.GLOP) if any(text in found.raw_status for text in GAVE_UP) else found
 
 
+@dataclass(frozen=True, slots=True)
+class MipLimits:
+    """When branch and bound ends: seconds, relative gap, nodes of its ``tree`` (None: as many as it takes)."""
+
+    seconds: float
+    gap: float = 0.0
+    seed: int = 0
+    tree: int | None = None
+
+
 def solve_mip(
     linear: LinearModel,
+    limits: MipLimits,
     *,
-    time_limit: float,
-    gap: float,
-    seed: int,
     start: FloatArray | None = None,
-    node_limit: int | None = None,
     light: bool = False,
     solver: Literal["scip", "highs"] = "scip",
     stop: Callable[[], bool] | None = None,
@@ -79,10 +86,13 @@ def solve_mip(
     depend on which thread was first.
     """
     kind = mathopt.SolverType.GSCIP if solver == "scip" else mathopt.SolverType.HIGHS
-    return _unless(stop, lambda: _solve(
-        linear, kind, relax=False, time_limit=time_limit, gap=gap, seed=seed,
-        start=start, node_limit=node_limit, light=light,
-    ))  # fmt: skip
+    params = _parameters(limits)
+    params.relative_gap_tolerance = limits.gap
+    params.node_limit = limits.tree
+    params.threads = 1 if kind is mathopt.SolverType.GSCIP else None
+    if light:
+        params.cuts, params.heuristics = mathopt.Emphasis.OFF, mathopt.Emphasis.LOW
+    return _unless(stop, lambda: _solve(linear, kind, params, start=start))
 
 
 def _unless(stop: Callable[[], bool] | None, work: Callable[[], Solution]) -> Solution:
@@ -111,26 +121,19 @@ def _unless(stop: Callable[[], bool] | None, work: Callable[[], Solution]) -> So
     return outcome
 
 
+def _parameters(limits: MipLimits) -> mathopt.SolveParameters:
+    return mathopt.SolveParameters(time_limit=dt.timedelta(seconds=max(limits.seconds, 0.01)), random_seed=limits.seed)
+
+
 def _solve(
     linear: LinearModel,
     solver: mathopt.SolverType,
+    params: mathopt.SolveParameters,
     *,
-    relax: bool,
-    time_limit: float,
-    gap: float = 0.0,
-    seed: int = 0,
+    relax: bool = False,
     start: FloatArray | None = None,
-    node_limit: int | None = None,
-    light: bool = False,
 ) -> Solution:
     model = mathopt.Model.from_model_proto(model_proto(linear, relax=relax))
-    params = mathopt.SolveParameters(time_limit=dt.timedelta(seconds=max(time_limit, 0.01)), random_seed=seed)
-    if not relax:
-        params.relative_gap_tolerance = gap
-        params.node_limit = node_limit
-        params.threads = 1 if solver is mathopt.SolverType.GSCIP else None
-    if light:
-        params.cuts, params.heuristics = mathopt.Emphasis.OFF, mathopt.Emphasis.LOW
     hints = mathopt.ModelSolveParameters()
     if start is not None:
         values = {model.get_variable(k): float(v) for k, v in enumerate(start)}

@@ -16,7 +16,7 @@ from territory_opt.model.model import Model, Pairs
 from territory_opt.model.rows import Kind, Row, Rows, Words
 from territory_opt.model.rules import rounding_slack
 from territory_opt.optimize.mip.linear import LinearModel, Violations, linear_model
-from territory_opt.optimize.mip.mathopt import Solution, solve_lp, solve_mip
+from territory_opt.optimize.mip.mathopt import MipLimits, Solution, solve_lp, solve_mip
 from territory_opt.plan.rollup import missed
 
 FloatArray = npt.NDArray[np.float64]
@@ -197,7 +197,7 @@ def _quota_model(
 def _solve(linear: LinearModel) -> Solution:
     if linear.integer.any():
         nodes = FEW_NODES if linear.rows.n_reps > 12 else MANY_NODES
-        return solve_mip(linear, time_limit=SECONDS, gap=1e-9, seed=0, node_limit=nodes)
+        return solve_mip(linear, MipLimits(SECONDS, gap=1e-9, tree=nodes))
     return solve_lp(linear, time_limit=SECONDS)
 
 

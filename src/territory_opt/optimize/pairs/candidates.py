@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from territory_opt.model.model import Pairs
-from territory_opt.model.rows import Rows
-from territory_opt.optimize.pairs.factors import Factors
 from territory_opt.optimize.pairs.pricing import best_reps, pairs_of
+
+if TYPE_CHECKING:
+    from territory_opt.optimize.task import Task
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -49,26 +51,18 @@ class Candidates:
         return TIE * float(np.abs(self.pairs.value).mean()) if len(self.loss) else 0.0
 
 
-def candidates(
-    factors: Factors,
-    rows: Rows,
-    multipliers: FloatArray,
-    keep: list[IntArray],
-    *,
-    width: int,
-    within: float,
-    threads: int,
-) -> Candidates:
+def candidates(task: Task, keep: list[IntArray], *, width: int, within: float) -> Candidates:
     """Return each node's best pairs over all eligible ones, up to ``width``, and those with ``keep``, (n_nodes,) each.
 
     A pair whose loss exceeds ``within``, what any plan can still gain, cannot be in a better plan: it is left out with
     proof (reduced-cost fixing).
     """
-    at_rep = rows.at_rep(multipliers)
+    rows, threads = task.rows, task.threads
+    at_rep = rows.at_rep(task.multipliers)
     width = min(width, rows.n_reps)
-    lists = best_reps(factors, at_rep, width, within=within * (1.0 + ROUNDING), threads=threads)
+    lists = best_reps(task.factors, at_rep, width, within=within * (1.0 + ROUNDING), threads=threads)
     start, rep = _with(lists.rep, keep)
-    pairs = pairs_of(factors, start, rep, threads=threads)
+    pairs = pairs_of(task.factors, start, rep, threads=threads)
     loss = np.repeat(lists.best, np.diff(start)) - pairs.value
     for k in range(len(rows.quantities)):
         loss -= at_rep[rep, k] * pairs.quantities[k]
@@ -92,14 +86,12 @@ def competition(open_pairs: Candidates, reps: IntArray, n_reps: int, unit: float
     return np.asarray(pull + pull.T)
 
 
-def make_groups(
-    open_pairs: Candidates, reps: IntArray, n_reps: int, unit: float, size: int, generator: np.random.Generator
-) -> list[IntArray]:
-    """Cut the reps into groups of ``size`` competing ones, with some chance in it; every rep is in one group."""
-    if n_reps <= size:
-        return [np.arange(n_reps)]
-    pull = competition(open_pairs, reps, n_reps, unit)
-    return grow_groups(pull, generator.permutation(n_reps), size, generator)
+def make_groups(pull: FloatArray, size: int, generator: np.random.Generator) -> list[IntArray]:
+    """Cut the reps into groups of ``size`` competing ones, with some chance in it; every rep is in one group.
+
+    ``pull`` from :func:`competition`.
+    """
+    return grow_groups(pull, generator.permutation(len(pull)), size, generator)
 
 
 def grow_groups(pull: FloatArray, around: IntArray, size: int, generator: np.random.Generator) -> list[IntArray]:

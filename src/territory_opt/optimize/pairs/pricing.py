@@ -64,6 +64,11 @@ def best_reps(factors: Factors, at_rep: FloatArray, width: int, *, within: float
     return Lists(rep, best)
 
 
+def nearest_reps(factors: Factors, width: int, threads: int) -> Lists:
+    """Each node's ``width`` best reps at zero multipliers."""
+    return best_reps(factors, np.zeros((factors.n_reps, factors.n_quantities)), width, threads=threads)
+
+
 def pairs_of(factors: Factors, start: IntArray, rep: SmallInts, *, threads: int = 2) -> Pairs:
     """Return value and quantities of listed pairs, CSR by node."""
     value, weight = np.empty(len(rep)), np.empty((len(rep), factors.n_quantities))

@@ -8,7 +8,6 @@ gives the same plan, whatever the number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numba
@@ -30,8 +29,7 @@ QUENCH = 0.15
 STOP_EVERY = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class Effort:
+class Effort(NamedTuple):
     """How much work one call does: steps per free node, first and last temperature in money, sweeps of exchanges.
 
     Exchanges are among two reps, with ``threes`` also among three: several times the work.
@@ -42,6 +40,23 @@ class Effort:
     cold: float
     sweeps: int
     threes: bool = False
+
+
+class Everyone(NamedTuple):
+    """All nodes and pairs of a search; ``order`` nodes by rep, CSR by ``member_start``; ``at`` (n_nodes,) is written.
+
+    ``start``, ``rep``, ``value``, ``loss``, ``weight`` are the candidate pairs, CSR by node; ``totals`` (n_reps, K).
+    """
+
+    order: IntArray
+    member_start: IntArray
+    start: IntArray
+    rep: IntArray | npt.NDArray[np.int32]
+    value: FloatArray
+    loss: FloatArray
+    weight: FloatArray
+    at: IntArray
+    totals: FloatArray
 
 
 class State(NamedTuple):
@@ -96,21 +111,29 @@ class Search:
 
     def worker(self, groups: Sequence[IntArray], effort: Effort, *, seed: int, stop: IntArray) -> Callable[[int], None]:
         """Return what improves one of ``groups`` by its number, from where the search stands now: see improve."""
-        reps = self.reps
-        order = np.argsort(reps, kind="stable")
-        member_start = np.searchsorted(reps[order], np.arange(self.n_reps + 1))
-        totals = self.totals()
-        rows = self.rows.shared_among(totals, len(groups))
-        pairs = self.pairs
+        everyone = self.everyone()
+        rows = self.rows.shared_among(everyone.totals, len(groups))
 
         def work(number: int) -> None:
-            _improve_group(
-                groups[number], order, member_start, pairs.start, pairs.rep, pairs.value, self.loss, self.weight,
-                self.at, totals, rows, effort.steps, effort.hot, effort.cold, effort.sweeps,
-                effort.threes, seed + 7919 * number, stop,
-            )  # fmt: skip
+            _improve_group(groups[number], everyone, rows, effort, seed + 7919 * number, stop)
 
         return work
+
+    def everyone(self) -> Everyone:
+        """All nodes and pairs as they stand now, for compiled code."""
+        pairs, reps = self.pairs, self.reps
+        order = np.argsort(reps, kind="stable")
+        return Everyone(
+            order=order,
+            member_start=np.searchsorted(reps[order], np.arange(self.n_reps + 1)),
+            start=pairs.start,
+            rep=pairs.rep,
+            value=pairs.value,
+            loss=self.loss,
+            weight=self.weight,
+            at=self.at,
+            totals=self.totals(),
+        )
 
     def totals(self) -> FloatArray:
         """Rep totals of each quantity, (n_reps, K)."""
@@ -133,29 +156,25 @@ def positions(pairs: Pairs, rep_of_node: IntArray) -> IntArray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _improve_group(  # type: ignore[no-untyped-def]
-    group, order, member_start, pair_start, pair_rep, pair_value, pair_loss, pair_weight, at, totals, rows, steps,
-    hot, cold, sweeps, threes, seed, stop,
-):  # fmt: skip
+def _improve_group(group, everyone, rows, effort, seed, stop):  # type: ignore[no-untyped-def]
     """Anneal the nodes of ``group``, then exchange; write ``at`` of its nodes if that is an improvement."""
     np.random.seed(seed)
-    state = _gather(
-        group, order, member_start, pair_start, pair_rep, pair_value, pair_loss, pair_weight, at, totals, rows
-    )
+    state = _gather(group, everyone, rows)
     if len(state.node) == 0:
         return
-    improvement = _anneal(state, rows, steps * len(state.node), hot, cold, stop)
-    improvement += _sweep(state, rows, sweeps, threes, stop)
+    improvement = _anneal(state, rows, effort.steps * len(state.node), effort.hot, effort.cold, stop)
+    improvement += _sweep(state, rows, effort.sweeps, effort.threes, stop)
     if improvement > 0.0:
         for f in range(len(state.node)):
-            at[state.node[f]] = state.origin[state.here[f]]
+            everyone.at[state.node[f]] = state.origin[state.here[f]]
 
 
 @numba.njit(cache=True, nogil=True)
-def _gather(  # type: ignore[no-untyped-def]
-    group, order, member_start, pair_start, pair_rep, pair_value, pair_loss, pair_weight, at, totals, rows
-):
+def _gather(group, everyone, rows):  # type: ignore[no-untyped-def]
     """Copy what a group needs side by side: nodes with two or more candidates inside; all others only add to totals."""
+    order, member_start, at, totals = everyone.order, everyone.member_start, everyone.at, everyone.totals
+    pair_start, pair_rep, pair_value = everyone.start, everyone.rep, everyone.value
+    pair_loss, pair_weight = everyone.loss, everyone.weight
     n_local, n_quantities = len(group), pair_weight.shape[1]
     local = np.full(len(rows.start) - 1, -1, np.int32)
     for g in range(n_local):
@@ -210,9 +229,11 @@ def _anneal(state, rows, steps, hot, cold, stop):  # type: ignore[no-untyped-def
     A move gives a node to another rep; in half of them the receiver passes a node of its own on, back to the giver (a
     swap) or to a third rep.
     """
-    (group, node, first, rep, value, _, weight, _, here, members, count, place, total, cost, activity, scratch) = state
-    (start, own, by_rep, _, shared, limits) = rows
-    n_free, gained_in_all = len(node), 0.0
+    group, first, here, rep, value, weight = state.group, state.first, state.here, state.rep, state.value, state.weight
+    members, count, total, cost, activity = state.members, state.n_members, state.total, state.cost, state.activity
+    start, own, by_rep, shared, limits = rows.start, rows.own, rows.by_rep, rows.shared, rows.shared_limits
+    scratch = state.scratch
+    n_free, gained_in_all = len(state.node), 0.0
     quench = int(steps * (1.0 - QUENCH))
     ratio = (cold / hot) ** (1.0 / max(quench, 1))
     temperature = hot
@@ -264,23 +285,18 @@ def _anneal(state, rows, steps, hot, cold, stop):  # type: ignore[no-untyped-def
         if change <= 1e-9 and (temperature == 0.0 or np.random.random() >= np.exp(change / temperature)):
             continue
         gained_in_all += change
-        _shift(
-            start, own, by_rep, shared, group, rep, weight, here, members, count, place, total, cost, activity, scratch,
-            i, p,
-        )  # fmt: skip
+        _shift(state, rows, i, p)
         if other >= 0:
-            _shift(
-                start, own, by_rep, shared, group, rep, weight, here, members, count, place, total, cost, activity,
-                scratch, other, other_new,
-            )  # fmt: skip
+            _shift(state, rows, other, other_new)
     return gained_in_all
 
 
 @numba.njit(cache=True, nogil=True)
-def _shift(  # type: ignore[no-untyped-def]
-    start, own, by_rep, shared, group, rep, weight, here, members, count, place, total, cost, activity, scratch, i, new
-):
+def _shift(state, rows, i, new):  # type: ignore[no-untyped-def]
     """Move node ``i`` to pair ``new``: totals, costs, company-wide rows, member lists."""
+    group, here, rep, weight, place = state.group, state.here, state.rep, state.weight, state.place
+    members, count, total, cost, activity = state.members, state.n_members, state.total, state.cost, state.activity
+    shared, scratch = rows.shared, state.scratch
     old = here[i]
     a, b = rep[old], rep[new]
     for k in range(weight.shape[1]):
@@ -296,8 +312,8 @@ def _shift(  # type: ignore[no-untyped-def]
     members[b, count[b]] = i
     place[i] = count[b]
     count[b] += 1
-    cost[a] = rep_cost(start, own, by_rep, group[a], total[a], scratch)
-    cost[b] = rep_cost(start, own, by_rep, group[b], total[b], scratch)
+    cost[a] = rep_cost(rows.start, rows.own, rows.by_rep, group[a], total[a], scratch)
+    cost[b] = rep_cost(rows.start, rows.own, rows.by_rep, group[b], total[b], scratch)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -352,9 +368,5 @@ def _apply(state, rows, reps):  # type: ignore[no-untyped-def]
     if gained > 0.0:
         for pair in flips:
             if pair >= 0:
-                _shift(
-                    rows.start, rows.own, rows.by_rep, rows.shared, state.group, state.rep, state.weight, state.here,
-                    state.members, state.n_members, state.place, state.total, state.cost, state.activity, state.scratch,
-                    np.searchsorted(state.first, pair, side="right") - 1, pair,
-                )  # fmt: skip
+                _shift(state, rows, np.searchsorted(state.first, pair, side="right") - 1, pair)
     return gained

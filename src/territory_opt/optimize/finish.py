@@ -1,0 +1,113 @@
+"""From the best plan found to the result: quotas in whole steps, then everything is said by the judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from territory_opt.model.model import Pairs
+from territory_opt.optimize.bound.bounded import prove_least_violation
+from territory_opt.optimize.bound.branching import prove_by_cases
+from territory_opt.optimize.found import Found
+from territory_opt.optimize.mip.least_bad import relaxations
+from territory_opt.optimize.mip.quotas import far_above_fair, set_quotas
+from territory_opt.optimize.result import Relaxation, Result, Status
+from territory_opt.optimize.search.incumbent import Incumbent
+from territory_opt.optimize.task import Task
+from territory_opt.plan.audit import Violation, audit_model
+from territory_opt.plan.certificate import Multipliers, tolerated
+from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.plan import Plan
+
+FloatArray = npt.NDArray[np.float64]
+
+CUT_OFF = "branch and bound ended without an answer: the plan is that of the search"
+
+
+def finish(found: Found, pairs: Pairs | None, *, why: str, quick: bool) -> Result:
+    """Set quotas, let the judge evaluate and audit the plan, prove what can be proven; ``pairs`` of the exact method.
+
+    ``quick`` in a re-solve: no proof that would take seconds.
+    """
+    task, best, clock = found.task, found.best, found.task.clock
+    model, totals = task.model, task.model.totals(best.reps)[0]
+    quotas = clock.run("quotas", lambda: set_quotas(model, totals)) if model.has_quotas else None
+    plan = Plan.from_positions(model, best.reps, quotas)
+    evaluation, violations = evaluate(model, plan), audit_model(model, plan)
+    clash = _clash(task, pairs, violations)
+    task = by_cases(task, task.judged(best.reps), exact=pairs is not None, quick=quick)
+    certificate = Multipliers.of(model, task.multipliers, clash.multipliers, task.bounded.cases)
+    bound = task.bounded.best + tolerated(model.rows, certificate, evaluation.outside)
+    clock.bound = bound
+    clock.show(float("nan") if violations else evaluation.objective, "done", "hard rules broken" if violations else "")
+    near = bound - evaluation.objective <= task.gap * abs(evaluation.objective)
+    optimal = Status.OPTIMAL if found.claim.complete or near else Status.FEASIBLE
+    return Result(
+        status=Status.INFEASIBLE if violations else optimal,
+        raw_status=_ended(found),
+        model=model,
+        objective=evaluation.objective,
+        bound=bound,
+        solver_bound=found.claim.bound,
+        method="large" if pairs is None else "exact",
+        why=why,
+        certificate=certificate,
+        evaluation=evaluation,
+        violations=tuple(violations),
+        relaxations=clash.ways,
+        least_violation=clash.least_violation,
+        joint_gain=found.joint_gain,
+        seed=task.seed,
+        seconds=clock.seconds,
+        phases=dict(clock.phases),
+        warnings=(*_warnings(found), *(() if quotas is None else far_above_fair(model, totals, quotas))),
+        _plan=plan,
+    )
+
+
+def by_cases(task: Task, best: Incumbent, *, exact: bool, quick: bool) -> Task:
+    """Return ``task`` with a proof by cases if that closes more of the distance to ``best``; tried once."""
+    if np.isfinite(task.bounded.proven) or task.clock.over:
+        return task
+    whole = replace(task, gap=0.0) if exact else task
+    proven = task.clock.run("cases", lambda: prove_by_cases(whole, best, quick=quick and not exact))
+    return replace(proven, gap=task.gap)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clash:
+    """What is known of hard rules that a plan breaks: the proof that some must be, and what could give."""
+
+    multipliers: FloatArray | None = None
+    least_violation: float = 0.0
+    ways: tuple[Relaxation, ...] = field(default=())
+
+
+def _clash(task: Task, pairs: Pairs | None, violations: list[Violation]) -> _Clash:
+    if not violations:
+        return _Clash()
+    least, least_violation = task.clock.run("least bad", lambda: prove_least_violation(task))
+    ways = relaxations(task, None if task.clock.over else pairs, violations)
+    return _Clash(least if least_violation > 0 else None, least_violation, ways)
+
+
+def _ended(found: Found) -> str:
+    """How the search ended: a complete one is complete, even if its proof took the rest of the time."""
+    clock = found.task.clock
+    if clock.interrupted:
+        return "interrupted"
+    return "time limit" if clock.over and not found.claim.complete else "complete"
+
+
+def _warnings(found: Found) -> tuple[str, ...]:
+    """Say what a planner should know about how the plan came about."""
+    task, cut = found.task, (CUT_OFF,) if found.claim.cut_off else ()
+    if not task.model.has_quotas:
+        return cut
+    drift = task.kappa_of(found.best.reps) / task.model.kappa - 1.0
+    if abs(drift) < task.settings.solve.kappa_tolerance:
+        return cut
+    text = "fair quotas were measured with a share of expected sales that differs from this plan's own by"
+    return (*cut, f"{text} {drift:+.1%}: small territories make it jump")

@@ -1,0 +1,310 @@
+"""Every number that steers a solve, by strategy: frozen, named, each with what chose it.
+
+Work is counted in steps, nodes and rounds, not in seconds: seconds are safety limits only. Figures are those of
+``benchmarks/results`` unless a line says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class SolveSettings:
+    """The story of a solve as a whole."""
+
+    exact_pairs: int = 400
+    """Up to this many eligible pairs the whole model goes to branch and bound."""
+    kappa_tolerance: float = 1e-3
+    """Kappa is stable when the plan's own fair share differs by less than this."""
+    kappa_rounds: int = 4
+    """Kappa is fixed anew at most so often."""
+    claim_tolerance: float = 2e-6
+    """A solver may break a row by about this share of its scale: the best plan may miss its claim by as much."""
+    sequential_share: float = 0.45
+    """Share of the time limit for territories alone when quotas are then set jointly."""
+    again_gap: float = 0.01
+    """Where the search after an edit ends farther from its bound, the previous plan was no help: all runs anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class CeilingSettings:
+    """Largest multipliers of hard rows, which have no price: they keep the ascent of clashing rules finite."""
+
+    hard: float = 200.0
+    """So many times what an average rep's nodes are worth and its priced rows cost per full scale, per full scale."""
+    company_wide: float = 10.0
+    """So many times more for a row over all reps: a budget of a few moves may be worth far more per move."""
+    farthest: float = 4.0
+    """Or this many times what such nodes lose with the worst rep of all, if that is more."""
+    farthest_nodes: int = 256
+    """Nodes of the sample that says what is lost with the worst rep."""
+    per_money: float = 100.0
+    """On quotas: in units of the largest price on quotas, as both are money per money."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramSettings:
+    """The linear program that finds the first multipliers (of quotas and company-wide rules at any size)."""
+
+    nodes: int = 6_000
+    """Nodes at most: a larger problem is represented by a sample."""
+    per_rep: int = 20
+    """A sample for company-wide rules has at least so many nodes of each rep, else the ascent starts from its own."""
+    width: int = 8
+    """Best reps of each node at first."""
+    new: int = 3
+    """Best reps added to each node after every round (column generation)."""
+    rounds: int = 6
+    """Rounds of column generation at most."""
+    least_seconds: float = 5.0
+    """The program of a small problem gets at least this long: a plan without a bound is worth little."""
+
+
+@dataclass(frozen=True, slots=True)
+class AscentSettings:
+    """The smoothed dual over all eligible pairs."""
+
+    width: int = 10
+    """Reps per node taken into a list at every rebuild, by value alone and by reduced value."""
+    hottest: float = 1.0
+    """First temperature, in units of the mean loss between a node's best and third rep."""
+    coolest: float = 1 / 2048
+    """Last temperature in the same units."""
+    more_stages: int = 3
+    """Beyond the last temperature it falls on, so many times at most, ..."""
+    worthwhile: float = 5e-5
+    """... while that improves the bound by this share."""
+    even: float = 3e-5
+    """A start keeps its place only if it is better by this share: it may be a corner, and the search does better from
+    multipliers in the middle of those that are as good."""
+    warm: float = 1 / 32
+    """First temperature when multipliers are known already."""
+    again_warm: float = 1 / 128
+    """The same after an edit."""
+    steps_hot: int = 40
+    """L-BFGS iterations at the first temperature."""
+    steps_cold: int = 120
+    """L-BFGS iterations at the last one."""
+    settled: float = 2e-6
+    """Two temperatures in a row that improve the bound by less than this share end the ascent."""
+    coarse_nodes: int = 20_000
+    """A larger problem starts from the multipliers of a sample of this many nodes, ..."""
+    coarse_per_rep: int = 40
+    """... but of so many for each rep at least."""
+    large_share: float = 0.02
+    """Nodes larger than this share of a rep's limits are all in the sample."""
+    null_steps: int = 4
+    """A temperature starts again at most so often, ..."""
+    too_far: float = 1e-3
+    """... when the bound gets worse by this share of what is at stake."""
+    on_the_way: float = 8.0
+    """Pairs take part in the descent at a temperature if they have weight at this many times the temperature."""
+    faded: float = 40.0
+    """A listed rep that is this many temperatures behind the best has no weight left and is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClashSettings:
+    """The proof that hard rules cannot all hold, and what could give."""
+
+    tolerance: float = 1e-7
+    """Less proven violation than this, in scales, is rounding."""
+    least_seconds: float = 10.0
+    """That rules clash is worth proving even when the time is up."""
+    check_seconds: float = 3.0
+    """For each rule: may it alone give?"""
+    most_named: int = 3
+    """Accounts named that alone are too large for any rep."""
+
+
+@dataclass(frozen=True, slots=True)
+class CasesSettings:
+    """The proof by cases."""
+
+    most_cells: int = 200_000
+    """Above so many nodes x reps no few accounts decide."""
+    large_share: float = 0.02
+    """Accounts from this share of an average territory on are in the programs with all their reps."""
+    program_pairs: int = 12_000
+    """Pairs of a program, about, ..."""
+    least_width: int = 4
+    """... with so many best reps of an account at least."""
+    most_programs: int = 600
+    """Linear programs at most, ..."""
+    most_work: int = 2_000_000
+    """... and these times their pairs; ..."""
+    quick_work: int = 200_000
+    """... the same in a re-solve."""
+    patience: int = 30
+    """After so many programs, ..."""
+    patient_work: int = 100_000
+    """... and so many times their pairs, ..."""
+    worthwhile: float = 0.05
+    """... that closed less than this share of the distance to the plan, no more questions are asked."""
+    most_asked: int = 2_000
+    """Pairs of the largest accounts whose x is read."""
+    split: float = 1e-6
+    """An account is split if a pair of it is at least so far from 0 and 1."""
+    missed: float = 0.1
+    """Pairs that the program lacks are added where they cost a case more than this share of its distance."""
+    hard_times: float = 1e6
+    """Breaking a hard row by its scale costs the programs so many times the distance to the plan (by the audit's
+    tolerance as much as that), ..."""
+    dearer: float = 10.0
+    """... and besides so many times the most that any row's scale is worth: else breaking it would be cheaper than the
+    priced rows it stands against."""
+    same_money: float = 5e-7
+    """The plan is proven best when the bound is within this share of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Rounds of search.
+
+    ``thorough`` begins with long annealings where rules are hard, and looks again for pairs to drop or to take in.
+    With ``still_good`` the search starts from the last plan where it loses at most so many units, else from the first.
+    """
+
+    rounds: int = 12
+    """Rounds with exchanges between two reps."""
+    threes: int = 3
+    """Rounds after them that exchange among three as well."""
+    hot: float = 1.0
+    """Temperature of the first round, in units of the median loss of a node's second-best rep."""
+    warm: float = 0.01
+    """Temperature of the last round."""
+    steps: int = 50
+    """Steps of one round per free node."""
+    thorough: bool = True
+    still_good: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """Moves and exchanges in groups of reps."""
+
+    schedule: Schedule = Schedule()
+    again: Schedule = Schedule(rounds=6, threes=0, hot=1.0, warm=0.1, steps=50, thorough=False, still_good=0.05)
+    """After an edit: short, from the previous plan where that is still good."""
+    first_width: int = 8
+    """Reps per node in the first round, ..."""
+    most_width: int = 20
+    """... and at most once a plan says which pairs are still open."""
+    hard_factor: float = 1.05
+    """A hard row starts at this multiple of its rule's largest multiplier, ..."""
+    dearer: float = 1.2
+    """... and gets dearer after each round it is broken: prices no higher than they must be leave room to move."""
+    group: int = 20
+    """Reps that are searched together."""
+    threes_nodes: int = 30_000
+    """Up to this many nodes there are rounds with exchanges among three reps."""
+    cold: float = 0.02
+    """How far the temperature falls inside a round."""
+    broken_hot: float = 3.0
+    """Temperature while hard rules are broken and the annealing has to mend them, ..."""
+    broken_steps: int = 300
+    """... and steps per free node."""
+    rugged_nodes: int = 5_000
+    """Up to this many nodes, hard rules or quotas call for long annealings first: ..."""
+    rugged_rounds: int = 12
+    """... so many, ..."""
+    rugged_steps: int = 1_000
+    """... of so many steps per node, ..."""
+    rugged_hot: float = 5.0
+    """... the first at this temperature, in units of the median loss of a candidate, ..."""
+    rugged_warm: float = 1.0
+    """... the last at this one."""
+    opening_hot: float = 20.0
+    """Before them, one annealing of all reps at once from each start: its first temperature, ..."""
+    opening_cold: float = 0.0001
+    """... and how far it falls."""
+    retries: int = 8
+    """The same again, at most so often, while hard rules are broken; ..."""
+    dearer_again: float = 2.0
+    """... each time they cost so many times more."""
+    last_rounds: int = 3
+    """Short rounds after the last of these."""
+    sweeps: int = 5
+    """Sweeps of exchanges at the end of a round."""
+
+
+@dataclass(frozen=True, slots=True)
+class LumpSettings:
+    """A start by branch and bound over the large accounts alone."""
+
+    nodes: int = 6_000
+    """Above so many nodes no single one decides much, and the model would be large."""
+    share: float = 0.05
+    """An account is a lump from this share of an average territory on; ..."""
+    most: int = 100
+    """... where more of them are, no few decide."""
+    width: int = 20
+    """Reps of a lump, best by reduced value, ..."""
+    small_width: int = 3
+    """... and of any other account."""
+    gap: float = 3e-4
+    """Gap of branch and bound, ..."""
+    tree: int = 30
+    """... and its nodes."""
+    share_of_time: float = 0.25
+    """Of the time left, this share at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolishSettings:
+    """Exact models over a few neighbouring reps."""
+
+    most_nodes: int = 5_000
+    """Above this many nodes a neighbourhood's model would cost more than it finds."""
+    width: int = 6
+    """Reps per node in the models, best by reduced value."""
+    side_by_side: int = 2
+    """Models solved at a time; fixed, so that the plan does not depend on the machine."""
+    rounds: tuple[tuple[int, float], ...] = ((2, 1.5), (3, 0.2))
+    """Size of the neighbourhoods in reps, and how many of them per rep: small ones pay most per second."""
+    most_neighbourhoods: int = 60
+    tree: int = 30
+    """Nodes of each branch and bound."""
+    mend_factor: float = 2.0
+    """Price of a broken hard row against the largest multiplier of its rule."""
+    seconds: float = 60.0
+    """Safety only: the nodes end a neighbourhood."""
+    least_seconds: float = 1.0
+    """With less time left nothing is begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoreSettings:
+    """Branch and bound over every pair that could still be in a better plan."""
+
+    pairs: int = 6_000
+    """Up to so many open pairs, of nodes that still have a choice, go to branch and bound as a whole; ..."""
+    mend_pairs: int = 20_000
+    """... so many while hard rules are broken."""
+    most_cells: int = 200_000
+    """Above so many nodes x reps nobody looks how many are still open."""
+    tree: int = 200
+    """Nodes of branch and bound."""
+    mend_gap: float = 0.01
+    """Gap while hard rules are broken: any plan that keeps them is welcome."""
+    seconds: float = 60.0
+    """At most so long."""
+    least_seconds: float = 1.0
+    """With less time left nothing is begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of them."""
+
+    solve: SolveSettings = field(default_factory=SolveSettings)
+    ceiling: CeilingSettings = field(default_factory=CeilingSettings)
+    program: ProgramSettings = field(default_factory=ProgramSettings)
+    ascent: AscentSettings = field(default_factory=AscentSettings)
+    clash: ClashSettings = field(default_factory=ClashSettings)
+    cases: CasesSettings = field(default_factory=CasesSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+    lumps: LumpSettings = field(default_factory=LumpSettings)
+    polish: PolishSettings = field(default_factory=PolishSettings)
+    core: CoreSettings = field(default_factory=CoreSettings)
