@@ -16,8 +16,8 @@ import pandas as pd
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.stats import norm
 
+from territory_opt import Problem
 from territory_opt.estimate.expected import estimate_sales
-from territory_opt.problem.problem import Problem
 
 KEPT = 1e-9
 """A rule counts as kept up to this share of its scale."""

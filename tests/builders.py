@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from territory_opt import Problem
 from territory_opt.errors import DataError
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
@@ -17,7 +18,6 @@ from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.settings import Settings
 from territory_opt.optimize.task import Bounded, Task
 from territory_opt.problem.policy import Policy
-from territory_opt.problem.problem import Problem
 
 MOST_TRIES = 100
 SKILLS = ("a", "b", "c")

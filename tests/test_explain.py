@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from territory_opt import Problem
 from territory_opt.errors import DataError
 from territory_opt.model.model import Model, fair_kappa
 from territory_opt.optimize.result import Result
@@ -21,7 +22,6 @@ from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.explain_account import AccountExplanation, MoneyLines, explain_account
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.policy import Policy
-from territory_opt.problem.problem import Problem
 from territory_opt.quota.explain_quota import QuotaExplanation, explain_quota, explain_quotas
 from territory_opt.whatif.scenario import load_scenario
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from territory_opt import Problem
 from territory_opt.errors import DataError, Issue
 from territory_opt.intake.tables import TableSource, read_table
 from territory_opt.intake.validate import validate_tables
 from territory_opt.problem.policy import Policy
-from territory_opt.problem.problem import Problem
 
 Tables = dict[str, pd.DataFrame]
 
