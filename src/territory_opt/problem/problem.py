@@ -20,9 +20,12 @@ class TableReader(Protocol):
         """Check ``given``, by name of table, against each other and the policy."""
 
 
-def no_reader(given: Mapping[str, pd.DataFrame], policy: Policy, *, strict: bool = False) -> Problem:
-    """Say where tables are read: nothing is read here."""
-    raise RuntimeError("tables are read by territory_opt.intake: take the class from territory_opt.Problem")
+class _NoReader:
+    """Stands where no reader was handed in."""
+
+    def __call__(self, *_tables: object, **_options: object) -> Problem:
+        """Say where tables are read: nothing is read here."""
+        raise RuntimeError("tables are read by territory_opt.intake: take the class from territory_opt.Problem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Problem:
     quota_history: pd.DataFrame | None = None
     issues: tuple[Issue, ...] = field(default=(), repr=False)
 
-    reader: ClassVar[TableReader] = staticmethod(no_reader)
+    reader: ClassVar[TableReader] = _NoReader()
     """Set by :mod:`territory_opt.intake.validate`, where the public name ``Problem`` comes from."""
 
     @classmethod
