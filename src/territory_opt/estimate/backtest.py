@@ -191,8 +191,7 @@ class _Done:
         known = self.stage.independent(at)
         if not (self.auto and known):
             return math.hypot(self.stage.shock, past.forecast.level_doubt)
-        found = self.shared(at).shocks(known)
-        return math.hypot(found.company, found.region, found.segment)
+        return self.shared(at).shocks(known).together
 
 
 def _look(

@@ -309,7 +309,7 @@ def _odds(problem: Problem, estimate: Estimate, share: FloatArray) -> Iterator[R
     quotas = problem.policy.quotas
     if quotas.odds is None:
         return
-    z, shock = max(float(norm.ppf(quotas.hit_share)), 0.0), estimate.shock(quotas.odds)
+    z, shock = max(float(norm.ppf(quotas.hit_share)), 0.0), estimate.shocks.together
     # Any tangent is safe; it touches where a fair share of the variance lies that counts for the rep. For a rep who is
     # never there nothing counts, and nothing varies.
     credit = typical_credit(problem, estimate)

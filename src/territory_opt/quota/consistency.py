@@ -24,7 +24,7 @@ from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
 from territory_opt.model.presence import typical_credit
 from territory_opt.model.rows import Row
-from territory_opt.quota.odds import common_shock, company_shock
+from territory_opt.quota.odds import company_shock
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -256,7 +256,7 @@ def _spread(model: Model) -> float:
     expected, variance = float(model.estimate.expected.sum()), float(model.estimate.variance.sum())
     if expected <= 0 or not len(share):
         return 0.0
-    return float(np.median(np.sqrt(share * variance) / (share * expected))) + common_shock(model)
+    return float(np.median(np.sqrt(share * variance) / (share * expected))) + model.estimate.shocks.together
 
 
 # --- quota rules against each other ----------------------------------------------------------------------------

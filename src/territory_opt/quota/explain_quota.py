@@ -30,7 +30,7 @@ from territory_opt.plan.evaluate import Evaluation, annual_quotas, chosen_pairs,
 from territory_opt.plan.explain_account import MoneyLines, at_kappa_of, position_of
 from territory_opt.plan.plan import Plan
 from territory_opt.quota.consistency import percent
-from territory_opt.quota.odds import chance_to_reach, common_shock
+from territory_opt.quota.odds import chance_to_reach
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -228,7 +228,7 @@ class _Case:
             float(potential.sum()),
             float(np.median(potential)) if len(potential) else 0.0,
             kappa,
-            float(chance_to_reach(goal, mean, variance, common_shock(model))[0]),
+            float(chance_to_reach(goal, mean, variance, model.estimate.shocks.together)[0]),
             tuple(_limits_reached(model, rep, found.totals, quotas)),
             _doubts(model, own, kappa, kappa * sum(amount for _, amount in parts)),
         )

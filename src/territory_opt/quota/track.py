@@ -119,8 +119,9 @@ def track(
     sales = sales[pd.PeriodIndex(sales["month"], freq="M") <= last]
     (book, due), (sold, uncovered) = _books(model, plan, months), _sold(model, plan, sales)
     quotas, total = annual_quotas(model, plan), float(sales["sales"].sum())
-    shared, *some = model.estimate.shocks(model.problem.policy.quotas.odds)
-    found = _standing(book, due, sold, quotas, look_ahead(book, sold, shared, math.hypot(*some)))
+    shocks = model.estimate.shocks
+    ahead = look_ahead(book, sold, shocks.company, math.hypot(shocks.region, shocks.segment))
+    found = _standing(book, due, sold, quotas, ahead)
     reps = pd.DataFrame(
         {
             "rep_id": model.problem.reps["rep_id"].to_numpy(object),
