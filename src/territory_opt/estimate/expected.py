@@ -139,7 +139,7 @@ def _expected(problem: Problem) -> tuple[Estimate, int]:
 
 def _from_history(problem: Problem) -> tuple[Estimate, int]:
     history = History.of(problem)
-    ahead = pd.Period(problem.policy.period.start, freq="M").ordinal - history.start.ordinal - history.n_months
+    ahead = problem.calendar.first_month - history.start.ordinal - history.n_months
     # A year more or less does not change which months of the calendar lie ahead.
     lead = max(ahead, 0) if ahead <= MOST_LEAD else (ahead - 1) % MOST_LEAD + 1
     found = forecast(history, horizon=problem.policy.period.months, lead=lead)

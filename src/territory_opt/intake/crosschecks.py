@@ -9,7 +9,14 @@ import pandas as pd
 
 from territory_opt.intake.checks import Findings, Names, nearest, row_of, rows_lie, skill_columns
 from territory_opt.intake.parse import normal_scores, normal_values, part_names
-from territory_opt.problem.calendar import before_plan_year, quota_months
+from territory_opt.problem.calendar import (
+    before_plan_year,
+    first_month,
+    month_numbers,
+    month_text,
+    plan_days,
+    quota_months,
+)
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.schema import ACCOUNTS
 
@@ -45,8 +52,7 @@ def check_currency(tables: Tables, policy: Policy, findings: Findings) -> None:
 
 def check_rep_dates(reps: pd.DataFrame, policy: Policy, findings: Findings) -> None:
     """Record reps whose dates leave no working day in the plan year, and a team without working time."""
-    first = pd.Timestamp(policy.period.start)
-    last = first + pd.DateOffset(months=policy.period.months) - pd.Timedelta(days=1)
+    first, last = plan_days(policy)
     start, end = reps["start_date"], reps["end_date"]
     for position in np.flatnonzero((end < start).to_numpy()):
         problem = f"lies before the start date {start[position]:%Y-%m-%d}"
@@ -216,12 +222,11 @@ def check_rules(tables: Tables, accounts: Names, reps: Names, policy: Policy, fi
         )
     check_references("rules", rules, "account_id", accounts, findings)
     check_references("rules", rules, "rep_id", reps, findings)
-    start = pd.Timestamp(policy.period.start)
+    start, year_end = plan_days(policy)
     for position in np.flatnonzero((rules["expires"] < start).to_numpy()):
         problem = f"expired before the plan year starts ({start:%Y-%m-%d})"
         fix = "remove the row or set a later date"
         findings.error("rules", row_of(position), "expires", _iso(rules["expires"][position]), problem, fix)
-    year_end = start + pd.DateOffset(months=policy.period.months) - pd.Timedelta(days=1)
     during = (rules["expires"] >= start) & (rules["expires"] < year_end)
     for position in np.flatnonzero(during.to_numpy()):
         problem = f"ends during the plan year (to {year_end:%Y-%m-%d}); it is kept for the whole year"
@@ -299,12 +304,12 @@ def warn_plan_year(sales: pd.DataFrame, policy: Policy, findings: Findings) -> N
     """Warn of sales that lie in the plan year or after it, what is being planned must not be known; and of old ones."""
     warn_empty_months(empty_months(before_plan_year(sales, policy)["month"]), findings)
     if sales["month"].notna().any():
-        last = sales["month"].max().to_period("M")
-        months = pd.Period(policy.period.start, freq="M").ordinal - last.ordinal - 1
+        last = int(month_numbers(sales["month"]).max())
+        months = first_month(policy) - last - 1
         if months > STALE_MONTHS:
             problem = f"the history ends {months} months before the plan year; what changed since is not known"
-            findings.warn("sales", 0, "month", str(last), problem, "add the latest months")
-    late = sales["month"] >= pd.Timestamp(policy.period.start)
+            findings.warn("sales", 0, "month", month_text(last), problem, "add the latest months")
+    late = sales["month"] >= plan_days(policy)[0]
     if late.any() and not late.all():
         fix = "to plan the rest of a year, use replan"
         _warn_late("sales", "month", late, sales.loc[late, "month"].min(), fix, findings)
@@ -345,12 +350,12 @@ def warn_empty_months(empty: list[str], findings: Findings, *, most: int = 5) ->
 
 def check_quota_history(history: pd.DataFrame, reps: Names, policy: Policy, findings: Findings) -> None:
     """Warn of quotas of unknown reps, of periods given twice, and of those that are no last year's."""
-    late = pd.Series(quota_months(history)[0] >= pd.Period(policy.period.start, freq="M").ordinal)
+    late = pd.Series(quota_months(history)[0] >= first_month(policy))
     if late.any():
         first = history["period_start"][late].min()
         _warn_late("quota_history", "period_start", late, first, "nothing to do; quotas come from the plan", findings)
     last = history["period_start"].max()
-    if pd.notna(last) and last < pd.Timestamp(policy.period.start) - pd.DateOffset(months=YEAR + STALE_MONTHS):
+    if pd.notna(last) and last < plan_days(policy)[0] - pd.DateOffset(months=YEAR + STALE_MONTHS):
         problem = f"the quotas end with {last:%Y-%m}: what is filled in as last_quota is of a year long past"
         findings.warn("quota_history", 0, "period_start", f"{last:%Y-%m}", problem, "add the latest quotas")
     _warn_former_reps("quota_history", history, reps, findings)

@@ -11,7 +11,7 @@ import pandas as pd
 from territory_opt.geography.sphere import degrees_of, weighted_middles
 from territory_opt.intake.checks import Findings, Names, row_of
 from territory_opt.intake.parse import Floats
-from territory_opt.problem.calendar import last_year, of_months, quota_months, same_months
+from territory_opt.problem.calendar import first_month, last_year, of_months, quota_months, same_months
 from territory_opt.problem.policy import Hours, Policy
 
 _ABSENT = {
@@ -96,7 +96,7 @@ def fill_last_quota(reps: pd.DataFrame, history: pd.DataFrame | None, policy: Po
     if history is None or history.empty:
         return
     first, length = quota_months(history)
-    start = pd.Period(policy.period.start, freq="M").ordinal
+    start = first_month(policy)
     early = first < start
     if not early.any():
         return

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.intake.checks import Findings, row_of, rows_lie
-from territory_opt.problem.calendar import before_plan_year, last_year
+from territory_opt.problem.calendar import before_plan_year, last_year, month_numbers, month_text
 from territory_opt.problem.policy import Policy
 
 YEAR = 12
@@ -34,10 +34,10 @@ def after_long_gap(sales: pd.DataFrame, policy: Policy, findings: Findings) -> p
     if not len(breaks):
         return sales
     before, after = known[breaks[-1]], known[breaks[-1] + 1]
-    month = pd.PeriodIndex(sales["month"], freq="M").asi8
+    month = month_numbers(sales["month"])
     # NaT has the smallest ordinal.
     old, new = sales["month"].notna().to_numpy() & (month < after), (month >= after) & (month <= known[-1])
-    gap = f"{after - before - 1} months without any sales ({_month(before)} to {_month(after)})"
+    gap = f"{after - before - 1} months without any sales ({month_text(before)} to {month_text(after)})"
     if (known >= after).sum() < YEAR and new.sum() < old.sum():
         _say(sales, new, f"after {gap}, but there are {int(old.sum()):,} before", "correct the month, add the months "
              "that are missing, or take the rows before out of the table", findings.error)  # fmt: skip
@@ -61,10 +61,6 @@ def _say(sales: pd.DataFrame, rows: npt.NDArray[np.bool_], where: str, fix: str,
     )
 
 
-def _month(ordinal: int) -> str:
-    return str(pd.Period(ordinal=int(ordinal), freq="M"))
-
-
 def check_history(sales: pd.DataFrame, accounts: pd.DataFrame, reps: pd.DataFrame, findings: Findings) -> None:
     """Say what is particular about ``sales`` (cleaned). Cost: linear in rows."""
     _short(sales, findings)
@@ -76,7 +72,7 @@ def check_history(sales: pd.DataFrame, accounts: pd.DataFrame, reps: pd.DataFram
 
 def _ordinals(sales: pd.DataFrame) -> npt.NDArray[np.int64]:
     """The months of the rows that name one, as ordinals."""
-    return np.asarray(pd.PeriodIndex(sales["month"].dropna(), freq="M").asi8, dtype=np.int64)
+    return month_numbers(sales["month"].dropna())
 
 
 def _short(sales: pd.DataFrame, findings: Findings) -> None:
@@ -113,7 +109,7 @@ def _gaps(sales: pd.DataFrame, findings: Findings) -> None:
     named = []
     for account in odd[:SHOWN]:
         at = int(np.flatnonzero((code[1:] == account) & (apart == largest[account]))[0])
-        first, last = (pd.Period(ordinal=int(number), freq="M") for number in (month[at] + 1, month[at + 1] - 1))
+        first, last = (month_text(number) for number in (month[at] + 1, month[at + 1] - 1))
         named.append(f"{ids[account]} from {first} to {last}")
     many = "1 account that sells" if len(odd) == 1 else f"{len(odd):,} accounts that sell"
     has = "has" if len(odd) == 1 else "have"

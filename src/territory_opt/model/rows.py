@@ -19,7 +19,7 @@ from scipy.stats import norm
 from territory_opt.estimate.expected import Estimate
 from territory_opt.estimate.methods import QUOTA_BASIS
 from territory_opt.model.hierarchy import Hierarchy
-from territory_opt.model.presence import active_share, share_targets, typical_credit
+from territory_opt.model.presence import share_targets, typical_credit
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.problem import Problem
 
@@ -258,7 +258,7 @@ def _guards(problem: Problem) -> Iterator[Row]:
     last = reps["last_quota"].to_numpy(float)
     sold = reps["last_sales"].to_numpy(float)
     ote = reps["ote"].to_numpy(float)
-    there = active_share(problem, problem.policy.period.months)
+    there = problem.calendar.part_there(problem.policy.period.months)
     before = quotas.growth_guard is not None and quotas.growth_guard.against == "the plan before"
     last = last if before else last * there  # a plan before has asked for these days only
     sold, ote = sold * there, ote * there

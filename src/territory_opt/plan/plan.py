@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.model.model import Model
-from territory_opt.model.presence import presence
+from territory_opt.problem.calendar import month_text
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -59,11 +59,10 @@ class Plan:
 
 def period_labels(model: Model) -> list[str]:
     """Names of the plan's quota periods, oldest first: "2027", "2027-Q1" or "2027-01"."""
-    policy = model.problem.policy
-    start = pd.Period(policy.period.start, freq="M")
-    months = [start + k for k in range(policy.period.months)]
+    policy, first = model.problem.policy, model.problem.calendar.first_month
+    months = [month_text(first + k) for k in range(policy.period.months)]
     if policy.quotas.periods == "month":
-        return [str(month) for month in months]
+        return months
     if policy.quotas.periods == "quarter":
         return [f"{months[k]} to {months[k + 2]}" for k in range(0, len(months), 3)]
     return [f"{months[0]} to {months[-1]}"]
@@ -95,7 +94,7 @@ def split_periods(model: Model, assignment: pd.Series[str], annual: pd.Series[fl
 
 def month_weights(model: Model, assignment: pd.Series[str]) -> FloatArray:
     """Weight of each month of the plan year for each rep, (n_reps, months): season x days there x ramp."""
-    return season_weights(model, assignment) * presence(model.problem)
+    return season_weights(model, assignment) * model.problem.calendar.presence
 
 
 def season_weights(model: Model, assignment: pd.Series[str]) -> FloatArray:

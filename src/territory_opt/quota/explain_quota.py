@@ -25,7 +25,6 @@ import pandas as pd
 
 from territory_opt.errors import DataError, Issue
 from territory_opt.model.model import Model, fair_kappa
-from territory_opt.model.presence import presence
 from territory_opt.plan.evaluate import Evaluation, annual_quotas, chosen_pairs, evaluate
 from territory_opt.plan.explain_account import MoneyLines, at_kappa_of, position_of
 from territory_opt.plan.plan import Plan
@@ -336,7 +335,7 @@ def _parts(model: Model, rep: int, own: pd.DataFrame) -> tuple[tuple[str, float]
 
 def _away(model: Model, rep: int, own: pd.DataFrame, amounts: FloatArray) -> list[tuple[str, float]]:
     """The part of ``amounts`` (one per account) that comes while the rep is not there; no line where there is none."""
-    there = presence(model.problem)[rep]
+    there = model.problem.calendar.presence[rep]
     if (there >= 1.0).all():
         return []
     off = float((amounts * (own["credit"].to_numpy(float) - 1.0)).sum())

@@ -23,6 +23,7 @@ from territory_opt.estimate.shocks import regions
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate
 from territory_opt.plan.plan import Plan
+from territory_opt.problem.calendar import month_numbers
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -34,7 +35,6 @@ UNFAIR_RANK, UNFAIR_REGION = 0.3, 0.1
 CERTAIN = 0.05
 NEAR, NEAR_SHARE = 0.2, 0.6
 """Attainment within so much of the median is near; so many reps should be."""
-YEAR = 365.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def plan_fairness(model: Model, plan: Plan, *, seed: int = 0) -> Fairness:
     potential = model.problem.accounts["potential"].to_numpy(float)[pairs["account"].to_numpy(int)]
     book = np.bincount(pairs["rep"].to_numpy(int), potential, minlength=model.problem.n_reps).astype(float)
     quotas = annual_quotas(model, plan)
-    facts = {"size": found.rep_sales, "potential": book, "tenure": tenure(model)}
+    facts = {"size": found.rep_sales, "potential": book, "tenure": model.problem.calendar.years_before}
     return _tests("this plan", found.rep_sales, quotas, facts, regions(model.problem), None, seed)
 
 
@@ -105,15 +105,8 @@ def past_fairness(model: Model, *, seed: int = 0) -> Fairness | None:
     potential = np.bincount(owner[known], accounts["potential"].to_numpy(float)[known], minlength=len(reps)).astype(
         float
     )
-    facts = {"size": quotas, "potential": potential, "tenure": tenure(model)}
+    facts = {"size": quotas, "potential": potential, "tenure": model.problem.calendar.years_before}
     return _tests("last year", sales, quotas, facts, regions(model.problem), _growth(model), seed)
-
-
-def tenure(model: Model) -> FloatArray:
-    """Years each rep has been there when the plan year starts, (n_reps,); NaN where the start is not known."""
-    start = pd.Timestamp(model.problem.policy.period.start)
-    years = (start - pd.to_datetime(model.problem.reps["start_date"])).dt.days.to_numpy(float) / YEAR
-    return np.asarray(np.maximum(years, 0.0))
 
 
 def _growth(model: Model) -> FloatArray | None:
@@ -121,11 +114,12 @@ def _growth(model: Model) -> FloatArray | None:
     sales = model.problem.past_sales
     if not len(sales) or not (sales["rep_id"] != "").any():
         return None
-    last = sales["month"].max()
-    if sales["month"].min() > last - pd.DateOffset(months=23):
+    month = month_numbers(sales["month"])
+    last = month.max()
+    if month.min() > last - 23:
         return None
-    recent = sales["month"] > last - pd.DateOffset(months=12)
-    before = ~recent & (sales["month"] > last - pd.DateOffset(months=24))
+    recent = month > last - 12
+    before = ~recent & (month > last - 24)
     by_rep = [sales[chosen].groupby("rep_id")["sales"].sum() for chosen in (recent, before)]
     late, early = (total.reindex(model.problem.reps["rep_id"]).to_numpy(float) for total in by_rep)
     return np.asarray(np.divide(late, early, out=np.full(len(late), np.nan), where=early > 0) - 1.0)
