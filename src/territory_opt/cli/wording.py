@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from territory_opt.report.words import at_most, money, percent, plural, short_money
+from territory_opt.words import at_most, money, near_money, percent, plural, short_money
 
 if TYPE_CHECKING:
     from territory_opt.cli.screen import Screen
@@ -244,14 +244,6 @@ def standing(best: float, bound: float, currency: str) -> str:
 
 def _gap(best: float, bound: float) -> str:
     return percent(max(bound - best, 0.0) / max(abs(best), 1e-9), 2)
-
-
-def near_money(amount: float, currency: str) -> str:
-    """Return money close enough to tell a plan from its bound: ``$44.93M``, ``$888,518``."""
-    if abs(amount) < 1e6:
-        return money(amount, currency)
-    one = money(math.copysign(1.0, amount), currency)
-    return one.replace("1", f"{abs(amount) / 1e6:,.2f}M")
 
 
 def clock(seconds: float) -> str:

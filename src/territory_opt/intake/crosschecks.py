@@ -19,6 +19,7 @@ from territory_opt.problem.calendar import (
 )
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.schema import ACCOUNTS
+from territory_opt.words import listed, named
 
 YEAR = 12
 STALE_MONTHS = 3
@@ -83,8 +84,7 @@ def _iso(day: pd.Timestamp) -> str:
 
 
 def _rep(reps: pd.DataFrame, position: int | np.intp) -> str:
-    key, name = reps["rep_id"][int(position)], reps["name"][int(position)]
-    return f"{name} ({key})" if name and name != key else str(key)
+    return named(reps["name"][int(position)], reps["rep_id"][int(position)])
 
 
 def check_policy(accounts: pd.DataFrame, n_reps: int, policy: Policy, findings: Findings) -> None:
@@ -144,9 +144,8 @@ def check_guards(reps: pd.DataFrame, policy: Policy, findings: Findings) -> None
         rules = " and ".join(f"quotas.{name}" for name, setting in users if setting is not None)
         unknown = np.flatnonzero(reps[column].isna().to_numpy())
         if rules and len(unknown):
-            shown = ", ".join(_rep(reps, position) for position in unknown[:5])
-            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-            problem = f"unknown for {shown}{more}; {rules} cannot hold for them"
+            shown = listed([_rep(reps, position) for position in unknown[:5]], most=5, count=len(unknown))
+            problem = f"unknown for {shown}; {rules} cannot hold for them"
             findings.warn("reps", 0, column, "", problem, "fill the cells, or accept reps without this guard")
 
 
@@ -342,7 +341,7 @@ def warn_empty_months(empty: list[str], findings: Findings, *, most: int = 5) ->
     The first ``most`` are named.
     """
     if empty:
-        shown = ", ".join(empty[:most]) + (f" and {len(empty) - most} more" if len(empty) > most else "")
+        shown = listed(empty, most=most)
         count = "it counts as a month" if len(empty) == 1 else "they count as months"
         problem = f"no account has a row in {shown}: {count} without sales"
         findings.warn("sales", 0, "month", empty[0], problem, "add what is missing")
@@ -368,7 +367,7 @@ def _warn_former_reps(table: str, frame: pd.DataFrame, reps: Names, findings: Fi
     if not len(at):
         return
     who = list(dict.fromkeys(values[at]))
-    shown = ", ".join(who[:5]) + (f" and {len(who) - 5} more" if len(who) > 5 else "")
+    shown = listed(who, most=5)
     noun = "a rep who is" if len(who) == 1 else "reps who are"
     rows = "1 row names" if len(at) == 1 else f"{len(at):,} rows name"
     problem = f"{rows} {noun} not in {findings.label('reps')}: {shown}"

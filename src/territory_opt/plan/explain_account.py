@@ -22,6 +22,7 @@ from territory_opt.intake.checks import Names
 from territory_opt.model.model import Model
 from territory_opt.model.pairs import Facts
 from territory_opt.plan.plan import Plan
+from territory_opt.words import named, plain
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -118,9 +119,10 @@ class AccountExplanation:
     term: str
 
     def __str__(self) -> str:
-        parts = [f"{self.name} ({self.account_id}) is with {self.rep_name} ({self.rep_id}): {self.reason}", *self.notes]
+        account, rep = named(self.name, self.account_id), named(self.rep_name, self.rep_id)
+        parts = [f"{account} is with {rep}: {self.reason}", *self.notes]
         for other in self.alternatives:
-            parts.append(f"against {other.name} ({other.rep_id}), {self.currency} {self.term}:")
+            parts.append(f"against {named(other.name, other.rep_id)}, {self.currency} {self.term}:")
             parts.append(other.lines.text(f"advantage of {self.rep_name}"))
         return "\n".join(parts)
 
@@ -134,7 +136,7 @@ class AccountExplanation:
             "rep_id": self.rep_id,
             "rep_name": self.rep_name,
             "km": round(self.km, 1),
-            "fit": _plain(self.fit),
+            "fit": plain(round(self.fit, 3)),
             "moved_from": list(self.moved_from),
             "eligible_reps": self.eligible,
             "excluded_reps": dict(self.excluded),
@@ -143,7 +145,7 @@ class AccountExplanation:
                     "rep_id": other.rep_id,
                     "name": other.name,
                     "km": round(other.km, 1),
-                    "fit": _plain(other.fit),
+                    "fit": plain(round(other.fit, 3)),
                     "incumbent": other.incumbent,
                     "lines": other.lines.frame().to_dict("records"),
                     "advantage": other.advantage,
@@ -395,7 +397,3 @@ def _lock(decision: _Decision) -> str:
     name = decision.name(int(decision.model.source.rep_index.get_loc(locks["rep_id"].iloc[0])))
     reason = str(locks["reason"].iloc[0] or "")
     return f"{name} ({reason})" if reason else name
-
-
-def _plain(fit: float) -> float | None:
-    return None if np.isnan(fit) else round(fit, 3)

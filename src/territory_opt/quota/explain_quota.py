@@ -28,8 +28,8 @@ from territory_opt.model.model import Model, fair_kappa
 from territory_opt.plan.evaluate import Evaluation, annual_quotas, chosen_pairs, evaluate
 from territory_opt.plan.explain_account import MoneyLines, at_kappa_of, position_of
 from territory_opt.plan.plan import Plan
-from territory_opt.quota.consistency import percent
 from territory_opt.quota.odds import chance_to_reach
+from territory_opt.words import money, named, percent
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -76,8 +76,8 @@ class QuotaExplanation:
         return self.money.frame()
 
     def __str__(self) -> str:
-        parts = [f"{self.name} ({self.rep_id}), {self.currency} {self.term}", self.money.text("quota")]
-        parts.append(f"chance to make it: {percent(round(self.odds, 2))}")
+        parts = [f"{named(self.name, self.rep_id)}, {self.currency} {self.term}", self.money.text("quota")]
+        parts.append(f"chance to make it: {percent(self.odds)}")
         for heading, texts in (
             ("rules at their limit", self.binding),
             ("what would change it", self.what_would_change),
@@ -278,10 +278,10 @@ class _Case:
         moved = self.quota - self.fair_steps
         if abs(moved) >= 0.005 and not any(limit.upper == (moved < 0) and not limit.beyond for limit in self.limits):
             direction = "up" if moved > 0 else "down"
-            target = _money(float(self.model.problem.policy.quotas.target or 0.0))
+            target = money(float(self.model.problem.policy.quotas.target or 0.0))
             found.append(
                 f"roll-up: all quotas and hedges meet the target of {target}; with the limits and whole steps of every "
-                f"rep that moves this quota {direction} by {_money(abs(moved))}"
+                f"rep that moves this quota {direction} by {money(abs(moved))}"
             )
         return found
 
@@ -292,13 +292,13 @@ class _Case:
         top = hierarchy.path(int(hierarchy.rep_node[self.rep]))[-1]
         point = self.fair * 0.01 / (1.0 + float(hierarchy.hedge[top]))
         found = [
-            f"a target 1 % higher ({_money(target * 1.01)}) adds about {_money(self.fair * 0.01)}",
-            f"one more point of hedge at {_node_name(self.model, top)} adds about {_money(point)}",
+            f"a target 1 % higher ({money(target * 1.01)}) adds about {money(self.fair * 0.01)}",
+            f"one more point of hedge at {_node_name(self.model, top)} adds about {money(point)}",
         ]
         if self.model.estimate.basis is None and self.potential > 0 and self.typical_potential > 0:
             size = _round_size(self.typical_potential)
             adds = self.fair / self.potential * size
-            found.append(f"each account of {size:,g} potential adds about {_money(adds)}")
+            found.append(f"each account of {size:,g} potential adds about {money(adds)}")
         for cap in (limit for limit in self.limits if limit.upper and not limit.beyond):
             hard = f"none of these adds anything while the {cap.rule} holds the quota"
             soft = f"the {cap.rule} is at its limit: other reps carry what it keeps away, unless its price is paid"
@@ -359,12 +359,12 @@ def _doubts(model: Model, own: pd.DataFrame, kappa: float, fair: float) -> list[
     for issue in model.problem.issues:
         k = place.get(issue.row - 2) if issue.table in (file, "accounts") and issue.row >= 2 else None
         if k is not None and issue.column in MATTERS and net[k] > 0.0:
-            counts = f"the account counts {_money(net[k])} of the quota"
+            counts = f"the account counts {money(net[k])} of the quota"
             found.append((float(net[k]), f"{issue.column} of {names[accounts[k]]}: {issue.problem}; {counts}"))
     for k in np.argsort(-spread)[:MOST_DOUBTS]:
         if spread[k] > LEAST_DOUBT * fair:
-            typical = _money(np.sqrt(model.estimate.doubt[accounts[k]]))
-            what = f"this quota by {_money(spread[k])}" if followed[k] else "and the odds with them, not this quota"
+            typical = money(np.sqrt(model.estimate.doubt[accounts[k]]))
+            what = f"this quota by {money(spread[k])}" if followed[k] else "and the odds with them, not this quota"
             off = f"expected sales could be off by a typical {typical}, {what}"
             found.append((float(spread[k]), f"{names[accounts[k]]}: {off}"))
     return [text for _, text in sorted(found, key=lambda item: -item[0])[:MOST_DOUBTS]]
@@ -387,8 +387,8 @@ def _limits_reached(model: Model, rep: int, totals: FloatArray, quotas: FloatArr
             outside = float(quotas[rep] - at) * (1 if upper else -1)
             if math.isfinite(at) and outside > -step and (at > 0 or upper):
                 beyond = outside > max(0.005, 1e-6 * row.scale)
-                text = f"{row.rule}: quota {'at most' if upper else 'at least'} {_money(at)} ({row.sentence})"
-                text += f"; the quota is {_money(outside)} {'above' if upper else 'below'}" if beyond else ""
+                text = f"{row.rule}: quota {'at most' if upper else 'at least'} {money(at)} ({row.sentence})"
+                text += f"; the quota is {money(outside)} {'above' if upper else 'below'}" if beyond else ""
                 found.append(_Limit(text, upper, row.hard, beyond, row.rule, at))
     return found
 
@@ -402,8 +402,3 @@ def _round_size(amount: float) -> float:
     """Round to one leading digit: 84,300 -> 80,000."""
     power = 10.0 ** math.floor(math.log10(amount))
     return max(round(amount / power), 1) * power
-
-
-def _money(amount: float) -> str:
-    """Write money in a sentence: whole units from 100 up, cents below."""
-    return f"{amount:,.0f}" if abs(amount) >= 100 or amount == round(amount) else f"{amount:,.2f}"

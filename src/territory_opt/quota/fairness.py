@@ -24,6 +24,7 @@ from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.calendar import month_numbers
+from territory_opt.words import plain_rows
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -75,8 +76,7 @@ class Fairness:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        table = self.table().astype(object)
-        return {"what": self.what, "tests": table.where(table.notna(), None).to_dict("records")}
+        return {"what": self.what, "tests": plain_rows(self.table().to_dict("records"))}
 
 
 def plan_fairness(model: Model, plan: Plan, *, seed: int = 0) -> Fairness:

@@ -21,6 +21,7 @@ from territory_opt.plan.plan import Plan, month_weights, season_weights
 from territory_opt.problem.calendar import month_numbers, month_text, read_month
 from territory_opt.quota.odds import company_shock
 from territory_opt.quota.outlook import Book, Outlook, look_ahead
+from territory_opt.words import aligned, named, plain_rows
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -67,27 +68,21 @@ class Tracking:
         beside = list(self.reps.columns)[list(self.reps.columns).index("status") + 1 :]
         rows: list[tuple[str, ...]] = [("", "rep", "quota", "due", "sold", "pace", "odds", "adjusted", "", *beside)]
         for row in self.reps.to_dict("records"):
-            who = str(row["rep_id"]) if row["name"] == row["rep_id"] else f"{row['name']} ({row['rep_id']})"
+            who = named(row["name"], row["rep_id"])
             money = [f"{row[name]:,.0f}" for name in ("quota", "due", "sold")]
             shares = [f"{row[name]:.0%}" for name in ("pace", "p_finish", "adjusted")]
             more = ["" if pd.isna(row[name]) else _figure(row[name]) for name in beside]
             rows.append((f"{row['rank']}.", who, *money, *shares, str(row["status"]), *more))
-        widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-        for line in rows:
-            cells = [cell.ljust(width) if k in LEFT else cell.rjust(width)
-                     for k, (cell, width) in enumerate(zip(line, widths, strict=True))]  # fmt: skip
-            lines.append("  " + "  ".join(cells).rstrip())
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {line}" for line in aligned(rows, left=LEFT))])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        table = self.reps.astype(object)
         return {
             "as_of": self.as_of,
             "months": self.months,
             "company": self.company,
             "uncovered": self.uncovered,
-            "reps": table.where(table.notna(), None).to_dict("records"),
+            "reps": plain_rows(self.reps.to_dict("records")),
         }
 
 

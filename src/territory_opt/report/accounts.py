@@ -8,7 +8,7 @@ import pandas as pd
 
 from territory_opt.geography.sphere import nearest_km, unit_vectors
 from territory_opt.report.sides import Side, Sides, TextArray, band, metrics
-from territory_opt.report.words import percent, short_money
+from territory_opt.words import percent, short_money
 
 BoolArray = npt.NDArray[np.bool_]
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.report.sides import BAND_TOLERANCE, Side, Sides, band, metrics
-from territory_opt.report.words import at_most, at_most_short, money, percent, plural, short_money
+from territory_opt.words import at_most, at_most_short, money, percent, plural, short_money
 
 if TYPE_CHECKING:
     from territory_opt.optimize.result import Result
