@@ -30,9 +30,10 @@ MAY_IMPORT = {
     "optimize": UP_TO_PLAN | {"optimize"},
     "quota": UP_TO_PLAN | {"quota"},
     "whatif": ALL_STAGES,
-    "report": ALL_STAGES | {"report"},
-    "crm": ALL_STAGES | {"report", "crm"},
-    "cli": ALL_STAGES | {"report", "crm", "cli"},
+    "study": ALL_STAGES | {"study"},
+    "report": ALL_STAGES | {"study", "report"},
+    "crm": ALL_STAGES | {"study", "report", "crm"},
+    "cli": ALL_STAGES | {"study", "report", "crm", "cli"},
 }
 """Folder -> folders it may import; everything may import ``errors`` and ``words`` and read ``__version__``."""
 

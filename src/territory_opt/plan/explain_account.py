@@ -72,7 +72,7 @@ class MoneyLines:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Alternative:
     """The chosen rep against one other who may serve the account.
 
     ``lines`` add up to the advantage of the chosen rep (money per year; negative: the other would be worth more).
@@ -112,7 +112,7 @@ class AccountExplanation:
     moved_from: tuple[str, ...]
     eligible: int
     excluded: dict[str, int]
-    alternatives: tuple[Comparison, ...]
+    alternatives: tuple[Alternative, ...]
     reason: str
     notes: tuple[str, ...]
     currency: str
@@ -273,7 +273,7 @@ class _Decision:
         best = [j for j in ranked if j not in kept][: ALTERNATIVES - len(kept)]
         return [j for j in ranked if j in kept or j in best]
 
-    def compare(self, chosen: int, other: int) -> Comparison:
+    def compare(self, chosen: int, other: int) -> Alternative:
         """Return the advantage of ``chosen`` over ``other``, line by line."""
         lines = {label: float(values[chosen] - values[other]) for label, values in self.money.items()}
         lost = lines.pop("transfer loss")
@@ -286,7 +286,7 @@ class _Decision:
         }
         rep_id, name = str(self.model.problem.reps["rep_id"].iloc[other]), self.name(other)
         shown, incumbent = MoneyLines.from_amounts(lines), other in self.incumbents
-        return Comparison(rep_id, name, self.km(other), self.fit(other), incumbent, shown)
+        return Alternative(rep_id, name, self.km(other), self.fit(other), incumbent, shown)
 
     def excluded(self) -> dict[str, int]:
         """Count the reps each rule keeps out, most first."""
@@ -314,7 +314,7 @@ def _rule_values(model: Model, quantities: FloatArray, multipliers: FloatArray) 
 # --- words ------------------------------------------------------------------------------------------------------
 
 
-def _reason(decision: _Decision, chosen: int, alternatives: tuple[Comparison, ...]) -> str:
+def _reason(decision: _Decision, chosen: int, alternatives: tuple[Alternative, ...]) -> str:
     """One sentence in planner words: what speaks for the chosen rep against the best alternative."""
     name = decision.name(chosen)
     lock = _lock(decision)

@@ -47,6 +47,20 @@ class Plan:
         )
         return cls(assignment, annual, split_periods(model, assignment, annual), model.kappa)
 
+    @classmethod
+    def today(cls, model: Model) -> Plan:
+        """Return today as a plan: the incumbents, and last quotas where they are known.
+
+        An incumbent who is no rep of the problem stays named; last quotas are of the whole year, so that ``quotas``
+        holds no periods.
+        """
+        problem = model.problem
+        index = pd.Index(problem.accounts["account_id"], name="account_id")
+        assignment = pd.Series(problem.accounts["incumbent"].to_numpy(object), index=index, name="rep_id")
+        last = problem.reps.set_index("rep_id")["last_quota"].dropna().rename("quota")
+        annual = last if model.has_quotas else last.iloc[:0]
+        return cls(assignment, annual, pd.DataFrame({"rep_id": [], "period": [], "quota": []}), model.kappa)
+
     @property
     def has_quotas(self) -> bool:
         """Whether the plan sets quotas."""
@@ -55,6 +69,12 @@ class Plan:
     def __repr__(self) -> str:
         total = f" · quotas {self.annual.sum():,.0f}" if self.has_quotas else ""
         return f"Plan({len(self.assignment):,} accounts to {self.assignment.nunique()} reps{total})"
+
+
+def held_by_rep(model: Model, rep_of_account: IntArray, metric: str = "potential") -> FloatArray:
+    """Sum a metric of the accounts of each rep, (n_reps,); ``rep_of_account`` (n_accounts,), -1 for nobody."""
+    held, amounts = rep_of_account >= 0, model.problem.accounts[metric].to_numpy(float)
+    return np.bincount(rep_of_account[held], amounts[held], minlength=model.problem.n_reps).astype(float)
 
 
 def period_labels(model: Model) -> list[str]:

@@ -21,8 +21,8 @@ from scipy.stats import rankdata
 
 from territory_opt.estimate.shocks import regions
 from territory_opt.model.model import Model
-from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate
-from territory_opt.plan.plan import Plan
+from territory_opt.plan.evaluate import annual_quotas, evaluate, rep_positions
+from territory_opt.plan.plan import Plan, held_by_rep
 from territory_opt.problem.calendar import month_numbers
 from territory_opt.words import plain_rows
 
@@ -81,11 +81,9 @@ class Fairness:
 
 def plan_fairness(model: Model, plan: Plan, *, seed: int = 0) -> Fairness:
     """Test the quotas of ``plan`` against expected sales."""
-    found, pairs = evaluate(model, plan), chosen_pairs(model, plan)
-    potential = model.problem.accounts["potential"].to_numpy(float)[pairs["account"].to_numpy(int)]
-    book = np.bincount(pairs["rep"].to_numpy(int), potential, minlength=model.problem.n_reps).astype(float)
-    quotas = annual_quotas(model, plan)
-    facts = {"size": found.rep_sales, "potential": book, "tenure": model.problem.calendar.years_before}
+    found, quotas = evaluate(model, plan), annual_quotas(model, plan)
+    potential = held_by_rep(model, rep_positions(model, plan))
+    facts = {"size": found.rep_sales, "potential": potential, "tenure": model.problem.calendar.years_before}
     return _tests("this plan", found.rep_sales, quotas, facts, regions(model.problem), None, seed)
 
 
@@ -96,15 +94,11 @@ def past_fairness(model: Model, *, seed: int = 0) -> Fairness | None:
     """
     if model.problem.policy.period.months < 12:
         return None
-    reps, accounts = model.problem.reps, model.problem.accounts
+    reps = model.problem.reps
     sales, quotas = (reps[name].to_numpy(float) for name in ("last_sales", "last_quota"))
     if (np.isfinite(sales) & (quotas > 0)).sum() < 2:
         return None
-    owner = pd.Index(reps["rep_id"]).get_indexer(accounts["incumbent"])
-    known = owner >= 0
-    potential = np.bincount(owner[known], accounts["potential"].to_numpy(float)[known], minlength=len(reps)).astype(
-        float
-    )
+    potential = held_by_rep(model, rep_positions(model, Plan.today(model)))
     facts = {"size": quotas, "potential": potential, "tenure": model.problem.calendar.years_before}
     return _tests("last year", sales, quotas, facts, regions(model.problem), _growth(model), seed)
 
