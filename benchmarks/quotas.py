@@ -28,7 +28,6 @@ from territory_opt.estimate.backtest import Backtest, backtest
 from territory_opt.estimate.expected import estimate_sales
 from territory_opt.estimate.methods import ESTIMATE
 from territory_opt.plan.plan import Plan
-from territory_opt.problem.policy import Odds
 from territory_opt.quota.simulate import simulate
 from territory_opt.synthetic.market import TRUTH, generate_market
 
@@ -91,7 +90,7 @@ def against_truth(seeds: int, accounts: int = 600, reps: int = 12) -> Truth:
         )
         means.append(mean)
         spreads.append(np.sqrt(variance))
-        shocks.append(estimate.shock(Odds()) * mean)
+        shocks.append(estimate.shocks.together * mean)
         outcomes.append(sold)
     mean, own, shock, sold = (np.concatenate(x) for x in (means, spreads, shocks, outcomes))
     mean, own, shock, sold = (x[mean > 0] for x in (mean, own, shock, sold))

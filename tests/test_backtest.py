@@ -17,6 +17,7 @@ from territory_opt.errors import DataError
 from territory_opt.estimate.backtest import AS_ATTAINED, AS_SET, Backtest, backtest
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import METHODS, Basis, Past
+from territory_opt.estimate.shocks import Shocks
 from territory_opt.estimate.transfer import learn_transfer_loss
 from territory_opt.model.model import Model
 from territory_opt.quota.fairness import past_fairness
@@ -364,16 +365,24 @@ def swinging(swing: float, seed: int = 3) -> to.Problem:
 
 def test_auto_takes_the_shocks_of_the_history() -> None:
     models = [Model.build(swinging(swing)) for swing in (0.0, 0.4)]
-    calm, wild = (model.estimate.shocks(model.problem.policy.quotas.odds) for model in models)
-    assert 0.02 < calm[0] < 0.08
-    assert wild[0] > 2.0 * calm[0]
+    calm, wild = (model.estimate.shocks for model in models)
+    assert 0.02 < calm.company < 0.08
+    assert wild.company > 2.0 * calm.company
+    assert wild.n_looks >= 1.0
+
+
+def test_what_is_learnt_stands_in_the_estimate_and_not_in_the_policy() -> None:
+    problem = swinging(0.2)
+    model = Model.build(problem)
+    assert model.problem is problem
+    odds = model.problem.policy.quotas.odds
+    assert odds is not None
+    assert odds.common_shock == "auto"
 
 
 def test_auto_without_a_history_is_the_assumed_shock() -> None:
     problem = replace(swinging(0.0), sales=swinging(0.0).sales.iloc[:0])
-    odds = Model.build(problem).problem.policy.quotas.odds
-    assert odds is not None
-    assert odds.common_shock == 0.05
+    assert Model.build(problem).estimate.shocks == Shocks(company=0.05)
 
 
 def test_a_range_counts_only_with_errors_that_were_known_by_then() -> None:

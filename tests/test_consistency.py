@@ -13,11 +13,16 @@ from scipy.stats import norm
 
 import territory_opt as to
 from territory_opt.model.model import Model
-from territory_opt.quota.consistency import Consistency, check_consistency, money, percent
+from territory_opt.quota.consistency import Consistency, check_consistency
 from territory_opt.synthetic.market import generate_market
 from territory_opt.whatif.scenario import load_scenario
+from territory_opt.words import percent
 
 ROOT = Path(__file__).parents[1] / "scenarios"
+
+
+def said(share: float, *, down: bool = False) -> str:
+    return percent(share, 1, down=down, trim=True)
 
 
 def check(scenario: str = "toy", **overrides: Any) -> Consistency:
@@ -29,7 +34,7 @@ def check(scenario: str = "toy", **overrides: Any) -> Consistency:
 def test_the_toy_holds() -> None:
     """The target is what the accounts are expected to bring, and half of the reps are to hit."""
     found = check()
-    assert found.sentence == f"target $1,200, hedge 0 %, 50 % of reps to hit, spread {percent(found.spread)}: can hold"
+    assert found.sentence == f"target $1,200, hedge 0 %, 50 % of reps to hit, spread {said(found.spread)}: can hold"
     assert str(found) == found.sentence
     assert found.holds
     assert found.expected == pytest.approx(1200)
@@ -43,13 +48,13 @@ def test_growth_cannot_hold() -> None:
     found = check(target=1320)
     assert not found.holds
     assert found.sentence == (
-        f"target $1,320, hedge 0 %, 50 % of reps to hit, spread {percent(found.spread)}: cannot hold: "
+        f"target $1,320, hedge 0 %, 50 % of reps to hit, spread {said(found.spread)}: cannot hold: "
         "the expected $1,200 carry a target of at most $1,200"
     )
     assert found.gives == (
         "target at most $1,200",
         "hedge: even no hedge is not enough",
-        f"share of reps at most {percent(norm.cdf(-0.1 / found.spread), down=True)}",
+        f"share of reps at most {said(norm.cdf(-0.1 / found.spread), down=True)}",
         "spread: even no spread is not enough, because expected sales are below target and hedge",
     )
 
@@ -117,7 +122,7 @@ def test_only_the_rules_contradict() -> None:
     found = check(target=1000, limits={"low": 290})
     assert found.gives == ()
     assert found.sentence == (
-        f"target $1,000, hedge 0 %, 50 % of reps to hit, spread {percent(found.spread)}: cannot hold: "
+        f"target $1,000, hedge 0 %, 50 % of reps to hit, spread {said(found.spread)}: cannot hold: "
         "the quota floors (quota limits) of the 4 reps of the company add up to $1,160, "
         "$160 above the $1,000 that target and hedge ask for"
     )
@@ -139,24 +144,6 @@ def test_field_team() -> None:
     words = r"target \$120\.0M, hedge [\d.]+ %, \d+ % of reps to hit, spread [\d.]+ %: can(not)? hold.*"
     assert re.fullmatch(words, found.sentence)
     assert found.expected_low < found.expected < found.expected_high
-
-
-@pytest.mark.parametrize(
-    ("amount", "currency", "options", "text"),
-    [
-        (120e6, "USD", {}, "$120.0M"),
-        (119_999_999, "USD", {"down": True}, "$119.9M"),
-        (1234.6, "EUR", {}, "EUR 1,235"),
-        (1234.6, "EUR", {"down": True}, "EUR 1,234"),
-        (2_345_678, "USD", {"exact": True}, "$2,345,678"),
-    ],
-)
-def test_money(amount: float, currency: str, options: dict[str, bool], text: str) -> None:
-    assert money(amount, currency, **options) == text
-
-
-def test_percent() -> None:
-    assert [percent(0.05), percent(0.0506), percent(0.0519, down=True)] == ["5 %", "5.1 %", "5.1 %"]
 
 
 def test_targets_of_nodes_that_cannot_add_up_are_said() -> None:

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 import territory_opt as to
+from territory_opt.estimate.shocks import Shocks
 from territory_opt.model.model import Model
 from territory_opt.model.rules import build_rows
 from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.policy import Odds
-from territory_opt.quota.odds import chance_to_reach, common_shock, company_odds, company_shock, hit_probability
+from territory_opt.quota.odds import chance_to_reach, company_odds, company_shock, hit_probability
 from territory_opt.quota.simulate import simulate
 from territory_opt.synthetic.market import generate_market
 from territory_opt.whatif.scenario import load_scenario
@@ -85,7 +86,7 @@ def test_without_odds_target_or_quotas() -> None:
     model, plan = toy(**{"quotas.target": None})
     bare = Plan(plan.assignment, plan.annual.iloc[:0], plan.quotas.iloc[:0])
     odds = company_odds(model, bare)
-    assert common_shock(model) == 0.0
+    assert model.estimate.shocks.together == 0.0
     assert np.isnan(odds.p_company_target)
     assert hit_probability(model, bare).isna().all()
     assert str(odds) == "0 of 4 reps should make their quota"
@@ -109,7 +110,8 @@ def test_the_odds_row_is_safe(mean: list[float], cv: list[float], hit_share: flo
     model, _ = base()
     quotas = model.problem.policy.quotas.model_copy(update={"hit_share": hit_share, "odds": Odds(common_shock=shock)})
     problem = replace(model.problem, policy=model.problem.policy.model_copy(update={"quotas": quotas}))
-    rows = build_rows(problem, model.estimate, model.hierarchy, model.kappa)
+    estimate = replace(model.estimate, shocks=Shocks(shock))
+    rows = build_rows(problem, estimate, model.hierarchy, model.kappa)
     at = [r for r, row in enumerate(rows.items) if row.rule == "odds"]
     sales, variance = np.array(mean), (np.array(cv) * np.array(mean)) ** 2
     totals = np.zeros((4, len(rows.quantities)))
@@ -136,4 +138,4 @@ def test_shocks_of_regions_and_segments_offset_each_other_for_the_company() -> N
     plan = Plan.from_positions(model, node, np.full(40, 5e5))
     closed, drawn = company_odds(model, plan), simulate(model, plan, draws=20_000, shape="normal").nodes.iloc[0]
     assert closed.p90 - closed.p10 == pytest.approx(drawn["p90"] - drawn["p10"], rel=0.12)
-    assert company_shock(model) < 0.8 * common_shock(model)
+    assert company_shock(model) < 0.8 * model.estimate.shocks.together

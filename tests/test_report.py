@@ -19,7 +19,6 @@ from territory_opt.report.outline import View, base_map
 from territory_opt.report.page import MAX_DOTS, inert_json, page_data, render_page, write_page
 from territory_opt.report.palette import rep_colours
 from territory_opt.report.views import Views, build_views
-from territory_opt.report.words import at_most, at_most_short, money, percent, short_money
 from territory_opt.report.workbook import write_workbook
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
@@ -67,22 +66,6 @@ def dump_dom(path: Path, profile: Path, anchor: str = "") -> str:
              "--disable-background-networking", "--disable-component-update", "--window-size=1400,1000"]  # fmt: skip
     call = [browser, *flags, f"--user-data-dir={profile}", "--dump-dom", path.as_uri() + anchor]
     return subprocess.run(call, capture_output=True, timeout=120, check=True).stdout.decode("utf-8")
-
-
-def test_numbers_are_said_short_and_true() -> None:
-    """Bounds are rounded up, never down; unknown is a dash."""
-    assert short_money(9_812_000, "USD") == "$9.8M"
-    assert short_money(126_000_000, "EUR") == "€126.0M"
-    assert short_money(1_200, "USD") == "$1,200"
-    assert short_money(64_400, "USD") == "$64k"
-    assert short_money(999_960, "CHF") == "CHF 1.0M"
-    assert money(-1234.4, "USD") == "-$1,234"
-    assert money(-0.001, "USD") == "$0"
-    assert at_most(80_012, "USD") == "$80,100"
-    assert at_most(1.771, "USD") == "$1.78"
-    assert at_most_short(2_526_922, "USD") == "$2.53M"
-    assert at_most_short(999_900, "USD") == "$1M"
-    assert percent(float("nan")) == "–"
 
 
 def test_headline_says_what_changed_and_how_good_it_is(views: Views) -> None:

@@ -14,6 +14,7 @@ from scipy.stats import norm
 
 import territory_opt as to
 from territory_opt.cli.commands import run
+from territory_opt.estimate.shocks import Shocks
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.plan import Plan
@@ -103,7 +104,7 @@ def test_shocks_of_regions_and_segments_hit_who_they_should() -> None:
 
 def test_lopsided_noise_keeps_mean_and_spread_and_is_never_below_nothing() -> None:
     model, plan = base()
-    books = replace(Books.of(model, plan), company_shock=0.0)
+    books = replace(Books.of(model, plan), shocks=Shocks())
     sales, _ = books.draw(np.random.default_rng(1), 40_000, "gamma")
     assert sales.min() >= 0
     np.testing.assert_allclose(sales.mean(axis=0), books.mean.sum(axis=1), rtol=0.02)

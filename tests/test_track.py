@@ -18,10 +18,12 @@ import territory_opt as to
 from territory_opt.cli.commands import run
 from territory_opt.errors import DataError, ScenarioError
 from territory_opt.estimate.seasonality import season_doubt
+from territory_opt.estimate.shocks import Shocks
 from territory_opt.intake.actuals import check_actuals, read_metrics
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.plan import Plan, month_weights
+from territory_opt.problem.policy import ASSUMED_SHOCK
 from territory_opt.quota.outlook import LASTING, Book, look_ahead
 from territory_opt.quota.track import Tracking, track
 from territory_opt.synthetic.market import generate_market, write_market
@@ -184,7 +186,8 @@ def test_a_short_history_makes_ranges_wider() -> None:
         policy = to.Policy.model_validate({"quotas": {"target": 9e6, "odds": {}}})
         model, plan = planned(to.Problem.from_tables(**{**tables, "sales": known}, policy=policy))
         sold = as_expected(model, plan, 6)
-        exact = replace(model, estimate=replace(model.estimate, history_months=10**6, level_doubt=0.0))
+        certain = replace(model.estimate, history_months=10**6, shocks=Shocks(ASSUMED_SHOCK))
+        exact = replace(model, estimate=certain)
         for one_model in (model, exact):
             found = track(one_model, plan, sold)
             reps, whole = found.reps, found.company

@@ -17,6 +17,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Certificate": "territory_opt.plan.certificate",
+    "Comparison": "territory_opt.study.comparison",
+    "ComparisonError": "territory_opt.errors",
     "DataError": "territory_opt.errors",
     "Issue": "territory_opt.errors",
     "Model": "territory_opt.model.model",
@@ -36,6 +38,7 @@ _HOME = {
     "Violation": "territory_opt.plan.audit",
     "audit": "territory_opt.plan.audit",
     "certify": "territory_opt.plan.certificate",
+    "compare": "territory_opt.study.comparison",
     "load_scenario": "territory_opt.whatif.scenario",
     "planning_graph": "territory_opt.model.graph",
     "solve": "territory_opt.optimize.solve",
@@ -44,6 +47,8 @@ _HOME = {
 
 __all__ = [
     "Certificate",
+    "Comparison",
+    "ComparisonError",
     "DataError",
     "Issue",
     "Model",
@@ -63,13 +68,22 @@ __all__ = [
     "Violation",
     "audit",
     "certify",
+    "compare",
     "load_scenario",
     "planning_graph",
     "solve",
 ]
 
 if TYPE_CHECKING:
-    from territory_opt.errors import DataError, Issue, NoPlanError, PlanFolderError, ScenarioError, TerritoryError
+    from territory_opt.errors import (
+        ComparisonError,
+        DataError,
+        Issue,
+        NoPlanError,
+        PlanFolderError,
+        ScenarioError,
+        TerritoryError,
+    )
     from territory_opt.model.graph import PlanningGraph, planning_graph
     from territory_opt.model.model import Model
     from territory_opt.optimize.result import Progress, Result, Status
@@ -79,6 +93,7 @@ if TYPE_CHECKING:
     from territory_opt.plan.plan import Plan
     from territory_opt.problem.policy import Policy
     from territory_opt.problem.problem import Problem
+    from territory_opt.study.comparison import Comparison, compare
     from territory_opt.whatif.scenario import Scenario, load_scenario
 
 

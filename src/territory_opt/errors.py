@@ -74,6 +74,10 @@ class ScenarioError(TerritoryError):
     """A scenario file or a policy is not well formed; the message names the key and the nearest known one."""
 
 
+class ComparisonError(TerritoryError):
+    """Plans cannot be compared: they are of other accounts or reps, or something given is no plan."""
+
+
 class NoPlanError(TerritoryError):
     """A result was asked for its plan but holds none (for example, the time limit came first)."""
 

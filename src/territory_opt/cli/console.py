@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from territory_opt.cli.screen import LABEL_WIDTH, Screen
 from territory_opt.cli.wording import clock, issue_rows, standing
 from territory_opt.errors import DataError, ScenarioError, TerritoryError
-from territory_opt.report.words import plural
+from territory_opt.words import plural
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
+
+from territory_opt.words import plain
 
 LABEL_WIDTH = 14
 SHOWN = 20
@@ -43,16 +44,3 @@ class Screen:
         """Print the JSON object of a command that was asked for one."""
         if self.as_json:
             print(json.dumps(plain(content), ensure_ascii=False), file=sys.stdout, flush=True)
-
-
-def plain(value: Any) -> Any:
-    """Turn NumPy numbers, tuples and paths into what JSON has; numbers that are not finite into null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, str | int | bool | None) else str(value)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from territory_opt.report.words import at_most, money, percent, plural, short_money
+from territory_opt.words import at_most, money, near_money, percent, plural, short_money
 
 if TYPE_CHECKING:
     from territory_opt.cli.screen import Screen
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from territory_opt.plan.folder import Check
     from territory_opt.problem.problem import Problem
     from territory_opt.quota.consistency import Consistency
-    from territory_opt.report.sides import Sides
+    from territory_opt.study.comparison import Comparison
     from territory_opt.whatif.replan import Replan
 
 QUOTA_RULES = ("roll-up", "period quotas", "quota step", "quota")
@@ -132,13 +132,13 @@ def looked_back(screen: Screen, name: str, found: Backtest, lost: TransferLoss |
 
 def outcome(screen: Screen, result: Result, folder: Path, seconds: float) -> list[str]:
     """Print what a planner reads after a solve; return its sentences."""
-    from territory_opt.report.sides import Sides
+    from territory_opt.study.comparison import TODAY, compare
 
-    model, sides = result.model, Sides.of(result)
+    model, pair = result.model, compare(TODAY, result)
     if not result.violations:
         worth = standing(result.objective, result.bound, model.problem.policy.currency)
         ended = ENDED.get(result.raw_status, "")
-        screen.line("planning", f"{worth}   moves {int(sides.changed.sum()):,}   {clock(seconds)}{ended}")
+        screen.line("planning", f"{worth}   moves {int(pair.changed.sum()):,}   {clock(seconds)}{ended}")
     if result.plan.has_quotas:
         screen.line("quotas", quotas_tie(model.hierarchy, model.problem.n_reps, result.violations))
     if result.evaluation is not None:
@@ -148,7 +148,7 @@ def outcome(screen: Screen, result: Result, folder: Path, seconds: float) -> lis
     if result.violations:
         screen.say()
         _conflict(screen, result, folder)
-    told = _sentences(result, sides, folder)
+    told = _sentences(result, pair, folder)
     screen.say("\nWhat changed")
     for number, text in enumerate(told, start=1):
         screen.say(f"{number}. {text}")
@@ -168,11 +168,10 @@ def worth_words(result: Result) -> str:
     return f"{listed}; the {common} of margin that come whoever serves whom are left out"
 
 
-def _sentences(result: Result, sides: Sides, folder: Path) -> list[str]:
+def _sentences(result: Result, pair: Comparison, folder: Path) -> list[str]:
     from territory_opt.report.headline import sentences
-    from territory_opt.report.views import quota_odds
 
-    told = list(sentences(result, sides, quota_odds(result.model, result.plan)))
+    told = list(sentences(result, pair, pair.after.odds))
     if result.violations:
         return told[:-1]  # the clash is told in full below
     told[-1] = told[-1].replace("(verified)", f"(proof: territory-opt check {folder})")
@@ -244,14 +243,6 @@ def standing(best: float, bound: float, currency: str) -> str:
 
 def _gap(best: float, bound: float) -> str:
     return percent(max(bound - best, 0.0) / max(abs(best), 1e-9), 2)
-
-
-def near_money(amount: float, currency: str) -> str:
-    """Return money close enough to tell a plan from its bound: ``$44.93M``, ``$888,518``."""
-    if abs(amount) < 1e6:
-        return money(amount, currency)
-    one = money(math.copysign(1.0, amount), currency)
-    return one.replace("1", f"{abs(amount) / 1e6:,.2f}M")
 
 
 def clock(seconds: float) -> str:

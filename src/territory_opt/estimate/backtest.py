@@ -22,6 +22,7 @@ from territory_opt.estimate.looks import FEWEST_MONTHS, UNKNOWN, Stage
 from territory_opt.estimate.methods import ESTIMATE, METHODS, Method, Past
 from territory_opt.estimate.shocks import SharedErrors, Shocks
 from territory_opt.problem.problem import Problem
+from territory_opt.words import aligned, plain_rows
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -100,22 +101,16 @@ class Backtest:
             "by chance",
         )
         rows = [heads, *(_cells(score) for score in self.scores)]
-        widths = [max(len(row[k]) for row in rows) for k in range(len(heads))]
-        lines = []
-        for row in rows:
-            cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-            lines.append("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
-        return "\n".join(lines)
+        return "\n".join(aligned(rows))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        table = self.table().astype(object)
         return {
             "best": self.best,
             "horizon_months": self.horizon,
             "looks": self.n_looks,
             "shocks": asdict(self.shocks),
-            "scores": table.where(table.notna(), None).to_dict("records"),
+            "scores": plain_rows(self.table().to_dict("records")),
             "warnings": list(self.warnings),
         }
 
@@ -191,8 +186,7 @@ class _Done:
         known = self.stage.independent(at)
         if not (self.auto and known):
             return math.hypot(self.stage.shock, past.forecast.level_doubt)
-        found = self.shared(at).shocks(known)
-        return math.hypot(found.company, found.region, found.segment)
+        return self.shared(at).shocks(known).together
 
 
 def _look(

@@ -10,9 +10,10 @@ import pandas as pd
 
 from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.backtest import backtest
-from territory_opt.estimate.history import History, month_numbers
+from territory_opt.estimate.history import History
 from territory_opt.estimate.looks import FEWEST_MONTHS
 from territory_opt.estimate.methods import ESTIMATE, ESTIMATED, METHODS, Basis, Past
+from territory_opt.problem.calendar import month_numbers
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -99,6 +100,6 @@ def _history(problem: Problem) -> History:
                                "give one of them, or set quotas.method: estimate")])  # fmt: skip
     segment, names = pd.factorize(problem.accounts["segment"])
     months = np.repeat(current[:, None] / 12.0, 12, axis=1)
-    start = pd.Period(problem.policy.period.start, freq="M") - 12
+    start = pd.Period(ordinal=problem.calendar.first_month - 12, freq="M")
     potential = problem.accounts["potential"].to_numpy(float)
     return History(months, start, potential, segment.astype(np.int64), tuple(str(name) for name in names))

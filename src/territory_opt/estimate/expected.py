@@ -7,7 +7,6 @@ JASA 70, 1975, with a normal-normal model per account). With neither: potential.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,8 +18,8 @@ from territory_opt.estimate.forecast import forecast
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import Basis
 from territory_opt.estimate.seasonality import lumpiness, season_doubt, seasonality
+from territory_opt.estimate.shocks import NO_SHOCKS, Shocks, shocks_of
 from territory_opt.problem.calendar import same_months
-from territory_opt.problem.policy import Odds
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -54,7 +53,8 @@ class Estimate:
     last 12; ``inside`` (n_segments,): part of a year's sales that falls into a plan of fewer months;
     ``history_months``: months of sales that seasonality was learnt from; ``level_doubt``: standard deviation, as a
     share, of what they leave open of the company's level; ``lumpiness``: variance of a month's sales against its level
-    that single orders bring.
+    that single orders bring. ``shocks``: spreads of what the company, a region and a segment share of the plan year,
+    given or learnt, ``level_doubt`` in that of the company; all 0 where the policy asks for no odds.
     """
 
     expected: FloatArray
@@ -70,26 +70,13 @@ class Estimate:
     history_months: int = 0
     level_doubt: float = 0.0
     lumpiness: float = 0.0
+    shocks: Shocks = NO_SHOCKS
 
     @property
     def season_doubt(self) -> float:
         """Variance of the error of the company's monthly factors."""
         everyone = np.zeros(len(self.expected), dtype=np.int64)
         return season_doubt(12.0 * self.seasons(everyone, 1)[0], self.history_months, self.lumpiness)
-
-    def shocks(self, odds: Odds | None) -> tuple[float, float, float]:
-        """Spreads of what the company, a region and a segment share, as shares of sales; all 0 without ``odds``.
-
-        The company's is that of ``odds`` and what the history leaves open of its level.
-        """
-        if odds is None:
-            return 0.0, 0.0, 0.0
-        company = math.hypot(odds.company_shock, self.level_doubt)
-        return company, odds.region_shock, odds.segment_shock
-
-    def shock(self, odds: Odds | None) -> float:
-        """Spread of all of :meth:`shocks` together for one rep: a segment's counts as if the rep sold to no other."""
-        return math.hypot(*self.shocks(odds))
 
     def over(self, part: float) -> Estimate:
         """Return an estimate of a year for a ``part`` of it: noise grows with time, doubt with its square."""
@@ -131,7 +118,8 @@ def estimate_sales(problem: Problem) -> Estimate:
     # Less than a year of history is no last year to have grown from.
     known = sold > 0 and found.expected.sum() > 0 and not 0 < found.history_months < 12
     growth = float(found.expected.sum()) / sold if known else 1.0
-    return replace(found, basis=quota_basis(problem, found.parts, lead), growth=growth)
+    shocks = shocks_of(problem, found.level_doubt)
+    return replace(found, basis=quota_basis(problem, found.parts, lead), growth=growth, shocks=shocks)
 
 
 def _expected(problem: Problem) -> tuple[Estimate, int]:
@@ -151,7 +139,7 @@ def _expected(problem: Problem) -> tuple[Estimate, int]:
 
 def _from_history(problem: Problem) -> tuple[Estimate, int]:
     history = History.of(problem)
-    ahead = pd.Period(problem.policy.period.start, freq="M").ordinal - history.start.ordinal - history.n_months
+    ahead = problem.calendar.first_month - history.start.ordinal - history.n_months
     # A year more or less does not change which months of the calendar lie ahead.
     lead = max(ahead, 0) if ahead <= MOST_LEAD else (ahead - 1) % MOST_LEAD + 1
     found = forecast(history, horizon=problem.policy.period.months, lead=lead)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from territory_opt.problem.calendar import month_numbers
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -57,8 +58,3 @@ class History:
     def by_segment(self, amounts: FloatArray) -> FloatArray:
         """Sum (n_accounts,) amounts by segment, (n_segments,)."""
         return np.bincount(self.segment, amounts, minlength=len(self.segments)).astype(float)
-
-
-def month_numbers(dates: pd.Series[pd.Timestamp]) -> IntArray:
-    """Months as ordinals of monthly periods, (n,)."""
-    return np.asarray(pd.PeriodIndex(dates, freq="M").asi8, dtype=np.int64)

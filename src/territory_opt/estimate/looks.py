@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.estimate.history import History, month_numbers
+from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import Past
-from territory_opt.problem.calendar import quota_months
+from territory_opt.problem.calendar import month_numbers, quota_months
 from territory_opt.problem.policy import ASSUMED_SHOCK
 from territory_opt.problem.problem import Problem
 
@@ -120,7 +120,7 @@ class Stage:
 
 def _since(problem: Problem, history: History) -> IntArray:
     """Month number in which each account came onto the list, (n_accounts,); ``UNKNOWN`` where that is not said."""
-    dates = pd.to_datetime(problem.accounts["since"])
+    dates = problem.accounts["since"]
     return np.where(dates.isna(), UNKNOWN, month_numbers(dates) - history.start.ordinal)
 
 

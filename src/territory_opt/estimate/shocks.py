@@ -8,6 +8,7 @@ company's error is taken out. Few looks that overlap say little: the estimates a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,18 +32,30 @@ LEAST_PART = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Shocks:
-    """Spreads as shares of sales, over a stretch as long as the hidden one; ``n_looks`` independent looks."""
+    """Spreads, as shares of sales, of what all of the company, a region or a segment share of a stretch.
 
-    company: float
-    region: float
-    segment: float
-    n_looks: float
+    ``n_looks``: how many independent looks back they were learnt from; 0 where they are given or assumed.
+    """
+
+    company: float = 0.0
+    region: float = 0.0
+    segment: float = 0.0
+    n_looks: float = 0.0
+
+    @property
+    def together(self) -> float:
+        """Spread of all of them for one rep: a segment's counts as if the rep sold to no other."""
+        return math.hypot(self.company, self.region, self.segment)
 
     def __str__(self) -> str:
         return (
             f"shared by the company {self.company:.1%}, by a region {self.region:.1%}, by a segment {self.segment:.1%} "
             f"(common_shock, region_shock and segment_shock under quotas.odds)"
         )
+
+
+NO_SHOCKS = Shocks()
+"""Where the policy asks for no odds."""
 
 
 class SharedErrors:
@@ -71,24 +84,26 @@ class SharedErrors:
         return Shocks(company, self._region.spread(looks, 0.0), self._segment.spread(looks, 0.0), looks)
 
 
-def with_shocks(problem: Problem) -> Problem:
-    """Return ``problem`` with estimated shocks where its policy says ``common_shock: auto``; else as it is.
+def shocks_of(problem: Problem, doubt: float) -> Shocks:
+    """Return the shocks of the plan: those of its policy, or learnt where that says ``common_shock: auto``.
 
-    Where the history is too short to look back on, the assumed shock takes their place.
+    ``doubt``, what the history leaves open of the company's level (a share), joins the company's; none without odds.
+    Where the history is too short to look back on, the assumed shock takes the place of what would be learnt.
     """
     odds = problem.policy.quotas.odds
-    if odds is None or odds.common_shock != "auto":
-        return problem
-    found = _looked_back(problem)
-    numbers = {"common_shock": found.company, "region_shock": found.region, "segment_shock": found.segment}
-    quotas = problem.policy.quotas.model_copy(update={"odds": odds.model_copy(update=numbers)})
-    return replace(problem, policy=problem.policy.model_copy(update={"quotas": quotas}))
+    if odds is None:
+        return NO_SHOCKS
+    if odds.common_shock == "auto":
+        found = _looked_back(problem)
+    else:
+        found = Shocks(odds.common_shock, odds.region_shock, odds.segment_shock)
+    return replace(found, company=math.hypot(found.company, doubt))
 
 
 def _looked_back(problem: Problem) -> Shocks:
     """Shocks of stretches as long as the plan, or as long as a third of the history."""
     if not len(problem.sales):
-        return Shocks(ASSUMED_SHOCK, 0.0, 0.0, 0.0)
+        return Shocks(ASSUMED_SHOCK)
     history = History.of(problem)
     months = max(min(problem.policy.period.months, history.n_months // 3), 1)
     stage, shared = Stage.of(problem, history, months, None), SharedErrors(problem)

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.estimate.history import History, month_numbers
+from territory_opt.estimate.history import History
+from territory_opt.problem.calendar import month_numbers
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]

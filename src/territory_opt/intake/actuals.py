@@ -11,6 +11,7 @@ from territory_opt.intake.checks import Findings, names_of, read_columns, row_of
 from territory_opt.intake.crosschecks import clean_sales, empty_months, warn_empty_months
 from territory_opt.intake.parse import NumberFormat, as_numbers
 from territory_opt.intake.tables import TableSource, read_table
+from territory_opt.problem.calendar import plan_days
 from territory_opt.problem.problem import Problem
 
 
@@ -34,14 +35,11 @@ def check_actuals(sales: pd.DataFrame, problem: Problem) -> pd.DataFrame:
                       (("account", problem.accounts), ("rep", problem.reps)))  # fmt: skip
     frame = clean_sales(frame, accounts, reps, findings)
     findings.raise_errors()
-    first = pd.Timestamp(problem.policy.period.start).to_period("M").to_timestamp()
-    last = first + pd.DateOffset(months=problem.policy.period.months)
-    inside = (frame["month"] >= first) & (frame["month"] < last)
+    first, last = plan_days(problem.policy)
+    inside = (frame["month"] >= first) & (frame["month"] <= last)
     if not inside.all():
         other = frame[~inside]
-        problem_is = (
-            f"{rows_lie(len(other))} outside the plan year ({first:%Y-%m} to {last - pd.Timedelta(days=1):%Y-%m})"
-        )
+        problem_is = f"{rows_lie(len(other))} outside the plan year ({first:%Y-%m} to {last:%Y-%m})"
         findings.warn("sales", row_of(int(other.index[0])), "month", f"{other['month'].iloc[0]:%Y-%m}", problem_is,
                       "they are left out")  # fmt: skip
     if not inside.any():

@@ -9,9 +9,17 @@ import pandas as pd
 
 from territory_opt.intake.checks import Findings, Names, nearest, row_of, rows_lie, skill_columns
 from territory_opt.intake.parse import normal_scores, normal_values, part_names
-from territory_opt.problem.calendar import before_plan_year, quota_months
+from territory_opt.problem.calendar import (
+    before_plan_year,
+    first_month,
+    month_numbers,
+    month_text,
+    plan_days,
+    quota_months,
+)
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.schema import ACCOUNTS
+from territory_opt.words import listed, named
 
 YEAR = 12
 STALE_MONTHS = 3
@@ -45,8 +53,7 @@ def check_currency(tables: Tables, policy: Policy, findings: Findings) -> None:
 
 def check_rep_dates(reps: pd.DataFrame, policy: Policy, findings: Findings) -> None:
     """Record reps whose dates leave no working day in the plan year, and a team without working time."""
-    first = pd.Timestamp(policy.period.start)
-    last = first + pd.DateOffset(months=policy.period.months) - pd.Timedelta(days=1)
+    first, last = plan_days(policy)
     start, end = reps["start_date"], reps["end_date"]
     for position in np.flatnonzero((end < start).to_numpy()):
         problem = f"lies before the start date {start[position]:%Y-%m-%d}"
@@ -77,8 +84,7 @@ def _iso(day: pd.Timestamp) -> str:
 
 
 def _rep(reps: pd.DataFrame, position: int | np.intp) -> str:
-    key, name = reps["rep_id"][int(position)], reps["name"][int(position)]
-    return f"{name} ({key})" if name and name != key else str(key)
+    return named(reps["name"][int(position)], reps["rep_id"][int(position)])
 
 
 def check_policy(accounts: pd.DataFrame, n_reps: int, policy: Policy, findings: Findings) -> None:
@@ -138,9 +144,8 @@ def check_guards(reps: pd.DataFrame, policy: Policy, findings: Findings) -> None
         rules = " and ".join(f"quotas.{name}" for name, setting in users if setting is not None)
         unknown = np.flatnonzero(reps[column].isna().to_numpy())
         if rules and len(unknown):
-            shown = ", ".join(_rep(reps, position) for position in unknown[:5])
-            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-            problem = f"unknown for {shown}{more}; {rules} cannot hold for them"
+            shown = listed([_rep(reps, position) for position in unknown[:5]], most=5, count=len(unknown))
+            problem = f"unknown for {shown}; {rules} cannot hold for them"
             findings.warn("reps", 0, column, "", problem, "fill the cells, or accept reps without this guard")
 
 
@@ -216,12 +221,11 @@ def check_rules(tables: Tables, accounts: Names, reps: Names, policy: Policy, fi
         )
     check_references("rules", rules, "account_id", accounts, findings)
     check_references("rules", rules, "rep_id", reps, findings)
-    start = pd.Timestamp(policy.period.start)
+    start, year_end = plan_days(policy)
     for position in np.flatnonzero((rules["expires"] < start).to_numpy()):
         problem = f"expired before the plan year starts ({start:%Y-%m-%d})"
         fix = "remove the row or set a later date"
         findings.error("rules", row_of(position), "expires", _iso(rules["expires"][position]), problem, fix)
-    year_end = start + pd.DateOffset(months=policy.period.months) - pd.Timedelta(days=1)
     during = (rules["expires"] >= start) & (rules["expires"] < year_end)
     for position in np.flatnonzero(during.to_numpy()):
         problem = f"ends during the plan year (to {year_end:%Y-%m-%d}); it is kept for the whole year"
@@ -299,12 +303,12 @@ def warn_plan_year(sales: pd.DataFrame, policy: Policy, findings: Findings) -> N
     """Warn of sales that lie in the plan year or after it, what is being planned must not be known; and of old ones."""
     warn_empty_months(empty_months(before_plan_year(sales, policy)["month"]), findings)
     if sales["month"].notna().any():
-        last = sales["month"].max().to_period("M")
-        months = pd.Period(policy.period.start, freq="M").ordinal - last.ordinal - 1
+        last = int(month_numbers(sales["month"]).max())
+        months = first_month(policy) - last - 1
         if months > STALE_MONTHS:
             problem = f"the history ends {months} months before the plan year; what changed since is not known"
-            findings.warn("sales", 0, "month", str(last), problem, "add the latest months")
-    late = sales["month"] >= pd.Timestamp(policy.period.start)
+            findings.warn("sales", 0, "month", month_text(last), problem, "add the latest months")
+    late = sales["month"] >= plan_days(policy)[0]
     if late.any() and not late.all():
         fix = "to plan the rest of a year, use replan"
         _warn_late("sales", "month", late, sales.loc[late, "month"].min(), fix, findings)
@@ -337,7 +341,7 @@ def warn_empty_months(empty: list[str], findings: Findings, *, most: int = 5) ->
     The first ``most`` are named.
     """
     if empty:
-        shown = ", ".join(empty[:most]) + (f" and {len(empty) - most} more" if len(empty) > most else "")
+        shown = listed(empty, most=most)
         count = "it counts as a month" if len(empty) == 1 else "they count as months"
         problem = f"no account has a row in {shown}: {count} without sales"
         findings.warn("sales", 0, "month", empty[0], problem, "add what is missing")
@@ -345,12 +349,12 @@ def warn_empty_months(empty: list[str], findings: Findings, *, most: int = 5) ->
 
 def check_quota_history(history: pd.DataFrame, reps: Names, policy: Policy, findings: Findings) -> None:
     """Warn of quotas of unknown reps, of periods given twice, and of those that are no last year's."""
-    late = pd.Series(quota_months(history)[0] >= pd.Period(policy.period.start, freq="M").ordinal)
+    late = pd.Series(quota_months(history)[0] >= first_month(policy))
     if late.any():
         first = history["period_start"][late].min()
         _warn_late("quota_history", "period_start", late, first, "nothing to do; quotas come from the plan", findings)
     last = history["period_start"].max()
-    if pd.notna(last) and last < pd.Timestamp(policy.period.start) - pd.DateOffset(months=YEAR + STALE_MONTHS):
+    if pd.notna(last) and last < plan_days(policy)[0] - pd.DateOffset(months=YEAR + STALE_MONTHS):
         problem = f"the quotas end with {last:%Y-%m}: what is filled in as last_quota is of a year long past"
         findings.warn("quota_history", 0, "period_start", f"{last:%Y-%m}", problem, "add the latest quotas")
     _warn_former_reps("quota_history", history, reps, findings)
@@ -363,7 +367,7 @@ def _warn_former_reps(table: str, frame: pd.DataFrame, reps: Names, findings: Fi
     if not len(at):
         return
     who = list(dict.fromkeys(values[at]))
-    shown = ", ".join(who[:5]) + (f" and {len(who) - 5} more" if len(who) > 5 else "")
+    shown = listed(who, most=5)
     noun = "a rep who is" if len(who) == 1 else "reps who are"
     rows = "1 row names" if len(at) == 1 else f"{len(at):,} rows name"
     problem = f"{rows} {noun} not in {findings.label('reps')}: {shown}"

@@ -11,8 +11,9 @@ import pandas as pd
 from territory_opt.geography.sphere import degrees_of, weighted_middles
 from territory_opt.intake.checks import Findings, Names, row_of
 from territory_opt.intake.parse import Floats
-from territory_opt.problem.calendar import last_year, of_months, quota_months, same_months
+from territory_opt.problem.calendar import first_month, last_year, of_months, quota_months, same_months
 from territory_opt.problem.policy import Hours, Policy
+from territory_opt.words import named
 
 _ABSENT = {
     ("accounts", "workload"): "no such column; every account counts as 0 hours of service",
@@ -96,7 +97,7 @@ def fill_last_quota(reps: pd.DataFrame, history: pd.DataFrame | None, policy: Po
     if history is None or history.empty:
         return
     first, length = quota_months(history)
-    start = pd.Period(policy.period.start, freq="M").ordinal
+    start = first_month(policy)
     early = first < start
     if not early.any():
         return
@@ -190,7 +191,7 @@ def fill_homes(reps: pd.DataFrame, accounts: pd.DataFrame, dealings: Dealings, f
     for position in homeless:
         row = row_of(position)
         if not words[position]:
-            who = f"{reps['name'][position]} ({reps['rep_id'][position]})"
+            who = named(reps["name"][position], reps["rep_id"][position])
             problem = f"{who} has no home, and no account to infer it from"
             findings.error("reps", row, "lat", "", problem, "write lat and lon")
             continue
@@ -244,5 +245,6 @@ def fill_skills(
                 text = "filled with the values of the accounts the rep serves or has sold to"
                 findings.imputed("reps", row_of(position), column, cell, text)
             else:
-                problem = f"{reps['name'][position]} ({reps['rep_id'][position]}) serves nobody and has no history"
+                who = named(reps["name"][position], reps["rep_id"][position])
+                problem = f"{who} serves nobody and has no history"
                 findings.warn("reps", row_of(position), column, "", problem, "write the skills into the reps table")

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.intake.checks import Findings, row_of, rows_lie
-from territory_opt.problem.calendar import before_plan_year, last_year
+from territory_opt.problem.calendar import before_plan_year, last_year, month_numbers, month_text
 from territory_opt.problem.policy import Policy
+from territory_opt.words import listed
 
 YEAR = 12
 LONG_GAP = 12
@@ -34,10 +35,10 @@ def after_long_gap(sales: pd.DataFrame, policy: Policy, findings: Findings) -> p
     if not len(breaks):
         return sales
     before, after = known[breaks[-1]], known[breaks[-1] + 1]
-    month = pd.PeriodIndex(sales["month"], freq="M").asi8
+    month = month_numbers(sales["month"])
     # NaT has the smallest ordinal.
     old, new = sales["month"].notna().to_numpy() & (month < after), (month >= after) & (month <= known[-1])
-    gap = f"{after - before - 1} months without any sales ({_month(before)} to {_month(after)})"
+    gap = f"{after - before - 1} months without any sales ({month_text(before)} to {month_text(after)})"
     if (known >= after).sum() < YEAR and new.sum() < old.sum():
         _say(sales, new, f"after {gap}, but there are {int(old.sum()):,} before", "correct the month, add the months "
              "that are missing, or take the rows before out of the table", findings.error)  # fmt: skip
@@ -61,10 +62,6 @@ def _say(sales: pd.DataFrame, rows: npt.NDArray[np.bool_], where: str, fix: str,
     )
 
 
-def _month(ordinal: int) -> str:
-    return str(pd.Period(ordinal=int(ordinal), freq="M"))
-
-
 def check_history(sales: pd.DataFrame, accounts: pd.DataFrame, reps: pd.DataFrame, findings: Findings) -> None:
     """Say what is particular about ``sales`` (cleaned). Cost: linear in rows."""
     _short(sales, findings)
@@ -76,7 +73,7 @@ def check_history(sales: pd.DataFrame, accounts: pd.DataFrame, reps: pd.DataFram
 
 def _ordinals(sales: pd.DataFrame) -> npt.NDArray[np.int64]:
     """The months of the rows that name one, as ordinals."""
-    return np.asarray(pd.PeriodIndex(sales["month"].dropna(), freq="M").asi8, dtype=np.int64)
+    return month_numbers(sales["month"].dropna())
 
 
 def _short(sales: pd.DataFrame, findings: Findings) -> None:
@@ -113,13 +110,13 @@ def _gaps(sales: pd.DataFrame, findings: Findings) -> None:
     named = []
     for account in odd[:SHOWN]:
         at = int(np.flatnonzero((code[1:] == account) & (apart == largest[account]))[0])
-        first, last = (pd.Period(ordinal=int(number), freq="M") for number in (month[at] + 1, month[at + 1] - 1))
+        first, last = (month_text(number) for number in (month[at] + 1, month[at + 1] - 1))
         named.append(f"{ids[account]} from {first} to {last}")
+    who = listed(named, most=SHOWN, count=len(odd))
     many = "1 account that sells" if len(odd) == 1 else f"{len(odd):,} accounts that sell"
     has = "has" if len(odd) == 1 else "have"
     problem = (
-        f"{many} nearly every month {has} no rows for {GAP} months or more ({_listed(named, len(odd))}): "
-        "they count as months without sales"
+        f"{many} nearly every month {has} no rows for {GAP} months or more ({who}): they count as months without sales"
     )
     findings.imputed("sales", 0, "month", "", problem)
 
@@ -129,7 +126,7 @@ def _returns(sales: pd.DataFrame, findings: Findings) -> None:
     below = sales[sales["sales"] < 0]
     if len(below):
         ids = below["account_id"].drop_duplicates()
-        who = _listed(ids[:SHOWN].tolist(), len(ids))
+        who = listed(ids.tolist(), most=SHOWN)
         many = "1 amount is" if len(below) == 1 else f"{len(below):,} amounts are"
         problem = f"{many} below zero, {below['sales'].sum():,.2f} in all ({who}): they count as returns of that month"
         findings.warn("sales", 0, "sales", "", problem, "nothing to do if they are returns or credits")
@@ -151,9 +148,8 @@ def _changes(sales: pd.DataFrame, findings: Findings) -> None:
     before = earlier.drop_duplicates("account_id", keep="last").set_index("account_id")["rep_id"]
     if before.empty:
         return
-    named = _listed(
-        [f"{account} from {before[account]} to {last[account]}" for account in before.index[:SHOWN]], len(before)
-    )
+    some = [f"{account} from {before[account]} to {last[account]}" for account in before.index[:SHOWN]]
+    named = listed(some, most=SHOWN, count=len(before))
     many = "1 account" if len(before) == 1 else f"{len(before):,} accounts"
     problem = (
         f"{many} changed rep in the last 12 months ({named}): expected sales follow the account, "
@@ -175,8 +171,3 @@ def _without_history(sales: pd.DataFrame, accounts: pd.DataFrame, reps: pd.DataF
         whose = "the one account of this rep has" if count == 1 else f"the {count:,} accounts of this rep have"
         problem = f"{whose} no sales on record: what is expected of them comes from potential and segment alone"
         findings.warn("reps", row_of(position), "rep_id", rep, problem, "look at that quota by hand")
-
-
-def _listed(first: list[str], count: int) -> str:
-    """The ``first`` of ``count`` names, and how many more there are."""
-    return ", ".join(first) + (f" and {count - len(first):,} more" if count > len(first) else "")

@@ -10,7 +10,6 @@ from scipy import sparse
 
 from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.expected import Estimate, estimate_sales
-from territory_opt.estimate.shocks import with_shocks
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.pairs import BLOCK_CELLS, PairSource
 from territory_opt.model.presence import share_targets, typical_credit
@@ -64,7 +63,6 @@ class Model:
     @classmethod
     def build(cls, problem: Problem, kappa: float | None = None) -> Model:
         """Build the model. Raise :class:`DataError` naming every account that no rep may serve."""
-        problem = with_shocks(problem)
         estimate = estimate_sales(problem)
         hierarchy = Hierarchy.from_problem(problem)
         if kappa is None:

@@ -1,4 +1,4 @@
-"""When each rep is there, and what part of an account's sales falls into that time.
+"""What part of an account's sales falls into the time its rep is there (see :class:`Calendar`).
 
 A rep who joins, leaves or is on leave is credited only with what the accounts bring in the months there, a joiner in
 the first of them with what the ramp says: quotas, odds and explanations all follow from that. While the rep is away
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from territory_opt.estimate.expected import Estimate
 from territory_opt.problem.problem import Problem
@@ -22,49 +21,9 @@ FULL_CREDIT = 1e-12
 
 def share_targets(problem: Problem) -> FloatArray:
     """Fair share of each rep, (n_reps,), sum 1: FTE x ramp x the part of the plan year the rep is there."""
-    reps, period = problem.reps, problem.policy.period
-    weight = reps["fte"].to_numpy(float) * reps["ramp"].to_numpy(float) * active_share(problem, period.months)
+    reps, there = problem.reps, problem.calendar.part_there(problem.policy.period.months)
+    weight = reps["fte"].to_numpy(float) * reps["ramp"].to_numpy(float) * there
     return np.asarray(weight / weight.sum())
-
-
-def active_share(problem: Problem, months: int, *, after: int = 0) -> FloatArray:
-    """Part of ``months`` of the plan year, ``after`` so many, that each rep is employed and not on leave, (n_reps,).
-
-    By days.
-    """
-    first = pd.Timestamp(problem.policy.period.start) + pd.DateOffset(months=after)
-    last = first + pd.DateOffset(months=months)
-    year = (last - first).days
-    start = (pd.to_datetime(problem.reps["start_date"]).fillna(first) - first).dt.days.to_numpy(float)
-    end = (pd.to_datetime(problem.reps["end_date"]).fillna(last) - first).dt.days.to_numpy(float) + 1.0
-    days = np.maximum(np.clip(end, 0.0, year) - np.clip(start, 0.0, year), 0.0)
-    if "leave_start" in problem.reps:
-        away_from = (pd.to_datetime(problem.reps["leave_start"]) - first).dt.days.to_numpy(float)
-        away_until = (pd.to_datetime(problem.reps["leave_end"]) - first).dt.days.to_numpy(float) + 1.0
-        begin = np.maximum(np.clip(away_from, 0.0, year), np.clip(start, 0.0, year))
-        away = np.minimum(np.clip(away_until, 0.0, year), np.clip(end, 0.0, year)) - begin
-        days = days - np.maximum(np.nan_to_num(away), 0.0)
-    return np.asarray(days / year)
-
-
-def days_there(problem: Problem) -> FloatArray:
-    """Part of each month of the plan year, by days, that each rep is employed and not on leave, (n_reps, months)."""
-    return np.column_stack([active_share(problem, 1, after=k) for k in range(problem.policy.period.months)])
-
-
-def ramp_by_month(problem: Problem) -> FloatArray:
-    """What each rep can do in each month of the plan year, (n_reps, months): below 1 in a joiner's first months."""
-    steps = np.array([*problem.policy.quotas.ramp, 1.0])
-    first = pd.Period(problem.policy.period.start, freq="M")
-    started = pd.PeriodIndex(pd.to_datetime(problem.reps["start_date"]), freq="M")
-    # NaT has the smallest ordinal: a rep whose start is not known is past any ramp.
-    since = first.ordinal + np.arange(problem.policy.period.months)[None, :] - started.asi8[:, None].astype(float)
-    return np.asarray(steps[np.clip(since, 0, len(steps) - 1).astype(int)])
-
-
-def presence(problem: Problem) -> FloatArray:
-    """Days there x ramp in each month of the plan year, (n_reps, months), from 0 to 1."""
-    return days_there(problem) * ramp_by_month(problem)
 
 
 def typical_credit(problem: Problem, estimate: Estimate) -> FloatArray:
@@ -80,17 +39,12 @@ def credit(problem: Problem, estimate: Estimate) -> FloatArray:
 
     Segments are the rows of ``estimate.seasonality``: sum over months of season x days there x ramp.
     """
-    return _over_the_year(problem, estimate, presence(problem))
+    return _over_the_year(problem, estimate, problem.calendar.presence)
 
 
 def company_part(problem: Problem, estimate: Estimate) -> FloatArray:
     """Part of the plan year's sales of an account of each rep that comes at all, (n_segments, n_reps): with cover."""
-    return _over_the_year(problem, estimate, covered(problem))
-
-
-def covered(problem: Problem) -> FloatArray:
-    """:func:`presence` and the days away, (n_reps, months): below 1 only while a joiner ramps up."""
-    return presence(problem) + 1.0 - days_there(problem)
+    return _over_the_year(problem, estimate, problem.calendar.covered)
 
 
 def _over_the_year(problem: Problem, estimate: Estimate, by_month: FloatArray) -> FloatArray:

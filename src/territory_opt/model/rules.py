@@ -11,10 +11,11 @@ from scipy.stats import norm
 
 from territory_opt.estimate.expected import Estimate
 from territory_opt.model.hierarchy import Hierarchy
-from territory_opt.model.presence import active_share, share_targets, typical_credit
+from territory_opt.model.presence import share_targets, typical_credit
 from territory_opt.model.rows import Kind, Row, Rows, Words
 from territory_opt.problem.policy import Guard, Quotas, Range, Ratchet
 from territory_opt.problem.problem import Problem
+from territory_opt.words import named
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -46,7 +47,7 @@ class Given:
     def names(self) -> list[str]:
         """Display names of the reps, "Lee (R-012)"."""
         pairs = zip(self.problem.reps["name"], self.problem.reps["rep_id"], strict=True)
-        return [f"{name} ({rep_id})" if name != rep_id else str(rep_id) for name, rep_id in pairs]
+        return [named(name, rep_id) for name, rep_id in pairs]
 
 
 Builder = Callable[[Given], Iterator[Row]]
@@ -224,7 +225,7 @@ def rounding_slack(step: float, hierarchy: Hierarchy, node: int) -> float:
 def guards(given: Given) -> Iterator[Row]:
     """Limits on one rep's quota; for a rep who is not there all year they count in proportion to the days there."""
     quotas, reps = given.quotas, given.problem.reps
-    there = active_share(given.problem, given.problem.policy.period.months)
+    there = given.problem.calendar.part_there(given.problem.policy.period.months)
     before = quotas.growth_guard is not None and quotas.growth_guard.against == "the plan before"
     # A plan before has asked for these days only.
     last = reps["last_quota"].to_numpy(float) * (1.0 if before else there)
@@ -295,7 +296,7 @@ def odds(given: Given) -> Iterator[Row]:
     quotas, estimate, share = given.quotas, given.estimate, given.share
     if quotas.odds is None:
         return
-    z, shock = max(float(norm.ppf(quotas.hit_share)), 0.0), estimate.shock(quotas.odds)
+    z, shock = max(float(norm.ppf(quotas.hit_share)), 0.0), estimate.shocks.together
     # Any tangent is safe; it touches where a fair share of the variance lies that counts for the rep. For a rep who is
     # never there nothing counts, and nothing varies.
     credit = typical_credit(given.problem, estimate)

@@ -22,6 +22,7 @@ from territory_opt.intake.checks import Names
 from territory_opt.model.model import Model
 from territory_opt.model.pairs import Facts
 from territory_opt.plan.plan import Plan
+from territory_opt.words import named, plain
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -71,7 +72,7 @@ class MoneyLines:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Alternative:
     """The chosen rep against one other who may serve the account.
 
     ``lines`` add up to the advantage of the chosen rep (money per year; negative: the other would be worth more).
@@ -111,16 +112,17 @@ class AccountExplanation:
     moved_from: tuple[str, ...]
     eligible: int
     excluded: dict[str, int]
-    alternatives: tuple[Comparison, ...]
+    alternatives: tuple[Alternative, ...]
     reason: str
     notes: tuple[str, ...]
     currency: str
     term: str
 
     def __str__(self) -> str:
-        parts = [f"{self.name} ({self.account_id}) is with {self.rep_name} ({self.rep_id}): {self.reason}", *self.notes]
+        account, rep = named(self.name, self.account_id), named(self.rep_name, self.rep_id)
+        parts = [f"{account} is with {rep}: {self.reason}", *self.notes]
         for other in self.alternatives:
-            parts.append(f"against {other.name} ({other.rep_id}), {self.currency} {self.term}:")
+            parts.append(f"against {named(other.name, other.rep_id)}, {self.currency} {self.term}:")
             parts.append(other.lines.text(f"advantage of {self.rep_name}"))
         return "\n".join(parts)
 
@@ -134,7 +136,7 @@ class AccountExplanation:
             "rep_id": self.rep_id,
             "rep_name": self.rep_name,
             "km": round(self.km, 1),
-            "fit": _plain(self.fit),
+            "fit": plain(round(self.fit, 3)),
             "moved_from": list(self.moved_from),
             "eligible_reps": self.eligible,
             "excluded_reps": dict(self.excluded),
@@ -143,7 +145,7 @@ class AccountExplanation:
                     "rep_id": other.rep_id,
                     "name": other.name,
                     "km": round(other.km, 1),
-                    "fit": _plain(other.fit),
+                    "fit": plain(round(other.fit, 3)),
                     "incumbent": other.incumbent,
                     "lines": other.lines.frame().to_dict("records"),
                     "advantage": other.advantage,
@@ -271,7 +273,7 @@ class _Decision:
         best = [j for j in ranked if j not in kept][: ALTERNATIVES - len(kept)]
         return [j for j in ranked if j in kept or j in best]
 
-    def compare(self, chosen: int, other: int) -> Comparison:
+    def compare(self, chosen: int, other: int) -> Alternative:
         """Return the advantage of ``chosen`` over ``other``, line by line."""
         lines = {label: float(values[chosen] - values[other]) for label, values in self.money.items()}
         lost = lines.pop("transfer loss")
@@ -284,7 +286,7 @@ class _Decision:
         }
         rep_id, name = str(self.model.problem.reps["rep_id"].iloc[other]), self.name(other)
         shown, incumbent = MoneyLines.from_amounts(lines), other in self.incumbents
-        return Comparison(rep_id, name, self.km(other), self.fit(other), incumbent, shown)
+        return Alternative(rep_id, name, self.km(other), self.fit(other), incumbent, shown)
 
     def excluded(self) -> dict[str, int]:
         """Count the reps each rule keeps out, most first."""
@@ -312,7 +314,7 @@ def _rule_values(model: Model, quantities: FloatArray, multipliers: FloatArray) 
 # --- words ------------------------------------------------------------------------------------------------------
 
 
-def _reason(decision: _Decision, chosen: int, alternatives: tuple[Comparison, ...]) -> str:
+def _reason(decision: _Decision, chosen: int, alternatives: tuple[Alternative, ...]) -> str:
     """One sentence in planner words: what speaks for the chosen rep against the best alternative."""
     name = decision.name(chosen)
     lock = _lock(decision)
@@ -387,7 +389,3 @@ def _lock(decision: _Decision) -> str:
     name = decision.name(int(decision.model.source.rep_index.get_loc(locks["rep_id"].iloc[0])))
     reason = str(locks["reason"].iloc[0] or "")
     return f"{name} ({reason})" if reason else name
-
-
-def _plain(fit: float) -> float | None:
-    return None if np.isnan(fit) else round(fit, 3)

@@ -38,6 +38,7 @@ from territory_opt.plan.parts import part_problems
 from territory_opt.plan.plan import Plan
 from territory_opt.plan.rollup import roll_up
 from territory_opt.problem.problem import Problem
+from territory_opt.words import plain
 
 _T = TypeVar("_T")
 SCHEMA_VERSION = 1
@@ -221,21 +222,8 @@ def _case_arrays(cases: Cases | None) -> dict[str, Any]:
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
-
-
-def _plain(value: Any) -> Any:
-    """Turn NumPy scalars, tuples and non-finite numbers into what JSON has."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
 
 
 def _swap(fresh: Path, folder: Path) -> None:
@@ -380,7 +368,7 @@ def _unconfirmed_claims(
     claims = found.claims
     evaluation = None if found.plan.assignment.index.has_duplicates else evaluate(model, found.plan)
     faults = [
-        f"{name} is stated as {_money(claims.get(name))}, recomputed it is {_money(value)}"
+        f"{name} is stated as {_stated(claims.get(name))}, recomputed it is {_stated(value)}"
         for name, value in _recomputed(model, evaluation, certificate, violations).items()
         if not _same(claims.get(name), value)
     ]
@@ -420,8 +408,8 @@ def _unconfirmed_parts(stated: object, parts: dict[str, float]) -> list[str]:
     """The stated parts of the objective that the recomputed ``parts`` do not confirm, missing and made-up ones too."""
     given = stated if isinstance(stated, dict) else {}
     return [
-        f'part "{name}" of the objective is stated as {_money(given.get(name))}, recomputed it is '
-        f"{_money(parts.get(name))}"
+        f'part "{name}" of the objective is stated as {_stated(given.get(name))}, recomputed it is '
+        f"{_stated(parts.get(name))}"
         for name in dict.fromkeys([*parts, *map(str, given)])
         if not _same(given.get(name), parts.get(name))
     ]
@@ -451,7 +439,8 @@ def _same(stated: object, value: float | None) -> bool:
     )
 
 
-def _money(value: object) -> str:
+def _stated(value: object) -> str:
+    """Write a figure so exactly that a claim which is off by a cent differs."""
     if value is None:
         return "nothing"
     return f"{value:,.6g}" if isinstance(value, float) and abs(value) < 1 else (

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.model.model import Model
-from territory_opt.model.presence import presence
+from territory_opt.problem.calendar import month_text
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -47,6 +47,20 @@ class Plan:
         )
         return cls(assignment, annual, split_periods(model, assignment, annual), model.kappa)
 
+    @classmethod
+    def today(cls, model: Model) -> Plan:
+        """Return today as a plan: the incumbents, and last quotas where they are known.
+
+        An incumbent who is no rep of the problem stays named; last quotas are of the whole year, so that ``quotas``
+        holds no periods.
+        """
+        problem = model.problem
+        index = pd.Index(problem.accounts["account_id"], name="account_id")
+        assignment = pd.Series(problem.accounts["incumbent"].to_numpy(object), index=index, name="rep_id")
+        last = problem.reps.set_index("rep_id")["last_quota"].dropna().rename("quota")
+        annual = last if model.has_quotas else last.iloc[:0]
+        return cls(assignment, annual, pd.DataFrame({"rep_id": [], "period": [], "quota": []}), model.kappa)
+
     @property
     def has_quotas(self) -> bool:
         """Whether the plan sets quotas."""
@@ -57,13 +71,18 @@ class Plan:
         return f"Plan({len(self.assignment):,} accounts to {self.assignment.nunique()} reps{total})"
 
 
+def held_by_rep(model: Model, rep_of_account: IntArray, metric: str = "potential") -> FloatArray:
+    """Sum a metric of the accounts of each rep, (n_reps,); ``rep_of_account`` (n_accounts,), -1 for nobody."""
+    held, amounts = rep_of_account >= 0, model.problem.accounts[metric].to_numpy(float)
+    return np.bincount(rep_of_account[held], amounts[held], minlength=model.problem.n_reps).astype(float)
+
+
 def period_labels(model: Model) -> list[str]:
     """Names of the plan's quota periods, oldest first: "2027", "2027-Q1" or "2027-01"."""
-    policy = model.problem.policy
-    start = pd.Period(policy.period.start, freq="M")
-    months = [start + k for k in range(policy.period.months)]
+    policy, first = model.problem.policy, model.problem.calendar.first_month
+    months = [month_text(first + k) for k in range(policy.period.months)]
     if policy.quotas.periods == "month":
-        return [str(month) for month in months]
+        return months
     if policy.quotas.periods == "quarter":
         return [f"{months[k]} to {months[k + 2]}" for k in range(0, len(months), 3)]
     return [f"{months[0]} to {months[-1]}"]
@@ -95,7 +114,7 @@ def split_periods(model: Model, assignment: pd.Series[str], annual: pd.Series[fl
 
 def month_weights(model: Model, assignment: pd.Series[str]) -> FloatArray:
     """Weight of each month of the plan year for each rep, (n_reps, months): season x days there x ramp."""
-    return season_weights(model, assignment) * presence(model.problem)
+    return season_weights(model, assignment) * model.problem.calendar.presence
 
 
 def season_weights(model: Model, assignment: pd.Series[str]) -> FloatArray:

@@ -220,13 +220,12 @@ class Odds(Settings):
 
     @property
     def shock(self) -> float:
-        """Spread of all shared shocks together for one rep: a segment's counts as if the rep sold to no other."""
-        return math.hypot(self.company_shock, self.region_shock, self.segment_shock)
+        """Spread of all shared shocks together for one rep, the assumed one where the company's is to be learnt.
 
-    @property
-    def company_shock(self) -> float:
-        """The company's own shock; the default until an estimate takes the place of ``auto``."""
-        return ASSUMED_SHOCK if isinstance(self.common_shock, str) else self.common_shock
+        A segment's counts as if the rep sold to no other.
+        """
+        company = ASSUMED_SHOCK if isinstance(self.common_shock, str) else self.common_shock
+        return math.hypot(company, self.region_shock, self.segment_shock)
 
 
 class Pay(Settings):

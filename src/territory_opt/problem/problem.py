@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar, Protocol
 
 import pandas as pd
 
 from territory_opt.errors import Issue
-from territory_opt.problem.calendar import before_plan_year
+from territory_opt.problem.calendar import Calendar, before_plan_year
 from territory_opt.problem.policy import Policy
 
 
@@ -28,7 +29,7 @@ class _NoReader:
         raise RuntimeError("tables are read by territory_opt.intake: take the class from territory_opt.Problem")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Problem:
     """Accounts, reps and rules after validation.
 
@@ -39,7 +40,8 @@ class Problem:
     ``reps.last_quota`` / ``reps.last_sales`` are NaN where unknown.
     ``quota_history`` has one row per rep and past period.
     ``sales`` may hold months of the plan year, which nothing but a replan reads: see ``past_sales``.
-    Do not change the frames: use :meth:`from_tables` with new ones.
+    Do not change the frames: use :meth:`from_tables` with new ones. ``calendar`` and ``past_sales`` are worked out on
+    first use and kept.
     """
 
     accounts: pd.DataFrame
@@ -89,7 +91,12 @@ class Problem:
         given = {name: table for name, table in tables.items() if table is not None}
         return cls.reader(given, policy or Policy(), strict=strict)
 
-    @property
+    @cached_property
+    def calendar(self) -> Calendar:
+        """The months of the plan, and when each rep is there in them."""
+        return Calendar.of(self.reps, self.policy)
+
+    @cached_property
     def past_sales(self) -> pd.DataFrame:
         """The rows of ``sales`` before the plan year: what is known when it is planned; all where none are."""
         return before_plan_year(self.sales, self.policy)

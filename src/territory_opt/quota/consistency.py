@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -24,15 +25,16 @@ from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
 from territory_opt.model.presence import typical_credit
 from territory_opt.model.rows import Kind, Row
-from territory_opt.quota.odds import common_shock, company_shock
+from territory_opt.quota.odds import company_shock
+from territory_opt.words import money, named, near_money, percent, plural
 
 FloatArray = npt.NDArray[np.float64]
 
-"""Rule of the rows that tie quotas to the target of a node."""
 RELATIVE_TOLERANCE = 1e-9
 """Slack of the comparison, relative to the target: rounding of floats only."""
 LEAST_AWAY = 0.01
 """Expected sales that come while reps are not there are named from this share of all on."""
+_money, _percent = partial(near_money, digits=1), partial(percent, digits=1, trim=True)
 UNEVEN_TARGET = 1.05
 """A node's target is named from this multiple of what its accounts support on: below, a few moves make up for it."""
 
@@ -123,15 +125,15 @@ class _Four:
 
     def sentence(self, contradictions: tuple[str, ...]) -> str:
         """One line: the four, and whether they can hold."""
-        expected = money(self.expected, self.currency)
+        expected = _money(self.expected, self.currency)
         if self.target is None:
             return f"no target is set; {expected} of sales are expected"
         given = (
-            f"target {money(self.target, self.currency)}, hedge {percent(self.hedge)}, "
-            f"{percent(self.hit_share)} of reps to hit, spread {percent(self.spread)}"
+            f"target {_money(self.target, self.currency)}, hedge {_percent(self.hedge)}, "
+            f"{_percent(self.hit_share)} of reps to hit, spread {_percent(self.spread)}"
         )
         if not self.hold:
-            most = money(self.largest_target, self.currency, down=True)
+            most = _money(self.largest_target, self.currency, down=True)
             return f"{given}: cannot hold: the expected {expected} carry a target of at most {most}"
         return f"{given}: cannot hold: {contradictions[0]}" if contradictions else f"{given}: can hold"
 
@@ -142,23 +144,23 @@ class _Four:
     def _target_gives(self) -> str:
         if self.largest_target <= 0:
             return "target: even the smallest target is too much for these expected sales and this spread"
-        return f"target at most {money(self.largest_target, self.currency, down=True)}"
+        return f"target at most {_money(self.largest_target, self.currency, down=True)}"
 
     def _hedge_gives(self) -> str:
         most = self.safe_sales / self._wanted - 1.0
-        return "hedge: even no hedge is not enough" if most < 0 else f"hedge at most {percent(most, down=True)}"
+        return "hedge: even no hedge is not enough" if most < 0 else f"hedge at most {_percent(most, down=True)}"
 
     def _share_gives(self) -> str:
         room = self._room
         if self.spread <= 0 or not math.isfinite(room):
             return "share of reps: even a small share is too much, because expected sales are below target and hedge"
-        return f"share of reps at most {percent(float(norm.cdf(room / self.spread)), down=True)}"
+        return f"share of reps at most {_percent(float(norm.cdf(room / self.spread)), down=True)}"
 
     def _spread_gives(self) -> str:
         room, z = self._room, float(norm.ppf(self.hit_share))
         if room < 0 or z <= 0:
             return "spread: even no spread is not enough, because expected sales are below target and hedge"
-        return f"spread at most {percent(room / z, down=True)}"
+        return f"spread at most {_percent(room / z, down=True)}"
 
     @property
     def _wanted(self) -> float:
@@ -186,11 +188,11 @@ def _piled_hedges(model: Model) -> Iterator[str]:
         compound = float(np.prod(1.0 + tree.hedge[path])) - 1.0
         if compound <= most + RELATIVE_TOLERANCE:
             continue
-        layers = ", ".join(f"{tree.names[k]} {percent(float(tree.hedge[k]))}" for k in path if tree.hedge[k] > 0)
+        layers = ", ".join(f"{tree.names[k]} {_percent(float(tree.hedge[k]))}" for k in path if tree.hedge[k] > 0)
         reps = len(tree.reps_of(int(node)))
         yield (
-            f"hedges compound to {percent(round(compound, 4))} for {reps} {'rep' if reps == 1 else 'reps'} ({layers}), "
-            f"above quotas.most_hedge of {percent(most)}: lower one of them, or few reps will make it"
+            f"hedges compound to {_percent(compound)} for {plural(reps, 'rep')} ({layers}), "
+            f"above quotas.most_hedge of {_percent(most)}: lower one of them, or few reps will make it"
         )
 
 
@@ -213,8 +215,8 @@ def _targets_beyond_accounts(model: Model, four: _Four) -> Iterator[str]:
         support = supported * float(per_rep[tree.members(node)].sum())
         if node and float(tree.target[node]) > beyond * support:
             yield (
-                f"the target of {tree.names[node]} is {money(float(tree.target[node]), currency)}, and the accounts "
-                f"its reps have today support {money(support, currency, down=True)}: lower it, or see that accounts "
+                f"the target of {tree.names[node]} is {_money(float(tree.target[node]), currency)}, and the accounts "
+                f"its reps have today support {_money(support, currency, down=True)}: lower it, or see that accounts "
                 "can move there"
             )
 
@@ -230,7 +232,7 @@ def _away(expected: float, credited: float, currency: str) -> Iterator[str]:
     """Name what falls into months in which reps are not there, if it is worth a word."""
     if expected - credited > LEAST_AWAY * expected:
         yield (
-            f"{money(expected - credited, currency)} of the expected {money(expected, currency)} may come while "
+            f"{_money(expected - credited, currency)} of the expected {_money(expected, currency)} may come while "
             "reps are not there or new: they count for no rep, so that the others owe more of the target"
         )
 
@@ -256,7 +258,7 @@ def _spread(model: Model) -> float:
     expected, variance = float(model.estimate.expected.sum()), float(model.estimate.variance.sum())
     if expected <= 0 or not len(share):
         return 0.0
-    return float(np.median(np.sqrt(share * variance) / (share * expected))) + common_shock(model)
+    return float(np.median(np.sqrt(share * variance) / (share * expected))) + model.estimate.shocks.together
 
 
 # --- quota rules against each other ----------------------------------------------------------------------------
@@ -276,11 +278,12 @@ def _contradictions(model: Model) -> list[str]:
     """Sentences for hard quota rules that cannot hold together, whatever the territories."""
     limits = _limits(model)
     currency = model.problem.policy.currency
+    names, ids = (model.problem.reps[column].to_numpy(object) for column in ("name", "rep_id"))
     found = []
     for j in np.flatnonzero(limits.floor > limits.cap + 0.005).tolist():
-        least, most = (money(float(amounts[j]), currency, exact=True) for amounts in (limits.floor, limits.cap))
+        least, most = (money(float(amounts[j]), currency) for amounts in (limits.floor, limits.cap))
         found.append(
-            f"{_name(model, j)}: the {limits.floor_rule[j]} asks for at least {least} "
+            f"{named(names[j], ids[j])}: the {limits.floor_rule[j]} asks for at least {least} "
             f"and the {limits.cap_rule[j]} allows at most {most}"
         )
     sums = [row for row in model.rows.items if row.kind is Kind.ROLL_UP]
@@ -298,10 +301,10 @@ def _target_problems(model: Model) -> Iterator[str]:
         hedged = float(tree.target[node] * (1.0 + tree.hedge[node]))
         if total > hedged + step or (complete and total < hedged - step):
             names = ", ".join(tree.names[child] for child in below)
-            off = f"{money(abs(total - hedged), currency, exact=True)} {'above' if total > hedged else 'below'}"
+            off = f"{money(abs(total - hedged), currency)} {'above' if total > hedged else 'below'}"
             where = "the company" if node == 0 else tree.names[node]
             yield (
-                f"the targets of {names} come to {money(total, currency, exact=True)}, {off} what the target of "
+                f"the targets of {names} come to {money(total, currency)}, {off} what the target of "
                 f"{where} and its hedge ask for"
             )
 
@@ -354,31 +357,7 @@ def _sum_problem(model: Model, row: Row, limits: _Limits) -> str:
         size = "below" if side == "caps" else "above"
         return (
             f"the quota {side} ({names}) of the {len(members)} reps of {where} add up to "
-            f"{money(added, currency, exact=True)}, {money(abs(needed - added), currency, exact=True)} {size} "
-            f"the {money(needed, currency, exact=True)} that target and hedge ask for"
+            f"{money(added, currency)}, {money(abs(needed - added), currency)} {size} "
+            f"the {money(needed, currency)} that target and hedge ask for"
         )
     return ""
-
-
-def _name(model: Model, rep: int) -> str:
-    """Name of a rep as in the rows, "Lee (R-012)"."""
-    row = model.problem.reps.iloc[rep]
-    return f"{row['name']} ({row['rep_id']})" if row["name"] != row["rep_id"] else str(row["rep_id"])
-
-
-# --- words ------------------------------------------------------------------------------------------------------
-
-
-def money(amount: float, currency: str, *, down: bool = False, exact: bool = False) -> str:
-    """Write money for a sentence: "$120.0M", "EUR 1,200". ``down`` rounds down; ``exact`` never abbreviates."""
-    sign = "$" if currency == "USD" else f"{currency} "
-    millions = abs(amount) >= 1e6 and not exact
-    shown = round(amount / 1e5, 6) if millions else round(amount, 6)
-    whole = math.floor(shown) if down else round(shown)
-    return f"{sign}{whole / 10:,.1f}M" if millions else f"{sign}{whole:,}"
-
-
-def percent(share: float, *, down: bool = False) -> str:
-    """Write a share as percent with at most one decimal: "5 %", "5.1 %". ``down`` rounds down."""
-    tenths = round(share * 1000, 6)
-    return f"{(math.floor(tenths) if down else round(tenths)) / 10:g} %"

@@ -25,13 +25,12 @@ import pandas as pd
 
 from territory_opt.errors import DataError, Issue
 from territory_opt.model.model import Model, fair_kappa
-from territory_opt.model.presence import presence
 from territory_opt.model.rows import Kind
 from territory_opt.plan.evaluate import Evaluation, annual_quotas, chosen_pairs, evaluate
 from territory_opt.plan.explain_account import MoneyLines, at_kappa_of, position_of
 from territory_opt.plan.plan import Plan
-from territory_opt.quota.consistency import percent
-from territory_opt.quota.odds import chance_to_reach, common_shock
+from territory_opt.quota.odds import chance_to_reach
+from territory_opt.words import money, named, percent
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -78,8 +77,8 @@ class QuotaExplanation:
         return self.money.frame()
 
     def __str__(self) -> str:
-        parts = [f"{self.name} ({self.rep_id}), {self.currency} {self.term}", self.money.text("quota")]
-        parts.append(f"chance to make it: {percent(round(self.odds, 2))}")
+        parts = [f"{named(self.name, self.rep_id)}, {self.currency} {self.term}", self.money.text("quota")]
+        parts.append(f"chance to make it: {percent(self.odds)}")
         for heading, texts in (
             ("rules at their limit", self.binding),
             ("what would change it", self.what_would_change),
@@ -229,7 +228,7 @@ class _Case:
             float(potential.sum()),
             float(np.median(potential)) if len(potential) else 0.0,
             kappa,
-            float(chance_to_reach(goal, mean, variance, common_shock(model))[0]),
+            float(chance_to_reach(goal, mean, variance, model.estimate.shocks.together)[0]),
             tuple(_limits_reached(model, rep, found.totals, quotas)),
             _doubts(model, own, kappa, kappa * sum(amount for _, amount in parts)),
         )
@@ -280,10 +279,10 @@ class _Case:
         moved = self.quota - self.fair_steps
         if abs(moved) >= 0.005 and not any(limit.upper == (moved < 0) and not limit.beyond for limit in self.limits):
             direction = "up" if moved > 0 else "down"
-            target = _money(float(self.model.problem.policy.quotas.target or 0.0))
+            target = money(float(self.model.problem.policy.quotas.target or 0.0))
             found.append(
                 f"roll-up: all quotas and hedges meet the target of {target}; with the limits and whole steps of every "
-                f"rep that moves this quota {direction} by {_money(abs(moved))}"
+                f"rep that moves this quota {direction} by {money(abs(moved))}"
             )
         return found
 
@@ -294,13 +293,13 @@ class _Case:
         top = hierarchy.path(int(hierarchy.rep_node[self.rep]))[-1]
         point = self.fair * 0.01 / (1.0 + float(hierarchy.hedge[top]))
         found = [
-            f"a target 1 % higher ({_money(target * 1.01)}) adds about {_money(self.fair * 0.01)}",
-            f"one more point of hedge at {_node_name(self.model, top)} adds about {_money(point)}",
+            f"a target 1 % higher ({money(target * 1.01)}) adds about {money(self.fair * 0.01)}",
+            f"one more point of hedge at {_node_name(self.model, top)} adds about {money(point)}",
         ]
         if self.model.estimate.basis is None and self.potential > 0 and self.typical_potential > 0:
             size = _round_size(self.typical_potential)
             adds = self.fair / self.potential * size
-            found.append(f"each account of {size:,g} potential adds about {_money(adds)}")
+            found.append(f"each account of {size:,g} potential adds about {money(adds)}")
         for cap in (limit for limit in self.limits if limit.upper and not limit.beyond):
             hard = f"none of these adds anything while the {cap.rule} holds the quota"
             soft = f"the {cap.rule} is at its limit: other reps carry what it keeps away, unless its price is paid"
@@ -337,7 +336,7 @@ def _parts(model: Model, rep: int, own: pd.DataFrame) -> tuple[tuple[str, float]
 
 def _away(model: Model, rep: int, own: pd.DataFrame, amounts: FloatArray) -> list[tuple[str, float]]:
     """The part of ``amounts`` (one per account) that comes while the rep is not there; no line where there is none."""
-    there = presence(model.problem)[rep]
+    there = model.problem.calendar.presence[rep]
     if (there >= 1.0).all():
         return []
     off = float((amounts * (own["credit"].to_numpy(float) - 1.0)).sum())
@@ -361,12 +360,12 @@ def _doubts(model: Model, own: pd.DataFrame, kappa: float, fair: float) -> list[
     for issue in model.problem.issues:
         k = place.get(issue.row - 2) if issue.table in (file, "accounts") and issue.row >= 2 else None
         if k is not None and issue.column in MATTERS and net[k] > 0.0:
-            counts = f"the account counts {_money(net[k])} of the quota"
+            counts = f"the account counts {money(net[k])} of the quota"
             found.append((float(net[k]), f"{issue.column} of {names[accounts[k]]}: {issue.problem}; {counts}"))
     for k in np.argsort(-spread)[:MOST_DOUBTS]:
         if spread[k] > LEAST_DOUBT * fair:
-            typical = _money(np.sqrt(model.estimate.doubt[accounts[k]]))
-            what = f"this quota by {_money(spread[k])}" if followed[k] else "and the odds with them, not this quota"
+            typical = money(np.sqrt(model.estimate.doubt[accounts[k]]))
+            what = f"this quota by {money(spread[k])}" if followed[k] else "and the odds with them, not this quota"
             off = f"expected sales could be off by a typical {typical}, {what}"
             found.append((float(spread[k]), f"{names[accounts[k]]}: {off}"))
     return [text for _, text in sorted(found, key=lambda item: -item[0])[:MOST_DOUBTS]]
@@ -389,8 +388,8 @@ def _limits_reached(model: Model, rep: int, totals: FloatArray, quotas: FloatArr
             outside = float(quotas[rep] - at) * (1 if upper else -1)
             if math.isfinite(at) and outside > -step and (at > 0 or upper):
                 beyond = outside > max(0.005, 1e-6 * row.scale)
-                text = f"{row.rule}: quota {'at most' if upper else 'at least'} {_money(at)} ({row.sentence})"
-                text += f"; the quota is {_money(outside)} {'above' if upper else 'below'}" if beyond else ""
+                text = f"{row.rule}: quota {'at most' if upper else 'at least'} {money(at)} ({row.sentence})"
+                text += f"; the quota is {money(outside)} {'above' if upper else 'below'}" if beyond else ""
                 found.append(_Limit(text, upper, row.hard, beyond, row.rule, at))
     return found
 
@@ -404,8 +403,3 @@ def _round_size(amount: float) -> float:
     """Round to one leading digit: 84,300 -> 80,000."""
     power = 10.0 ** math.floor(math.log10(amount))
     return max(round(amount / power), 1) * power
-
-
-def _money(amount: float) -> str:
-    """Write money in a sentence: whole units from 100 up, cents below."""
-    return f"{amount:,.0f}" if abs(amount) >= 100 or amount == round(amount) else f"{amount:,.2f}"

@@ -21,8 +21,10 @@ from scipy.stats import rankdata
 
 from territory_opt.estimate.shocks import regions
 from territory_opt.model.model import Model
-from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate
-from territory_opt.plan.plan import Plan
+from territory_opt.plan.evaluate import annual_quotas, evaluate, rep_positions
+from territory_opt.plan.plan import Plan, held_by_rep
+from territory_opt.problem.calendar import month_numbers
+from territory_opt.words import plain_rows
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -34,7 +36,6 @@ UNFAIR_RANK, UNFAIR_REGION = 0.3, 0.1
 CERTAIN = 0.05
 NEAR, NEAR_SHARE = 0.2, 0.6
 """Attainment within so much of the median is near; so many reps should be."""
-YEAR = 365.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +76,14 @@ class Fairness:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        table = self.table().astype(object)
-        return {"what": self.what, "tests": table.where(table.notna(), None).to_dict("records")}
+        return {"what": self.what, "tests": plain_rows(self.table().to_dict("records"))}
 
 
 def plan_fairness(model: Model, plan: Plan, *, seed: int = 0) -> Fairness:
     """Test the quotas of ``plan`` against expected sales."""
-    found, pairs = evaluate(model, plan), chosen_pairs(model, plan)
-    potential = model.problem.accounts["potential"].to_numpy(float)[pairs["account"].to_numpy(int)]
-    book = np.bincount(pairs["rep"].to_numpy(int), potential, minlength=model.problem.n_reps).astype(float)
-    quotas = annual_quotas(model, plan)
-    facts = {"size": found.rep_sales, "potential": book, "tenure": tenure(model)}
+    found, quotas = evaluate(model, plan), annual_quotas(model, plan)
+    potential = held_by_rep(model, rep_positions(model, plan))
+    facts = {"size": found.rep_sales, "potential": potential, "tenure": model.problem.calendar.years_before}
     return _tests("this plan", found.rep_sales, quotas, facts, regions(model.problem), None, seed)
 
 
@@ -96,24 +94,13 @@ def past_fairness(model: Model, *, seed: int = 0) -> Fairness | None:
     """
     if model.problem.policy.period.months < 12:
         return None
-    reps, accounts = model.problem.reps, model.problem.accounts
+    reps = model.problem.reps
     sales, quotas = (reps[name].to_numpy(float) for name in ("last_sales", "last_quota"))
     if (np.isfinite(sales) & (quotas > 0)).sum() < 2:
         return None
-    owner = pd.Index(reps["rep_id"]).get_indexer(accounts["incumbent"])
-    known = owner >= 0
-    potential = np.bincount(owner[known], accounts["potential"].to_numpy(float)[known], minlength=len(reps)).astype(
-        float
-    )
-    facts = {"size": quotas, "potential": potential, "tenure": tenure(model)}
+    potential = held_by_rep(model, rep_positions(model, Plan.today(model)))
+    facts = {"size": quotas, "potential": potential, "tenure": model.problem.calendar.years_before}
     return _tests("last year", sales, quotas, facts, regions(model.problem), _growth(model), seed)
-
-
-def tenure(model: Model) -> FloatArray:
-    """Years each rep has been there when the plan year starts, (n_reps,); NaN where the start is not known."""
-    start = pd.Timestamp(model.problem.policy.period.start)
-    years = (start - pd.to_datetime(model.problem.reps["start_date"])).dt.days.to_numpy(float) / YEAR
-    return np.asarray(np.maximum(years, 0.0))
 
 
 def _growth(model: Model) -> FloatArray | None:
@@ -121,11 +108,12 @@ def _growth(model: Model) -> FloatArray | None:
     sales = model.problem.past_sales
     if not len(sales) or not (sales["rep_id"] != "").any():
         return None
-    last = sales["month"].max()
-    if sales["month"].min() > last - pd.DateOffset(months=23):
+    month = month_numbers(sales["month"])
+    last = month.max()
+    if month.min() > last - 23:
         return None
-    recent = sales["month"] > last - pd.DateOffset(months=12)
-    before = ~recent & (sales["month"] > last - pd.DateOffset(months=24))
+    recent = month > last - 12
+    before = ~recent & (month > last - 24)
     by_rep = [sales[chosen].groupby("rep_id")["sales"].sum() for chosen in (recent, before)]
     late, early = (total.reindex(model.problem.reps["rep_id"]).to_numpy(float) for total in by_rep)
     return np.asarray(np.divide(late, early, out=np.full(len(late), np.nan), where=early > 0) - 1.0)

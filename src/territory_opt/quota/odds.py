@@ -45,26 +45,17 @@ class CompanyOdds:
         return f"{self.expected_hits:.0f} of {len(self.hits)} reps should make their quota{target}"
 
 
-def common_shock(model: Model) -> float:
-    """Return the spread of the shocks that one rep shares with others, as a share of sales; 0 without any.
-
-    A segment's counts as if the rep sold to no other: on the safe side.
-    """
-    return model.estimate.shock(model.problem.policy.quotas.odds)
-
-
 def company_shock(model: Model) -> float:
     """Return the spread of all shared shocks for the company's sales: those of regions and segments offset each other.
 
     Root of c^2 + r^2 sum(share of region)^2 + s^2 sum(share of segment)^2; regions by fair shares of their reps.
     """
-    company, region, of_segment = model.estimate.shocks(model.problem.policy.quotas.odds)
+    shocks = model.estimate.shocks
     segment = pd.factorize(model.problem.accounts["segment"])[0]
     by_region = np.bincount(regions(model.problem), model.share)
     by_segment = np.bincount(segment, model.estimate.expected) / max(float(model.estimate.expected.sum()), 1e-12)
-    return float(
-        np.sqrt(company**2 + region**2 * float(by_region @ by_region) + of_segment**2 * float(by_segment @ by_segment))
-    )
+    regional = shocks.region**2 * float(by_region @ by_region)
+    return float(np.sqrt(shocks.company**2 + regional + shocks.segment**2 * float(by_segment @ by_segment)))
 
 
 def chance_to_reach(goal: FloatArray, mean: FloatArray, variance: FloatArray, shock: float) -> FloatArray:
@@ -105,7 +96,9 @@ def company_odds(model: Model, plan: Plan) -> CompanyOdds:
 
 def _hits(model: Model, plan: Plan, found: Evaluation) -> pd.Series[float]:
     rep_ids = model.problem.reps["rep_id"]
-    chance = chance_to_reach(annual_quotas(model, plan), found.rep_sales, found.rep_variance, common_shock(model))
+    chance = chance_to_reach(
+        annual_quotas(model, plan), found.rep_sales, found.rep_variance, model.estimate.shocks.together
+    )
     known = rep_ids.isin(plan.annual.index).to_numpy(bool)
     index = pd.Index(rep_ids.to_numpy(object), name="rep_id")
     return pd.Series(np.where(known, chance, np.nan), index=index, name="probability", dtype=float)

@@ -13,6 +13,7 @@ from territory_opt.plan.plan import Plan
 from territory_opt.quota.fairness import Fairness, past_fairness, plan_fairness
 from territory_opt.quota.simulate import DRAWS, Simulation, simulate
 from territory_opt.quota.smart import Finding, lint
+from territory_opt.words import listed
 
 SHOWN = 10
 """Reps and reasons that are shown in words; tables hold all."""
@@ -42,9 +43,8 @@ class Review:
                 f"(8 years in 10: {node['p10']:,.0f} to {node['p90']:,.0f})"
             )
         if len(self.short):
-            worst = ", ".join(f"{rep} {chance:.0%}" for rep, chance in self.short.head(SHOWN).items())
-            more = f" and {len(self.short) - SHOWN} more" if len(self.short) > SHOWN else ""
-            lines.append(f"  {len(self.short)} reps are below the {self.hit_share:.0%} asked for: {worst}{more}")
+            worst = listed([f"{rep} {chance:.0%}" for rep, chance in self.short.items()], most=SHOWN)
+            lines.append(f"  {len(self.short)} reps are below the {self.hit_share:.0%} asked for: {worst}")
         flagged = self.odds.reps[self.odds.reps["flag"] != ""]
         for flag, reps in flagged.groupby("flag"):
             names = ", ".join(f"{row.rep_id} {row.pay:.0%}" for row in reps.head(SHOWN).itertuples())

@@ -5,7 +5,7 @@ A rep's sales are drawn as
     S = sum_g M_g (1 + c Z + r Z_region + s Z_g)  +  e
 
 M_g the expected sales of the rep's accounts in segment g (in the months the rep is there), Z, Z_region and Z_g standard
-normal shocks that the company, a region and a segment share (c, r, s from ``policy.quotas.odds``), e the rep's own
+normal shocks that the company, a region and a segment share (c, r, s: ``Estimate.shocks``), e the rep's own
 noise with variance V: gamma-shaped (never below -M, a few large orders make it lopsided) or normal. What accounts bring
 while their rep is not there counts for managers and the company. Shared shocks are what makes independence overstate
 safety: a factor model (Vasicek, The distribution of loan portfolio value, Risk, 2002). Sales that a shock would push
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.estimate.shocks import regions
+from territory_opt.estimate.shocks import Shocks, regions
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs
 from territory_opt.plan.plan import Plan
@@ -126,16 +126,15 @@ class Books:
     """What each rep's book may bring: ``mean`` (n, n_segments), ``variance`` (n,), ``region`` (n,).
 
     The first ``n_reps`` rows are what reps are credited with. Where some are not there all year, as many rows follow
-    for what their accounts bring besides: it counts for the company and its managers, for no rep.
+    for what their accounts bring besides: it counts for the company and its managers, for no rep. ``shocks`` are those
+    of the estimate.
     """
 
     n_reps: int
     mean: FloatArray
     variance: FloatArray
     region: IntArray
-    company_shock: float
-    region_shock: float
-    segment_shock: float
+    shocks: Shocks
 
     @classmethod
     def of(cls, model: Model, plan: Plan) -> Books:
@@ -150,16 +149,16 @@ class Books:
                                                                      (whole - credited, all_noise - noise)]  # fmt: skip
         mean = [np.bincount(key, sales, minlength=n_reps * len(names)).reshape(n_reps, -1) for sales, _ in kinds]
         variance = [np.bincount(rep, squares, minlength=n_reps) for _, squares in kinds]
-        shocks = model.estimate.shocks(model.problem.policy.quotas.odds)
         region = np.tile(regions(model.problem), len(kinds))
-        return cls(n_reps, np.vstack(mean).astype(float), np.concatenate(variance).astype(float), region, *shocks)
+        means, variances = np.vstack(mean).astype(float), np.concatenate(variance).astype(float)
+        return cls(n_reps, means, variances, region, model.estimate.shocks)
 
     def draw(self, generator: np.random.Generator, count: int, shape: Shape) -> tuple[FloatArray, FloatArray]:
         """Draw ``count`` years of sales: what each rep is credited with, and what comes besides, (count, n_reps)."""
         n_segments = self.mean.shape[1]
-        shock = self.company_shock * generator.standard_normal((count, 1))
-        by_region = self.region_shock * generator.standard_normal((count, int(self.region.max()) + 1))
-        by_segment = self.segment_shock * generator.standard_normal((count, n_segments))
+        shock = self.shocks.company * generator.standard_normal((count, 1))
+        by_region = self.shocks.region * generator.standard_normal((count, int(self.region.max()) + 1))
+        by_segment = self.shocks.segment * generator.standard_normal((count, n_segments))
         total = self.mean.sum(axis=1)
         sales = total * (1.0 + shock + by_region[:, self.region]) + by_segment @ self.mean.T
         sales = np.maximum(sales + self._noise(generator, count, shape, total), 0.0)

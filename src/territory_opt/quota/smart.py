@@ -13,7 +13,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.model.model import Model
-from territory_opt.model.presence import active_share
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate
 from territory_opt.plan.plan import Plan
 from territory_opt.plan.rollup import roll_up_problems
@@ -65,7 +64,7 @@ class _Case:
         rep, account = pairs["rep"].to_numpy(int), pairs["account"].to_numpy(int)
         n = len(self.reps)
         self.accounts = np.bincount(rep, minlength=n)
-        self.active = active_share(model.problem, model.problem.policy.period.months)
+        self.active = model.problem.calendar.part_there(model.problem.policy.period.months)
         potential = model.problem.accounts["potential"].to_numpy(float) * model.problem.policy.period.part
         self.potential = np.bincount(rep, potential[account] * pairs["credit"].to_numpy(float), minlength=n)
         sold = set(model.problem.past_sales["account_id"])
@@ -142,7 +141,7 @@ def _time_bound(case: _Case) -> Iterator[tuple[str, str]]:
     for _, rep in case.where((case.active <= 0) & (case.quota > 0)):
         yield rep, "the rep is not there during the plan year"
     for k, label in enumerate(labels):
-        there = active_share(case.model.problem, months, after=k * months)
+        there = case.model.problem.calendar.part_there(months, after=k * months)
         owed = wide[label].fillna(0.0).to_numpy(float)
         for j, rep in case.where((there <= 0) & (owed > MONEY_TOLERANCE) & (case.active > 0)):
             yield rep, f"{owed[j]:,.2f} are owed for {label}, when the rep is not there"

@@ -6,7 +6,6 @@ the year may bring, and how good the year so far was, is worked out in :mod:`ter
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,11 +16,12 @@ import pandas as pd
 
 from territory_opt.errors import ScenarioError
 from territory_opt.model.model import Model
-from territory_opt.model.presence import covered, days_there
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate, rep_positions
 from territory_opt.plan.plan import Plan, month_weights, season_weights
+from territory_opt.problem.calendar import month_numbers, month_text, read_month
 from territory_opt.quota.odds import company_shock
 from territory_opt.quota.outlook import Book, Outlook, look_ahead
+from territory_opt.words import aligned, named, plain_rows
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -68,27 +68,21 @@ class Tracking:
         beside = list(self.reps.columns)[list(self.reps.columns).index("status") + 1 :]
         rows: list[tuple[str, ...]] = [("", "rep", "quota", "due", "sold", "pace", "odds", "adjusted", "", *beside)]
         for row in self.reps.to_dict("records"):
-            who = str(row["rep_id"]) if row["name"] == row["rep_id"] else f"{row['name']} ({row['rep_id']})"
+            who = named(row["name"], row["rep_id"])
             money = [f"{row[name]:,.0f}" for name in ("quota", "due", "sold")]
             shares = [f"{row[name]:.0%}" for name in ("pace", "p_finish", "adjusted")]
             more = ["" if pd.isna(row[name]) else _figure(row[name]) for name in beside]
             rows.append((f"{row['rank']}.", who, *money, *shares, str(row["status"]), *more))
-        widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-        for line in rows:
-            cells = [cell.ljust(width) if k in LEFT else cell.rjust(width)
-                     for k, (cell, width) in enumerate(zip(line, widths, strict=True))]  # fmt: skip
-            lines.append("  " + "  ".join(cells).rstrip())
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {line}" for line in aligned(rows, left=LEFT))])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        table = self.reps.astype(object)
         return {
             "as_of": self.as_of,
             "months": self.months,
             "company": self.company,
             "uncovered": self.uncovered,
-            "reps": table.where(table.notna(), None).to_dict("records"),
+            "reps": plain_rows(self.reps.to_dict("records")),
         }
 
 
@@ -108,19 +102,13 @@ def track(
     """
     if not plan.has_quotas:
         raise ScenarioError("the plan sets no quotas; set quotas.target and solve again")
-    first = pd.Period(model.problem.policy.period.start, freq="M")
-    last = _month(as_of) if as_of is not None else pd.Period(sales["month"].max(), freq="M")
-    months = last.ordinal - first.ordinal + 1
-    if not 1 <= months <= model.problem.policy.period.months:
-        raise ScenarioError(f"{last} lies outside the plan year, which starts with {first}")
-    latest = pd.Period(sales["month"].max(), freq="M")
-    if last > latest:
-        raise ScenarioError(f"sales end with {latest}: give a file that holds {last}, or --as-of {latest}")
-    sales = sales[pd.PeriodIndex(sales["month"], freq="M") <= last]
+    last, months = _as_of(model, sales, as_of)
+    sales = sales[month_numbers(sales["month"]) <= last]
     (book, due), (sold, uncovered) = _books(model, plan, months), _sold(model, plan, sales)
     quotas, total = annual_quotas(model, plan), float(sales["sales"].sum())
-    shared, *some = model.estimate.shocks(model.problem.policy.quotas.odds)
-    found = _standing(book, due, sold, quotas, look_ahead(book, sold, shared, math.hypot(*some)))
+    shocks = model.estimate.shocks
+    ahead = look_ahead(book, sold, shocks.company, math.hypot(shocks.region, shocks.segment))
+    found = _standing(book, due, sold, quotas, ahead)
     reps = pd.DataFrame(
         {
             "rep_id": model.problem.reps["rep_id"].to_numpy(object),
@@ -139,7 +127,7 @@ def track(
     whole = _standing(everyone, due, all_sold, np.array([target]), ahead)
     company = {name: float(values[0]) for name, values in whole.items() if name != "status"}
     return Tracking(
-        str(last),
+        month_text(last),
         months,
         reps.sort_values(["rank", "rep_id"], kind="stable").reset_index(drop=True),
         {"quota": target, **company},
@@ -148,11 +136,18 @@ def track(
     )
 
 
-def _month(text: str) -> pd.Period:
-    try:
-        return pd.Period(dt.datetime.strptime(text.strip(), "%Y-%m"), freq="M")
-    except ValueError:
-        raise ScenarioError(f'"{text}" is not a month; write it like 2027-05') from None
+def _as_of(model: Model, sales: pd.DataFrame, as_of: str | None) -> tuple[int, int]:
+    """Number of the last month that counts, ``as_of`` or the latest in ``sales``, and months of the plan until then."""
+    latest, first = int(month_numbers(sales["month"]).max()), model.problem.calendar.first_month
+    last = latest if as_of is None else read_month(as_of).ordinal
+    months = last - first + 1
+    if not 1 <= months <= model.problem.policy.period.months:
+        text = f"{month_text(last)} lies outside the plan year, which starts with {month_text(first)}"
+        raise ScenarioError(text)
+    if last > latest:
+        ends = month_text(latest)
+        raise ScenarioError(f"sales end with {ends}: give a file that holds {month_text(last)}, or --as-of {ends}")
+    return last, months
 
 
 def _books(model: Model, plan: Plan, months: int) -> tuple[Book, FloatArray]:
@@ -172,7 +167,7 @@ def _company(model: Model, plan: Plan, months: int) -> tuple[Book, FloatArray]:
     found, quotas = evaluate(model, plan), annual_quotas(model, plan)
     mean, variance = found.book_sales, float(found.book_variance.sum())
     doubt = float(model.estimate.doubt[rep_positions(model, plan) >= 0].sum())
-    season = season_weights(model, plan.assignment) * covered(model.problem)
+    season = season_weights(model, plan.assignment) * model.problem.calendar.covered
     parts = [_part(weights, months) for weights in (season, month_weights(model, plan.assignment))]
     past, due = (
         float(part @ weight) / float(weight.sum()) if weight.sum() > 0 else float(part.mean())
@@ -217,9 +212,9 @@ def _sold(model: Model, plan: Plan, sales: pd.DataFrame) -> tuple[FloatArray, fl
     seller = model.source.rep_index.get_indexer(pd.Index(sales["rep_id"]))
     rep = np.where(seller >= 0, seller, rep_positions(model, plan)[account])
     amount, known = sales["sales"].to_numpy(float), rep >= 0
-    period = model.problem.policy.period
-    month = pd.PeriodIndex(sales["month"], freq="M").asi8 - pd.Period(period.start, freq="M").ordinal
-    there = days_there(model.problem)[np.maximum(rep, 0), np.clip(month, 0, period.months - 1)]
+    calendar = model.problem.calendar
+    month = np.clip(month_numbers(sales["month"]) - calendar.first_month, 0, calendar.there.shape[1] - 1)
+    there = calendar.there[np.maximum(rep, 0), month]
     counts = np.where(seller >= 0, amount, amount * there)
     sold = np.bincount(rep[known], counts[known], minlength=model.problem.n_reps).astype(float)
     return sold, float((amount - counts)[known].sum())

@@ -7,12 +7,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.geography.sphere import nearest_km, unit_vectors
-from territory_opt.report.sides import Side, Sides, TextArray, band, metrics
-from territory_opt.report.words import percent, short_money
+from territory_opt.study.comparison import Comparison
+from territory_opt.study.side import TextArray, band, metrics
+from territory_opt.words import percent, short_money
 
 BoolArray = npt.NDArray[np.bool_]
 
-NOBODY = "nobody"
 CLOSER_KM = 5.0
 """A new rep counts as closer from this many km on."""
 BETTER_FIT = 0.05
@@ -21,22 +21,22 @@ NEAREST_KM = 1.0
 """A rep counts as the nearest within this distance of the nearest home."""
 
 
-def account_table(sides: Sides) -> pd.DataFrame:
+def account_table(pair: Comparison) -> pd.DataFrame:
     """Return one line per account: owners, change, reason and money; moved accounts first, then by potential.
 
     ``old`` and ``new`` are rep positions (-1: nobody); ``lat`` and ``lon`` degrees. Cost: linear in accounts.
     """
-    accounts, today, plan = sides.model.problem.accounts, sides.today, sides.plan
+    accounts, today, plan = pair.model.problem.accounts, pair.before, pair.after
     frame = pd.DataFrame(
         {
             "name": accounts["name"].to_numpy(object),
             "account_id": accounts["account_id"].to_numpy(object),
-            "old_rep": _owners(sides, today),
-            "new_rep": _owners(sides, plan),
-            "change": _changes(sides),
-            "reason": account_reasons(sides),
+            "old_rep": today.owners,
+            "new_rep": plan.owners,
+            "change": _changes(pair),
+            "reason": account_reasons(pair),
             "potential": accounts["potential"].to_numpy(float),
-            "current_sales": sides.model.source.current_sales,
+            "current_sales": pair.model.source.current_sales,
             "sales_at_risk": np.nan_to_num(plan.column("loss")),
             "expected_sales": np.nan_to_num(plan.column("net")),
             "distance_km": plan.column("distance_km"),
@@ -50,110 +50,101 @@ def account_table(sides: Sides) -> pd.DataFrame:
     return frame.iloc[order].reset_index(drop=True)
 
 
-def account_reasons(sides: Sides) -> TextArray:
+def account_reasons(pair: Comparison) -> TextArray:
     """Say in plain words why each account goes where it goes, (n_accounts,)."""
-    stays = sides.today.rep == sides.plan.rep
-    parts = [_lock_text(sides), _must_text(sides), *_move_texts(sides)]
+    stays = pair.before.rep == pair.after.rep
+    parts = [_lock_text(pair), _must_text(pair), *_move_texts(pair)]
     moving = _joined(parts)
     moving[moving == ""] = "balances the plan as a whole"
-    staying = _joined([parts[0], _near_text(sides), _risk_text(sides)])
+    staying = _joined([parts[0], _near_text(pair), _risk_text(pair)])
     staying[staying == ""] = "a move would not pay"
     text = np.where(stays, "stays: " + staying, moving)
-    return np.where(sides.plan.rep < 0, "has no rep in this plan", text)
+    return np.where(pair.after.rep < 0, "has no rep in this plan", text)
 
 
-def _owners(sides: Sides, side: Side) -> TextArray:
-    """Name each account's rep; an id that is no rep's stays visible as the id of someone who left."""
-    names = np.append(sides.rep_names, NOBODY)[side.rep]
-    if side is sides.today:
-        given = sides.model.problem.accounts["incumbent"].to_numpy(object)
-        names = np.where((side.rep < 0) & (given != ""), given, names)
-    return names
-
-
-def _changes(sides: Sides) -> TextArray:
-    words = np.where(sides.today.rep < 0, "new", np.where(sides.changed, "moves", "stays")).astype(object)
-    words[sides.plan.rep < 0] = "no rep"
+def _changes(pair: Comparison) -> TextArray:
+    words = np.where(pair.before.rep < 0, "new", np.where(pair.changed, "moves", "stays")).astype(object)
+    words[pair.after.rep < 0] = "no rep"
     return words
 
 
-def _lock_text(sides: Sides) -> TextArray:
+def _lock_text(pair: Comparison) -> TextArray:
     """``locked to Cleo: Contract names Cleo`` for accounts under a lock rule."""
-    rules, source = sides.model.problem.rules, sides.model.source
-    text = _blank(sides)
+    rules, source = pair.model.problem.rules, pair.model.source
+    text = _blank(pair)
     locks = rules[rules["rule"] == "lock"]
     account = source.account_index.get_indexer(locks["account_id"])
     rep = source.rep_index.get_indexer(locks["rep_id"])
     for i, j, why in zip(account, rep, locks["reason"], strict=True):
         if i >= 0 and j >= 0:
-            text[i] = f"locked to {sides.rep_names[j]}" + (f": {why}" if why else "")
+            text[i] = f"locked to {pair.rep_names[j]}" + (f": {why}" if why else "")
     return text
 
 
-def _must_text(sides: Sides) -> TextArray:
+def _must_text(pair: Comparison) -> TextArray:
     """Say for accounts whose incumbent is gone or may not serve them any more."""
-    text, source = _blank(sides), sides.model.source
-    accounts = sides.model.problem.accounts
-    text[sides.today.rep < 0] = np.where(accounts["incumbent"] == "", "had no rep", "its rep is not in the team")[
-        sides.today.rep < 0
+    text, source = _blank(pair), pair.model.source
+    accounts = pair.model.problem.accounts
+    text[pair.before.rep < 0] = np.where(accounts["incumbent"] == "", "had no rep", "its rep is not in the team")[
+        pair.before.rep < 0
     ]
-    allowed = sides.today.pairs["eligible"].fillna(True).to_numpy(bool)
-    barred = np.flatnonzero((sides.today.rep >= 0) & ~allowed)
+    allowed = pair.before.pairs["eligible"].fillna(True).to_numpy(bool)
+    barred = np.flatnonzero((pair.before.rep >= 0) & ~allowed)
     if len(barred) == 0:
         return text
     family = accounts["family"].to_numpy(object)[barred]
     text[barred] = [f"its family {name} stays together" for name in family]
-    old = sides.today.rep[barred]
+    old = pair.before.rep[barred]
     distance = source.eligibility.distance_km(barred, old)
     for reason, excluded in source.eligibility.drop_reasons(barred, distance, old):
         hit = barred[excluded]
-        text[hit] = [f"{sides.rep_names[j]}: {reason}" for j in old[excluded]]
+        text[hit] = [f"{pair.rep_names[j]}: {reason}" for j in old[excluded]]
     return text
 
 
-def _move_texts(sides: Sides) -> list[TextArray]:
+def _move_texts(pair: Comparison) -> list[TextArray]:
     """What speaks for the new rep: closer, better fit, relief for the old rep, room at the new one."""
-    closer, fit, relief, room = (_blank(sides) for _ in range(4))
-    saved = sides.today.column("distance_km") - sides.plan.column("distance_km")
-    better = sides.plan.column("fit") - sides.today.column("fit")
-    changed = sides.changed
+    closer, fit, relief, room = (_blank(pair) for _ in range(4))
+    saved = pair.before.column("distance_km") - pair.after.column("distance_km")
+    better = pair.after.column("fit") - pair.before.column("fit")
+    changed = pair.changed
     near = changed & (saved >= CLOSER_KM)
     closer[near] = [f"closer by {km:,.0f} km" for km in saved[near]]
     fits = changed & (better >= BETTER_FIT)
-    pair = zip(sides.plan.column("fit")[fits], sides.today.column("fit")[fits], strict=True)
-    fit[fits] = [f"better fit ({new:.0%} against {old:.0%})" for new, old in pair]
-    over, under = _loads(sides)
-    relief[changed] = over[sides.today.rep[changed]]
-    served = sides.plan.rep >= 0
-    gains = served & (sides.today.rep != sides.plan.rep)
-    room[gains] = under[sides.plan.rep[gains]]
-    nearest = served & (sides.today.rep < 0) & _is_nearest(sides)
+    changes = zip(pair.after.column("fit")[fits], pair.before.column("fit")[fits], strict=True)
+    fit[fits] = [f"better fit ({new:.0%} against {old:.0%})" for new, old in changes]
+    over, under = _loads(pair)
+    relief[changed] = over[pair.before.rep[changed]]
+    served = pair.after.rep >= 0
+    gains = served & (pair.before.rep != pair.after.rep)
+    room[gains] = under[pair.after.rep[gains]]
+    nearest = served & (pair.before.rep < 0) & _is_nearest(pair)
     closer[nearest] = "nearest home"
     return [closer, fit, relief, room]
 
 
-def _loads(sides: Sides) -> tuple[TextArray, TextArray]:
+def _loads(pair: Comparison) -> tuple[TextArray, TextArray]:
     """Per rep, (n_reps,): ``Lee was over by 22 % of potential`` and ``Ada was 30 % under in potential``, or empty."""
-    n_reps = sides.model.problem.n_reps
+    n_reps = pair.model.problem.n_reps
     over, under = np.full(n_reps, "", dtype=object), np.full(n_reps, "", dtype=object)
-    capacity = sides.model.problem.reps["capacity_hours"].to_numpy(float)
-    if sides.model.problem.policy.territories.hours is not None:
-        for j in np.flatnonzero(sides.today.per_rep("hours") > 1.02 * capacity):
-            excess = sides.today.per_rep("hours")[j] / max(capacity[j], 1.0) - 1.0
-            over[j] = f"{sides.rep_names[j]} was {percent(excess)} over the year's hours"
-    for metric in reversed(metrics(sides.model)):
-        share, width = sides.today.shares[metric], max(band(sides.model, metric) or 0.0, 0.02)
+    capacity = pair.model.problem.reps["capacity_hours"].to_numpy(float)
+    if pair.model.problem.policy.territories.hours is not None:
+        for j in np.flatnonzero(pair.before.per_rep("hours") > 1.02 * capacity):
+            excess = pair.before.per_rep("hours")[j] / max(capacity[j], 1.0) - 1.0
+            over[j] = f"{pair.rep_names[j]} was {percent(excess)} over the year's hours"
+    for metric in reversed(metrics(pair.model)):
+        share, width = pair.before.shares[metric], max(band(pair.model, metric) or 0.0, 0.02)
         for j in np.flatnonzero(share > 1 + width):
-            over[j] = f"{sides.rep_names[j]} was over by {percent(share[j] - 1)} of {metric}"
+            over[j] = f"{pair.rep_names[j]} was over by {percent(share[j] - 1)} of {metric}"
         for j in np.flatnonzero(share < 1 - width):
-            under[j] = f"{sides.rep_names[j]} was under by {percent(1 - share[j])} of {metric}"
+            under[j] = f"{pair.rep_names[j]} was under by {percent(1 - share[j])} of {metric}"
     return over, under
 
 
-def _near_text(sides: Sides) -> TextArray:
-    text = _blank(sides)
-    fit = sides.plan.column("fit")
-    nearest = _is_nearest(sides)
+def _near_text(pair: Comparison) -> TextArray:
+    text = _blank(pair)
+    fit = pair.after.column("fit")
+    nearest = _is_nearest(pair)
     good = fit >= 0.5
     text[nearest & good] = "nearest home and fitting skills"
     text[nearest & ~good] = "nearest home"
@@ -161,23 +152,23 @@ def _near_text(sides: Sides) -> TextArray:
     return text
 
 
-def _risk_text(sides: Sides) -> TextArray:
+def _risk_text(pair: Comparison) -> TextArray:
     """What a move would put at risk, for accounts with sales."""
-    text = _blank(sides)
-    currency, rate = sides.model.problem.policy.currency, sides.model.problem.policy.territories.keep.loss_rate
-    loss = rate * sides.model.source.current_sales
-    some = (loss >= 1.0) & (sides.today.rep >= 0)
+    text = _blank(pair)
+    currency, rate = pair.model.problem.policy.currency, pair.model.problem.policy.territories.keep.loss_rate
+    loss = rate * pair.model.source.current_sales
+    some = (loss >= 1.0) & (pair.before.rep >= 0)
     text[some] = [f"a move risks up to {short_money(round(amount), currency)} of sales" for amount in loss[some]]
     return text
 
 
-def _is_nearest(sides: Sides) -> BoolArray:
+def _is_nearest(pair: Comparison) -> BoolArray:
     """Whether no other rep's home is clearly nearer to the account than its rep's in the plan."""
-    problem = sides.model.problem
+    problem = pair.model.problem
     homes, places = (unit_vectors(t["lat"].to_numpy(float), t["lon"].to_numpy(float))
                      for t in (problem.reps, problem.accounts))  # fmt: skip
     least = nearest_km(homes, places)
-    return np.asarray(np.nan_to_num(sides.plan.column("distance_km"), nan=np.inf) <= least + NEAREST_KM)
+    return np.asarray(np.nan_to_num(pair.after.column("distance_km"), nan=np.inf) <= least + NEAREST_KM)
 
 
 def _joined(parts: list[TextArray]) -> TextArray:
@@ -185,5 +176,5 @@ def _joined(parts: list[TextArray]) -> TextArray:
     return np.array(["; ".join(filter(None, line)) for line in lines], dtype=object)
 
 
-def _blank(sides: Sides) -> TextArray:
-    return np.full(sides.model.problem.n_accounts, "", dtype=object)
+def _blank(pair: Comparison) -> TextArray:
+    return np.full(pair.model.problem.n_accounts, "", dtype=object)

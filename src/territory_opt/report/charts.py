@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from territory_opt.report.sides import BAND_TOLERANCE
 from territory_opt.report.views import Views
-from territory_opt.report.words import percent, short_money
+from territory_opt.study.side import BAND_TOLERANCE
+from territory_opt.words import percent, short_money
 
 MOST_BARS = 60
 """Reps drawn in one chart; beyond, the most telling ones."""

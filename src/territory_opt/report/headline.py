@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.report.sides import BAND_TOLERANCE, Side, Sides, band, metrics
-from territory_opt.report.words import at_most, at_most_short, money, percent, plural, short_money
+from territory_opt.study.comparison import Comparison
+from territory_opt.study.side import BAND_TOLERANCE, Side, band, metrics
+from territory_opt.words import at_most, at_most_short, money, percent, plural, short_money
 
 if TYPE_CHECKING:
     from territory_opt.optimize.result import Result
@@ -39,11 +40,11 @@ class Card:
     tone: Tone = "plain"
 
 
-def sentences(result: Result, sides: Sides, odds: CompanyOdds | None) -> tuple[str, ...]:
+def sentences(result: Result, pair: Comparison, odds: CompanyOdds | None) -> tuple[str, ...]:
     """Return the three sentences of the summary: what moves, what is owed, how good it is."""
-    lines = [_moves_sentence(sides)]
+    lines = [_moves_sentence(pair)]
     if result.plan.has_quotas:
-        lines.append(_quota_sentence(sides, odds))
+        lines.append(_quota_sentence(pair, odds))
     return (*lines, proof_sentence(result))
 
 
@@ -65,27 +66,27 @@ def proof_sentence(result: Result) -> str:
     return f"{text} (verified); a complete search found no better one." if searched else f"{text} (verified)."
 
 
-def cards(result: Result, sides: Sides, odds: CompanyOdds | None) -> tuple[Card, ...]:
+def cards(result: Result, pair: Comparison, odds: CompanyOdds | None) -> tuple[Card, ...]:
     """Return the headline figures."""
-    policy, found = sides.model.problem.policy, sides.plan.evaluation
+    policy, found = pair.model.problem.policy, pair.after.evaluation
     at_risk = short_money(found.sales_at_risk, policy.currency)
     moved = Card(
-        "Accounts that move", f"{int(sides.changed.sum()):,}", f"of {len(sides.plan.rep):,}; {at_risk} of sales at risk"
+        "Accounts that move", f"{int(pair.changed.sum()):,}", f"of {len(pair.after.rep):,}; {at_risk} of sales at risk"
     )
-    shown = [*(_quota_cards(result, sides, odds) if result.plan.has_quotas else []), moved]
-    for metric in metrics(sides.model)[:1]:
-        width = band(sides.model, metric)
-        inside = None if width is None else within(sides.plan.shares[metric], width)
-        note = f"of a fair share; today {_spread(sides.today, metric)}"
+    shown = [*(_quota_cards(result, pair, odds) if result.plan.has_quotas else []), moved]
+    for metric in metrics(pair.model)[:1]:
+        width = band(pair.model, metric)
+        inside = None if width is None else within(pair.after.shares[metric], width)
+        note = f"of a fair share; today {pair.before.spread(metric)}"
         tone: Tone = "plain" if inside is None else "good" if inside.all() else "warn"
-        shown.append(Card(f"{metric.capitalize()} per rep", _spread(sides.plan, metric), note, tone))
+        shown.append(Card(f"{metric.capitalize()} per rep", pair.after.spread(metric), note, tone))
     return (*shown, _gap_card(result))
 
 
-def _quota_cards(result: Result, sides: Sides, odds: CompanyOdds | None) -> list[Card]:
-    policy = sides.model.problem.policy
+def _quota_cards(result: Result, pair: Comparison, odds: CompanyOdds | None) -> list[Card]:
+    policy = pair.model.problem.policy
     target, total = float(policy.quotas.target or 0.0), float(result.plan.annual.sum())
-    expected = short_money(float(sides.plan.evaluation.book_sales.sum()), policy.currency)
+    expected = short_money(float(pair.after.evaluation.book_sales.sum()), policy.currency)
     shown = [
         Card("Company target", short_money(target, policy.currency), f"expected sales {expected}"),
         Card("Quotas", short_money(total, policy.currency), _against(total, target)),
@@ -111,16 +112,16 @@ def _gap_card(result: Result) -> Card:
     )
 
 
-def summary_table(result: Result, sides: Sides, odds: CompanyOdds | None) -> pd.DataFrame:
+def summary_table(result: Result, pair: Comparison, odds: CompanyOdds | None) -> pd.DataFrame:
     """Return figure, today and this plan as text: what a manager compares first."""
-    currency, model = model_currency(sides), sides.model
+    currency, model = model_currency(pair), pair.model
     term = model.problem.policy.period.term
-    today, plan = sides.today, sides.plan
-    lines = [("Accounts that change rep", "–", f"{int(sides.changed.sum()):,} of {len(plan.rep):,}")]
+    today, plan = pair.before, pair.after
+    lines = [("Accounts that change rep", "–", f"{int(pair.changed.sum()):,} of {len(plan.rep):,}")]
     lines.append(("Sales that change rep, last 12 months", "–", money(plan.evaluation.moved_sales, currency)))
     lines.append((f"Sales at risk through changes, {term}", "–", money(plan.evaluation.sales_at_risk, currency)))
     for metric in metrics(model):
-        lines.append((f"{metric.capitalize()} per rep, of a fair share", _spread(today, metric), _spread(plan, metric)))
+        lines.append((f"{metric.capitalize()} per rep, of a fair share", today.spread(metric), plan.spread(metric)))
         width = band(model, metric)
         if width is not None:
             label = f"Reps within ± {percent(width)} of {metric}"
@@ -145,9 +146,9 @@ def summary_table(result: Result, sides: Sides, odds: CompanyOdds | None) -> pd.
     return pd.DataFrame(lines, columns=["figure", "today", "plan"])
 
 
-def parts_table(sides: Sides) -> pd.DataFrame:
+def parts_table(pair: Comparison) -> pd.DataFrame:
     """Return what the plan's worth is made of, today against the plan, in money per year; the total last."""
-    today, plan = sides.today.evaluation, sides.plan.evaluation
+    today, plan = pair.before.evaluation, pair.after.evaluation
     keys = list(dict.fromkeys([*plan.parts, *today.parts]))
     rows = [(part_name(key), today.parts.get(key, 0.0), plan.parts.get(key, 0.0)) for key in keys]
     rows.append(("Worth by the rules", today.objective, plan.objective))
@@ -164,9 +165,9 @@ def part_name(key: str) -> str:
     return f"Outside the band of {metric}" if rule == "balance" else f"Price of the rule: {key}"
 
 
-def model_currency(sides: Sides) -> str:
+def model_currency(pair: Comparison) -> str:
     """Return the currency of the plan."""
-    return sides.model.problem.policy.currency
+    return pair.model.problem.policy.currency
 
 
 def within(share: FloatArray, width: float) -> npt.NDArray[np.bool_]:
@@ -174,24 +175,24 @@ def within(share: FloatArray, width: float) -> npt.NDArray[np.bool_]:
     return np.abs(share[np.isfinite(share)] - 1.0) <= width + BAND_TOLERANCE
 
 
-def _moves_sentence(sides: Sides) -> str:
-    found, currency, metric = sides.plan.evaluation, model_currency(sides), metrics(sides.model)[0]
+def _moves_sentence(pair: Comparison) -> str:
+    found, currency, metric = pair.after.evaluation, model_currency(pair), metrics(pair.model)[0]
     sold, risk = short_money(found.moved_sales, currency), short_money(found.sales_at_risk, currency)
-    verb = "moves" if sides.changed.sum() == 1 else "move"
-    moved = f"{int(sides.changed.sum()):,} of {plural(len(sides.plan.rep), 'account')}"
+    verb = "moves" if pair.changed.sum() == 1 else "move"
+    moved = f"{int(pair.changed.sum()):,} of {plural(len(pair.after.rep), 'account')}"
     first = f"{moved} {verb} ({sold} of sales, {risk} at risk)."
-    orphans = int((sides.today.rep < 0).sum())
+    orphans = int((pair.before.rep < 0).sum())
     if orphans:
         first += f" {plural(orphans, 'account')} had no rep."
     return (
-        f"{first} {metric.capitalize()} per rep goes from {_spread(sides.today, metric)} of a fair share "
-        f"to {_spread(sides.plan, metric)}."
+        f"{first} {metric.capitalize()} per rep goes from {pair.before.spread(metric)} of a fair share "
+        f"to {pair.after.spread(metric)}."
     )
 
 
-def _quota_sentence(sides: Sides, odds: CompanyOdds | None) -> str:
-    currency, target = model_currency(sides), float(sides.model.problem.policy.quotas.target or 0.0)
-    total, expected = float(sides.plan.quotas.sum()), float(sides.plan.evaluation.book_sales.sum())
+def _quota_sentence(pair: Comparison, odds: CompanyOdds | None) -> str:
+    currency, target = model_currency(pair), float(pair.model.problem.policy.quotas.target or 0.0)
+    total, expected = float(pair.after.quotas.sum()), float(pair.after.evaluation.book_sales.sum())
     text = (
         f"Quotas total {short_money(total, currency)} for a target of {short_money(target, currency)}, "
         f"with sales of {short_money(expected, currency)} expected"
@@ -215,14 +216,6 @@ def _hits(odds: CompanyOdds) -> str:
 
 def _range_text(odds: CompanyOdds, currency: str) -> str:
     return f"eight years in ten bring {short_money(odds.p10, currency)} to {short_money(odds.p90, currency)}"
-
-
-def _spread(side: Side, metric: str) -> str:
-    share = side.shares[metric][np.isfinite(side.shares[metric])]
-    if len(share) == 0:
-        return "–"
-    low, high = f"{100 * share.min():.0f}", f"{100 * share.max():.0f}"
-    return f"{low} %" if low == high else f"{low}–{high} %"
 
 
 def _within_text(side: Side, metric: str, width: float) -> str:

@@ -19,9 +19,9 @@ from territory_opt.report.charts import balance_charts, parts_chart, quota_chart
 from territory_opt.report.columns import Column, Kind, columns_of
 from territory_opt.report.outline import View, base_map
 from territory_opt.report.palette import rep_colours
-from territory_opt.report.sides import BAND_TOLERANCE
 from territory_opt.report.views import Views
-from territory_opt.report.words import percent
+from territory_opt.study.side import BAND_TOLERANCE
+from territory_opt.words import percent
 
 MAX_DOTS = 20_000
 """Accounts embedded in the page; beyond, an even sample that always holds the same accounts."""

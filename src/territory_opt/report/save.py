@@ -12,8 +12,9 @@ import pandas as pd
 
 from territory_opt import __version__
 from territory_opt.optimize.result import Result
-from territory_opt.plan.evaluate import Evaluation, evaluate_positions, kappa_drift
+from territory_opt.plan.evaluate import evaluate, kappa_drift
 from territory_opt.plan.folder import file_hash, table_csv, write_folder
+from territory_opt.plan.plan import Plan
 from territory_opt.plan.rollup import roll_up
 
 VERSIONED = ("ortools", "numpy", "scipy", "pandas", "numba")
@@ -87,7 +88,7 @@ def claims(result: Result, name: str) -> dict[str, Any]:
         "reps": result.model.problem.n_reps,
     }
     if evaluation is not None:
-        incumbent = incumbent_evaluation(result)
+        incumbent = evaluate(result.model, Plan.today(result.model))
         facts |= {
             "parts": evaluation.parts,
             "incumbent_parts": incumbent.parts,
@@ -106,13 +107,6 @@ def claims(result: Result, name: str) -> dict[str, Any]:
     facts["least_violation"] = result.least_violation
     facts["ways_out"] = [{"text": way.text, "enough": way.enough} for way in result.relaxations]
     return facts
-
-
-def incumbent_evaluation(result: Result) -> Evaluation:
-    """Evaluate today's alignment with last year's quotas under the same rules and prices."""
-    model = result.model
-    quotas = model.problem.reps["last_quota"].fillna(0.0).to_numpy(float)
-    return evaluate_positions(model, model.source.incumbent.astype("int64"), quotas)
 
 
 def _quotas_by_part(result: Result) -> pd.DataFrame | None:

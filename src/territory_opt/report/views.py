@@ -12,11 +12,12 @@ import pandas as pd
 
 from territory_opt.errors import Issue
 from territory_opt.plan.audit import violation_table
-from territory_opt.plan.plan import Plan
+from territory_opt.plan.plan import Plan, held_by_rep
 from territory_opt.plan.rollup import roll_up
 from territory_opt.report.accounts import account_table
 from territory_opt.report.headline import Card, cards, parts_table, sentences, summary_table
-from territory_opt.report.sides import Sides, band, metrics
+from territory_opt.study.comparison import TODAY, Comparison, compare
+from territory_opt.study.side import band, metrics
 
 if TYPE_CHECKING:
     from territory_opt.model.model import Model
@@ -67,24 +68,23 @@ def build_views(
     :class:`NoPlanError` if the result holds no plan. Cost: four passes over all pairs (the odds' one included), in
     blocks.
     """
-    sides = Sides.of(result)
-    model, plan = result.model, result.plan
-    odds = quota_odds(model, plan)
+    pair = compare(TODAY, result)
+    model, plan, odds = result.model, result.plan, pair.after.odds
     violations = violation_table(list(result.violations))
     violations["sentence"] = [str(v) for v in sorted(result.violations, key=lambda v: -v.share)]
     return Views(
         name=name,
         currency=model.problem.policy.currency,
         term=model.problem.policy.period.term,
-        sentences=sentences(result, sides, odds),
-        cards=cards(result, sides, odds),
+        sentences=sentences(result, pair, odds),
+        cards=cards(result, pair, odds),
         bands={metric: band(model, metric) for metric in metrics(model)},
         hit_share=model.problem.policy.quotas.hit_share,
-        notes=_notes(sides, plan),
-        summary=summary_table(result, sides, odds),
-        parts=parts_table(sides),
-        reps=rep_table(sides, plan, odds),
-        accounts=account_table(sides),
+        notes=_notes(pair, plan),
+        summary=summary_table(result, pair, odds),
+        parts=parts_table(pair),
+        reps=rep_table(pair, plan, odds),
+        accounts=account_table(pair),
         quotas=quota_table(model, plan, by_part),
         roll_up=_roll_up_table(model, plan),
         violations=violations[["sentence", "rule", "subject", "value", "limit", "amount", "unit"]],
@@ -97,24 +97,23 @@ def build_views(
     )
 
 
-def rep_table(sides: Sides, plan: Plan, odds: CompanyOdds | None) -> pd.DataFrame:
+def rep_table(pair: Comparison, plan: Plan, odds: CompanyOdds | None) -> pd.DataFrame:
     """Return one line per rep in the order of the reps table; shares are of a fair share, NaN where unknown."""
-    reps, side = sides.model.problem.reps, sides.plan
-    potential = sides.model.problem.accounts["potential"].to_numpy(float)
+    reps, side = pair.model.problem.reps, pair.after
     served = side.rep >= 0
     frame = pd.DataFrame(
         {
-            "name": sides.rep_names,
+            "name": pair.rep_names,
             "rep_id": reps["rep_id"].to_numpy(object),
-            "manager": manager_names(sides.model),
+            "manager": manager_names(pair.model),
             "accounts": side.counts(),
-            "potential": np.bincount(side.rep[served], potential[served], minlength=len(reps)),
+            "potential": held_by_rep(pair.model, side.rep),
         }
     )
-    for metric in metrics(sides.model):
-        frame[f"before: {metric}"] = sides.today.shares[metric]
+    for metric in metrics(pair.model):
+        frame[f"before: {metric}"] = pair.before.shares[metric]
         frame[f"after: {metric}"] = side.shares[metric]
-    gained = served & (sides.today.rep != side.rep)
+    gained = served & (pair.before.rep != side.rep)
     frame["expected_sales"] = side.per_rep("credited")
     if plan.has_quotas:
         last = reps["last_quota"].to_numpy(float)
@@ -127,7 +126,7 @@ def rep_table(sides: Sides, plan: Plan, odds: CompanyOdds | None) -> pd.DataFram
     frame["capacity"] = reps["capacity_hours"].to_numpy(float)
     frame["travel_km"] = side.per_rep("travel_km")
     frame["moved_in"] = np.bincount(side.rep[gained], minlength=len(reps))
-    frame["moved_out"] = np.bincount(sides.today.rep[sides.changed], minlength=len(reps))
+    frame["moved_out"] = np.bincount(pair.before.rep[pair.changed], minlength=len(reps))
     frame["lat"], frame["lon"] = reps["lat"].to_numpy(float), reps["lon"].to_numpy(float)
     return frame
 
@@ -155,13 +154,6 @@ def quota_table(model: Model, plan: Plan, by_part: pd.DataFrame | None = None) -
     return frame
 
 
-def quota_odds(model: Model, plan: Plan) -> CompanyOdds | None:
-    """Return the odds of reps and company; None without quotas."""
-    from territory_opt.quota.odds import company_odds
-
-    return company_odds(model, plan) if plan.has_quotas else None
-
-
 def manager_names(model: Model) -> npt.NDArray[np.object_]:
     """Name of the node each rep reports to, (n_reps,)."""
     return np.array(model.hierarchy.names, dtype=object)[model.hierarchy.rep_node]
@@ -182,15 +174,13 @@ def _roll_up_table(model: Model, plan: Plan) -> pd.DataFrame:
     return table
 
 
-def _notes(sides: Sides, plan: Plan) -> tuple[str, ...]:
+def _notes(pair: Comparison, plan: Plan) -> tuple[str, ...]:
     """Say what a reader must know to compare today with the plan."""
     notes = ["Today means the incumbents and last year's quotas, judged by the rules of this plan."]
-    without = int((~(sides.model.problem.reps["last_quota"].to_numpy(float) > 0)).sum())
+    without = int((~(pair.model.problem.reps["last_quota"].to_numpy(float) > 0)).sum())
     if plan.has_quotas and without:
-        notes.append(
-            f"{without:,} of {sides.model.problem.n_reps:,} reps have no last quota; it counts as 0 for today."
-        )
-    orphans = int((sides.today.rep < 0).sum())
+        notes.append(f"{without:,} of {pair.model.problem.n_reps:,} reps have no last quota; it counts as 0 for today.")
+    orphans = int((pair.before.rep < 0).sum())
     if orphans:
         notes.append(f"{orphans:,} accounts have no rep today; they add nothing to today's figures.")
     return tuple(notes)

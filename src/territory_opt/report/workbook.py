@@ -11,8 +11,8 @@ import pandas as pd
 
 from territory_opt.report import columns as spec
 from territory_opt.report.columns import Column, columns_of
-from territory_opt.report.sides import BAND_TOLERANCE
 from territory_opt.report.views import Views
+from territory_opt.study.side import BAND_TOLERANCE
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook

@@ -18,8 +18,8 @@ from territory_opt.errors import ScenarioError
 from territory_opt.intake.crosschecks import empty_months
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
-from territory_opt.model.presence import active_share
 from territory_opt.plan.plan import Plan
+from territory_opt.problem.calendar import month_numbers, read_month
 from territory_opt.problem.policy import Guard, Policy
 from territory_opt.problem.problem import Problem
 from territory_opt.quota.by_part import by_part
@@ -76,9 +76,9 @@ def replan(
     _refuse_strangers(problem, plan)
     now = now or problem
     last = _frozen_until(plan, as_of)
-    ended = pd.PeriodIndex(plan.quotas["period"].str[-7:], freq="M") <= last
+    ended = _last_months(plan.quotas) <= last
     past, ahead = (plan.quotas[mask].reset_index(drop=True) for mask in (ended, ~ended))
-    months = pd.Period(problem.policy.period.start, freq="M").ordinal + problem.policy.period.months - 1 - last.ordinal
+    months = problem.calendar.first_month + problem.policy.period.months - 1 - last.ordinal
     before, frozen = Hierarchy.from_problem(problem), past.groupby("rep_id")["quota"].sum()
     policy = _policy_of_the_rest(now.policy, last, months, max_moved_accounts, max_quota_change)
     goal = _left(before, frozen, problem, "company", float(now.policy.quotas.target or 0.0))
@@ -102,11 +102,8 @@ def replan(
 
 def _frozen_until(plan: Plan, as_of: str) -> pd.Period:
     """The month ``as_of``, checked: a quota period ends with it, and another one follows."""
-    try:
-        last = pd.Period(pd.to_datetime(as_of.strip(), format="%Y-%m"), freq="M")
-    except ValueError:
-        raise ScenarioError(f'"{as_of}" is not a month; write it like 2027-06') from None
-    ends = sorted({pd.Period(str(label)[-7:], freq="M") for label in plan.quotas["period"]})
+    last = read_month(as_of)
+    ends = sorted(set(_last_months(plan.quotas)))
     if len(ends) == 1:
         raise ScenarioError(
             "the plan has one quota for the year; set quotas.periods to quarter or month to freeze part"
@@ -115,6 +112,11 @@ def _frozen_until(plan: Plan, as_of: str) -> pd.Period:
         named = ", ".join(map(str, ends[:-1]))
         raise ScenarioError(f"no quota period before the last ends with {last}; give one of {named}")
     return last
+
+
+def _last_months(quotas: pd.DataFrame) -> pd.PeriodIndex:
+    """The month each row's quota period ends with: "2027-01 to 2027-03" says it last."""
+    return pd.PeriodIndex(quotas["period"].str[-7:], freq="M")
 
 
 def _policy_of_the_rest(
@@ -166,7 +168,7 @@ def _refuse_strangers(problem: Problem, plan: Plan) -> None:
 
 def _still_here(now: Problem, last: pd.Period) -> BoolArray:
     """Which reps have days left after ``last``, (n_reps,)."""
-    end = pd.to_datetime(now.reps["end_date"])
+    end = now.reps["end_date"]
     return np.asarray(end.isna() | (end > last.end_time))
 
 
@@ -186,8 +188,8 @@ def _reps(now: Problem, problem: Problem, ahead: pd.DataFrame, months: int) -> p
     ids, whole = now.reps["rep_id"], now.policy.period.months
     asked = ahead.groupby("rep_id")["quota"].sum().reindex(ids).to_numpy(float)
     part, after = months / whole, whole - months
-    before = pd.Series(active_share(problem, months, after=after), index=problem.reps["rep_id"])
-    there, planned = active_share(now, months, after=after), before.reindex(ids).to_numpy(float)
+    before = pd.Series(problem.calendar.part_there(months, after=after), index=problem.reps["rep_id"])
+    there, planned = now.calendar.part_there(months, after=after), before.reindex(ids).to_numpy(float)
     asked = np.divide(asked * there, planned, out=np.full(len(asked), np.nan), where=planned > 0)
     return now.reps.assign(last_quota=asked, last_sales=np.nan, ote=part * now.reps["ote"].to_numpy(float))
 
@@ -195,7 +197,7 @@ def _reps(now: Problem, problem: Problem, ahead: pd.DataFrame, months: int) -> p
 def _rules(now: Problem, last: pd.Period, here: BoolArray) -> pd.DataFrame | None:
     """Rules that still hold after ``last``, about reps who are there."""
     rules = _without_leavers(now.rules, now, here)
-    expires = pd.to_datetime(rules["expires"])
+    expires = rules["expires"]
     kept: pd.DataFrame = rules[expires.isna() | (expires > last.end_time)].reset_index(drop=True)
     return kept if len(kept) else None
 
@@ -236,10 +238,10 @@ def _sales(now: Problem, sales: pd.DataFrame | None, last: pd.Period) -> pd.Data
     """The history with what was sold up to ``last``; without a history sales so far tell no year and are left out."""
     if now.sales.empty:
         return None
-    known = now.sales[pd.PeriodIndex(now.sales["month"], freq="M") <= last]
+    known = now.sales[month_numbers(now.sales["month"]) <= last.ordinal]
     if sales is None:
         return known
-    so_far = sales[pd.PeriodIndex(sales["month"], freq="M") <= last]
+    so_far = sales[month_numbers(sales["month"]) <= last.ordinal]
     first = so_far["month"].min() if len(so_far) else pd.NaT
     history: pd.DataFrame = known if pd.isna(first) else known[known["month"] < first]
     joined = pd.concat([history, so_far[list(history.columns.intersection(so_far.columns))]], ignore_index=True)

@@ -1,0 +1,1 @@
+"""Many plans of one company: what sets them apart."""

@@ -1,0 +1,314 @@
+"""Plans side by side: what moves, who has what, what each is worth; today is a plan like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from territory_opt.errors import ComparisonError
+from territory_opt.model.model import Model
+from territory_opt.plan.audit import Violation
+from territory_opt.plan.certificate import certify_model
+from territory_opt.plan.evaluate import Evaluation
+from territory_opt.plan.explain_account import at_kappa_of
+from territory_opt.plan.folder import PlanFolder
+from territory_opt.plan.plan import Plan
+from territory_opt.problem.problem import Problem
+from territory_opt.study.side import Side, TextArray, metrics
+from territory_opt.words import aligned, at_most_short, listed, near_money, percent, plain, short_money
+
+BoolArray = npt.NDArray[np.bool_]
+
+TODAY = "today"
+"""Stands for the incumbents and last quotas."""
+NAMED = 5
+"""Ids named in a message."""
+
+
+class Planned(Protocol):
+    """What a solve gives: a plan, the model it was made for, and what is known of it."""
+
+    @property
+    def model(self) -> Model:
+        """Pairs, rows and shares."""
+
+    @property
+    def plan(self) -> Plan:
+        """Who has what and owes what."""
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """What the plan is worth."""
+
+    @property
+    def bound(self) -> float:
+        """What no plan that keeps the rules can exceed, money."""
+
+    @property
+    def violations(self) -> Sequence[Violation]:
+        """Hard rules that the plan breaks."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two plans or more of the same accounts and reps, each judged by the rules it was made for.
+
+    What changes, changes against the first plan.
+    """
+
+    sides: tuple[Side, ...]
+
+    @property
+    def before(self) -> Side:
+        """The first plan."""
+        return self.sides[0]
+
+    @property
+    def after(self) -> Side:
+        """The last plan."""
+        return self.sides[-1]
+
+    @property
+    def model(self) -> Model:
+        """The model of the last plan."""
+        return self.after.model
+
+    @property
+    def changed(self) -> BoolArray:
+        """Whether an account goes from one rep to another between the first and the last plan, (n_accounts,)."""
+        first, last = self.before.rep, self.after.rep
+        return np.asarray((first >= 0) & (last >= 0) & (first != last))
+
+    @property
+    def rep_names(self) -> TextArray:
+        """Display name of each rep, (n_reps,)."""
+        return self.model.problem.reps["name"].to_numpy(object)
+
+    @cached_property
+    def accounts(self) -> pd.DataFrame:
+        """One row for each account that another rep has than in the first plan, plan by plan.
+
+        Columns plan, account_id, name, from and to (rep ids, empty for nobody), from_name and to_name; potential and
+        current_sales in money per year.
+        """
+        return pd.concat([self._moves(side) for side in self.sides[1:]], ignore_index=True)
+
+    @cached_property
+    def reps(self) -> pd.DataFrame:
+        """One row for each rep in each plan.
+
+        Columns plan, rep_id, name, accounts, gained and lost (accounts, against the first plan), a share of the fair
+        share for each balanced metric (``potential_share``), expected_sales, quota (money) and odds; NaN where unknown.
+        """
+        return pd.concat([self._books(side) for side in self.sides], ignore_index=True)
+
+    def summary(self) -> dict[str, dict[str, float | None]]:
+        """Return the headline figures of each plan by name, as plain values: money, counts and shares; None: unknown.
+
+        ``moved_accounts``, ``moved_sales`` and ``sales_at_risk`` count against today's incumbents, ``left_to_gain`` is
+        what any plan that keeps the rules could be worth above this one at most; today is not held against the rules of
+        quotas.
+        """
+        return {side.name: plain(_figures(side)) for side in self.sides}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return :meth:`summary` as a table: one row per figure, one column per plan; NaN where unknown."""
+        return pd.DataFrame({side.name: _figures(side) for side in self.sides}).rename_axis("figure")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know to compare: where plans were made for other rules or other data."""
+        problems = [side.model.problem for side in self.sides]
+        notes = []
+        if any(problem.policy != problems[0].policy for problem in problems[1:]):
+            notes.append("The plans were made under different rules; worth and what is left are by each plan's own.")
+        tables = [(problem.accounts, problem.reps) for problem in problems if problem is not problems[0]]
+        if not all(one.equals(problems[0].accounts) and other.equals(problems[0].reps) for one, other in tables):
+            notes.append("The plans were made from different tables; figures are by each plan's own.")
+        return tuple(notes)
+
+    def __repr__(self) -> str:
+        rows = [("", *(side.name for side in self.sides)), *_lines(self.sides)]
+        return "\n".join([*aligned(rows), *self.notes])
+
+    def _repr_html_(self) -> str:
+        heads, rows = [side.name for side in self.sides], _lines(self.sides)
+        table = pd.DataFrame([row[1:] for row in rows], columns=heads, index=[row[0] for row in rows])
+        return str(table.to_html()) + "".join(f"<p>{note}</p>" for note in self.notes)
+
+    def _moves(self, side: Side) -> pd.DataFrame:
+        first, table = self.before, side.model.problem.accounts
+        at = np.flatnonzero((first.rep != side.rep) | (first.given != side.given))
+        return pd.DataFrame(
+            {
+                "plan": side.name,
+                "account_id": table["account_id"].to_numpy(object)[at],
+                "name": table["name"].to_numpy(object)[at],
+                "from": first.given[at],
+                "from_name": first.owners[at],
+                "to": side.given[at],
+                "to_name": side.owners[at],
+                "potential": table["potential"].to_numpy(float)[at],
+                "current_sales": side.model.source.current_sales[at],
+            }
+        )
+
+    def _books(self, side: Side) -> pd.DataFrame:
+        reps, first, n = side.model.problem.reps, self.before.rep, side.model.problem.n_reps
+        other = first != side.rep
+        known = reps["rep_id"].isin(side.plan.annual.index).to_numpy(bool)
+        frame = pd.DataFrame(
+            {
+                "plan": side.name,
+                "rep_id": reps["rep_id"].to_numpy(object),
+                "name": reps["name"].to_numpy(object),
+                "accounts": side.counts(),
+                "gained": np.bincount(side.rep[other & (side.rep >= 0)], minlength=n),
+                "lost": np.bincount(first[other & (first >= 0)], minlength=n),
+            }
+        )
+        for metric in metrics(side.model):
+            frame[f"{metric}_share"] = side.shares[metric]
+        frame["expected_sales"] = side.evaluation.rep_sales
+        frame["quota"] = np.where(known, side.quotas, np.nan)
+        frame["odds"] = np.nan if side.odds is None else side.odds.hits.to_numpy(float)
+        return frame
+
+
+def compare(
+    *plans: Planned | PlanFolder | str, names: Sequence[str] | None = None, problem: Problem | None = None
+) -> Comparison:
+    """Compare two plans or more of the same accounts and reps.
+
+    Each is a result, a plan folder that was read, or the word "today": incumbents and last quotas, judged by the rules
+    of the first other plan. A plan folder holds no data: it is judged by those of the first result, or of ``problem``.
+    ``names`` head the columns. Raise :class:`ComparisonError` for anything else, and for plans of other accounts or
+    reps. Cost: a pass or two over each plan.
+    """
+    if len(plans) < 2:
+        raise ComparisonError('one plan cannot be compared with itself; give two, or "today" and one')
+    called, base = _called(plans, names), _base(plans, problem)
+    made = {name: _side(name, plan, base) for name, plan in zip(called, plans, strict=True)
+            if not isinstance(plan, str)}  # fmt: skip
+    lead = next(iter(made.values()), None)
+    model, bound = (base, np.nan) if lead is None else (lead.model, lead.bound)
+    sides = [made.get(name) or Side.today(name, model, bound=bound) for name in called]
+    return Comparison(tuple(sides))
+
+
+def _base(plans: Sequence[Planned | PlanFolder | str], problem: Problem | None) -> Model:
+    """The model that says which accounts and reps there are: of the first plan that brings one, or of ``problem``."""
+    for plan in plans:
+        if isinstance(plan, str) and plan != TODAY:
+            raise ComparisonError(f'"{plan}" is no plan; give a result, a plan folder that was read, or "today"')
+        if not isinstance(plan, str | PlanFolder) and not (hasattr(plan, "model") and hasattr(plan, "plan")):
+            kind = type(plan).__name__
+            raise ComparisonError(f'a {kind} is no plan; give a result, a plan folder that was read, or "today"')
+    models = [plan.model for plan in plans if not isinstance(plan, str | PlanFolder)]
+    if models:
+        return models[0]
+    if problem is None:
+        raise ComparisonError("none of these carries its data; name the problem they are plans for: problem=...")
+    return Model.build(problem)
+
+
+def _called(plans: Sequence[Planned | PlanFolder | str], names: Sequence[str] | None) -> list[str]:
+    """Names of the plans: as given, else today, the name of the folder, or the number."""
+    if names is None:
+        names = [
+            plan if isinstance(plan, str) else plan.path.resolve().name if isinstance(plan, PlanFolder)
+            else f"plan {number}"
+            for number, plan in enumerate(plans, start=1)
+        ]  # fmt: skip
+        if len(set(names)) < len(names):
+            names = [f"{name} ({number})" for number, name in enumerate(names, start=1)]
+    if len(names) != len(plans) or len(set(names)) < len(names):
+        raise ComparisonError(f"there are {len(plans)} plans; give as many different names, not {list(names)}")
+    return [str(name) for name in names]
+
+
+def _side(name: str, given: Planned | PlanFolder, base: Model) -> Side:
+    """A result by its own model, or a plan folder by ``base``, as a side."""
+    if not isinstance(given, PlanFolder):
+        _require_same(name, base, given.model)
+        return Side.of(
+            name, given.model, given.plan, bound=given.bound, evaluation=given.evaluation, violations=given.violations
+        )
+    _require_ids(name, "account", base.source.account_index, given.plan.assignment.index)
+    _require_ids(name, "rep", base.source.rep_index, given.plan.annual.index.union(base.source.rep_index))
+    model = at_kappa_of(base, given.plan)
+    proof = certify_model(model, given.plan, given.certificate)
+    return Side.of(name, model, given.plan, bound=proof.bound)
+
+
+def _require_same(name: str, base: Model, other: Model) -> None:
+    """Raise unless both models have the same accounts and reps, in the same order."""
+    for what, here, there in (
+        ("account", base.source.account_index, other.source.account_index),
+        ("rep", base.source.rep_index, other.source.rep_index),
+    ):
+        _require_ids(name, what, here, there)
+        if not here.equals(there):
+            problem = f"{name} has the same {what}s in another order"
+            raise ComparisonError(f"{problem}; make both plans from tables in the same order")
+
+
+def _require_ids(name: str, what: str, here: pd.Index[Any], there: pd.Index[Any]) -> None:
+    ids = here.symmetric_difference(there)
+    if len(ids):
+        shown = listed([str(key) for key in ids[:NAMED]], most=NAMED, count=len(ids))
+        problem = f"{name} is no plan for the same {what}s: only one side has {shown}"
+        raise ComparisonError(f"{problem}; compare plans of the same accounts and reps")
+
+
+def _figures(side: Side) -> dict[str, float]:
+    """The headline figures of one plan; NaN where unknown."""
+    found, odds, has = side.evaluation, side.odds, side.plan.has_quotas
+    figures = {
+        "moved_accounts": found.moved_accounts,
+        "moved_sales": found.moved_sales,
+        "sales_at_risk": found.sales_at_risk,
+    }
+    for metric in metrics(side.model):
+        figures[f"{metric}_low"], figures[f"{metric}_high"] = side.range_of(metric)
+    return figures | {
+        "hard_rules_broken": side.broken,
+        "objective": found.objective,
+        "bound": side.bound,
+        "left_to_gain": side.left_to_gain,
+        "expected_sales": float(found.book_sales.sum()),
+        "quotas": float(side.quotas.sum()) if has else np.nan,
+        "expected_hits": np.nan if odds is None or not has else odds.expected_hits,
+        "p_target": np.nan if odds is None else odds.p_company_target,
+    }
+
+
+def _lines(sides: Sequence[Side]) -> list[tuple[str, ...]]:
+    """What a planner compares first, in words: label, then one cell per plan."""
+    currency, shown = sides[-1].model.problem.policy.currency, [_figures(side) for side in sides]
+
+    def told(label: str, cells: Sequence[str]) -> tuple[str, ...]:
+        return label, *cells
+
+    def amounts(label: str, key: str) -> tuple[str, ...]:
+        return told(label, [near_money(f[key], currency) if np.isfinite(f[key]) else "–" for f in shown])
+
+    moves = [f"{f['moved_accounts']:,.0f}" if f["moved_accounts"] else "–" for f in shown]
+    risk = [short_money(f["sales_at_risk"], currency) if f["moved_accounts"] else "–" for f in shown]
+    lines = [told("accounts that move", moves), told("sales at risk", risk)]
+    for metric in dict.fromkeys(metric for side in sides for metric in metrics(side.model)):
+        lines.append(told(f"{metric} per rep", [s.spread(metric) if metric in s.shares else "–" for s in sides]))
+    if any(side.odds is not None for side in sides):
+        lines.append(amounts("quotas in total", "quotas"))
+        lines.append(told("odds of the target", [percent(f["p_target"]) for f in shown]))
+    if any(side.broken for side in sides):
+        lines.append(told("hard rules broken", [f"{side.broken:,}" if side.broken else "–" for side in sides]))
+    lines.append(amounts("worth by the rules", "objective"))
+    left = [at_most_short(f["left_to_gain"], currency) if np.isfinite(f["left_to_gain"]) else "–" for f in shown]
+    return [*lines, told("at most left to gain", left)]

@@ -1,0 +1,126 @@
+"""How numbers, names and lists are said: money, shares, counts, "Lee (R-012)", columns that line up; and plain JSON.
+
+One home for all sentences; imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+_SIZES = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
+
+
+def money(amount: float, currency: str = "") -> str:
+    """Return money in full: ``$1,234,500``, ``CHF 1,234,500``, ``1,234,500``; cents only below 100."""
+    digits = 2 if abs(amount) < 99.995 and round(amount, 2) != round(amount) else 0
+    return _signed(amount, f"{abs(amount):,.{digits}f}", currency)
+
+
+def short_money(amount: float, currency: str) -> str:
+    """Return money in three or four digits: ``$9.8M``, ``$126.0M``, ``$64k``, ``$6,400``."""
+    for size, letter in _SIZES:
+        if abs(amount) >= (0.9995 if letter != "k" else 9.9995) * size:
+            scaled = abs(amount) / size
+            digits = 2 if scaled < 9.995 and letter == "B" else 1 if scaled < 999.95 and letter != "k" else 0
+            return _signed(amount, f"{scaled:,.{digits}f}{letter}", currency)
+    return money(amount, currency)
+
+
+def near_money(amount: float, currency: str, *, digits: int = 2, down: bool = False) -> str:
+    """Return money in millions with so many digits, ``$44.93M``; below a million in full, ``$888,518``.
+
+    ``down`` rounds down what is positive, so that "at most" stays true.
+    """
+    millions = abs(amount) >= 1e6
+    if down:
+        unit = 1e6 / 10**digits if millions else 1.0
+        amount = math.floor(round(amount / unit, 6)) * unit
+    return _signed(amount, f"{abs(amount) / 1e6:,.{digits}f}M", currency) if millions else money(amount, currency)
+
+
+def at_most(amount: float, currency: str) -> str:
+    """Return ``amount`` rounded *up* to three digits, so that "not more than" stays true."""
+    return money(_rounded_up(amount), currency)
+
+
+def at_most_short(amount: float, currency: str) -> str:
+    """Return ``amount`` rounded up to three digits, short: ``$2.53M``."""
+    rounded = _rounded_up(amount)
+    size, letter = next(((size, letter) for size, letter in _SIZES if rounded >= size), (1.0, ""))
+    return _signed(rounded, f"{rounded / size:.3g}{letter}", currency) if letter else money(rounded, currency)
+
+
+def percent(share: float, digits: int = 0, *, down: bool = False, trim: bool = False) -> str:
+    """Return a share as ``12 %``; an en dash where it is unknown.
+
+    ``down`` rounds down, ``trim`` leaves out a zero after the point.
+    """
+    if not math.isfinite(share):
+        return "–"
+    points = 100.0 * share
+    if down:
+        points = math.floor(round(points * 10**digits, 6)) / 10**digits
+    text = f"{points:.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if trim and '.' in text else text} %"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 account`` or ``1,204 accounts``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def named(name: object, key: object) -> str:
+    """Return ``Lee (R-012)``; the key alone where there is no other name."""
+    return f"{name} ({key})" if name and name != key else str(key)
+
+
+def listed(items: Sequence[object], *, most: int, count: int | None = None) -> str:
+    """Return ``a, b and 1,204 more``: at most ``most`` of the ``items``; ``count``: of how many they are the first."""
+    more = (len(items) if count is None else count) - min(len(items), most)
+    return ", ".join(map(str, items[:most])) + (f" and {more:,} more" if more else "")
+
+
+def aligned(rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> list[str]:
+    """Return ``rows`` of cells as lines whose columns line up: those of ``left`` to the left, others to the right."""
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if k in left else cell.rjust(width)
+            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def plain(value: Any) -> Any:
+    """Turn NumPy numbers, tuples and paths into what JSON has; numbers that are not finite into null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | int | bool | None) else str(value)
+
+
+def plain_rows(rows: Iterable[Mapping[Any, Any]]) -> list[dict[str, Any]]:
+    """Turn the rows of a table, ``frame.to_dict("records")``, into what JSON has."""
+    return [plain(row) for row in rows]
+
+
+def _signed(amount: float, text: str, currency: str) -> str:
+    sign = "-" if amount < 0 and any(digit in text for digit in "123456789") else ""
+    symbol = SYMBOLS.get(currency, f"{currency} " if currency else "")
+    return f"{sign}{symbol}{text}"
+
+
+def _rounded_up(amount: float) -> float:
+    if amount < 100.0:
+        return math.ceil(amount * 100 - 1e-9) / 100
+    unit = 10.0 ** (math.floor(math.log10(amount)) - 2)
+    return math.ceil(amount / unit - 1e-9) * unit
