@@ -17,9 +17,9 @@ import territory_opt as to
 from territory_opt.model.model import Model
 from territory_opt.model.rows import build_rows
 from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.odds import chance_to_reach, common_shock, company_odds, company_shock, hit_probability
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.policy import Odds
-from territory_opt.quota.odds import chance_to_reach, common_shock, company_odds, company_shock, hit_probability
 from territory_opt.quota.simulate import simulate
 from territory_opt.synthetic.market import generate_market
 from territory_opt.whatif.scenario import load_scenario

@@ -60,9 +60,9 @@ def test_quotas_tie_to_the_cent_at_every_node(solved: to.Result):
 
 
 def test_today_breaks_a_hard_rule_or_is_worth_less(solved: to.Result):
-    from territory_opt.report.save import incumbent_evaluation
+    from territory_opt.plan.tables import evaluate_today
 
-    today, rows = incumbent_evaluation(solved), solved.model.rows
+    today, rows = evaluate_today(solved.model), solved.model.rows
     territory = np.array([row.hard and not row.sets_quotas for row in rows.items])
     broken = (np.abs(today.outside) > 1e-6 * rows.scale)[territory].any()
     assert broken or solved.objective > today.objective

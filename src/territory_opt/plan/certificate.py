@@ -35,7 +35,7 @@ PRICE_TOLERANCE = 1e-9
 """Relative slack when a multiplier is held against its price (rounding of floats only)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Multipliers:
     """What a plan carries as its proof: one multiplier per row, with the names of the rows.
 
@@ -67,6 +67,10 @@ class Multipliers:
         subjects = tuple(row.subject for row in model.rows.items)
         least = np.zeros(0) if least_violation is None else least_violation
         return cls(values, rules, subjects, model.kappa, least, cases)
+
+    def __repr__(self) -> str:
+        cases = "" if self.cases is None else f" · {len(self.cases.values):,} cases"
+        return f"Multipliers({len(self.values):,} rows{cases} · kappa {self.kappa:.6g})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from territory_opt.model.model import Model
 from territory_opt.model.presence import presence
+from territory_opt.problem.show import html_table
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -55,6 +56,12 @@ class Plan:
     def __repr__(self) -> str:
         total = f" · quotas {self.annual.sum():,.0f}" if self.has_quotas else ""
         return f"Plan({len(self.assignment):,} accounts to {self.assignment.nunique()} reps{total})"
+
+    def _repr_html_(self) -> str:
+        table = self.assignment.value_counts().rename_axis("rep_id").rename("accounts").sort_index().to_frame()
+        if self.has_quotas:
+            table = table.reindex(table.index.union(self.annual.index), fill_value=0).assign(quota=self.annual)
+        return html_table(repr(self), table.reset_index())
 
 
 def period_labels(model: Model) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
@@ -11,6 +12,7 @@ import pandas as pd
 from territory_opt.errors import Issue
 from territory_opt.problem.calendar import before_plan_year
 from territory_opt.problem.policy import Policy
+from territory_opt.problem.show import html_lines
 
 
 class TableReader(Protocol):
@@ -100,3 +102,15 @@ class Problem:
         target = self.policy.quotas.target
         goal = f" · target {self.policy.currency} {target:,.0f}" if target else ""
         return f"Problem({self.n_accounts:,} accounts · {self.n_reps:,} reps{goal})"
+
+    def _repr_html_(self) -> str:
+        policy, found = self.policy, Counter(issue.severity for issue in self.issues)
+        lines = {"accounts": f"{self.n_accounts:,}", "reps": f"{self.n_reps:,}", "managers": f"{len(self.managers):,}"}
+        if len(self.sales):
+            months = self.sales["month"]
+            lines["sales"] = f"{months.min():%Y-%m} to {months.max():%Y-%m}"
+        lines["plan"] = f"{policy.period.months} months from {policy.period.start:%Y-%m}"
+        if policy.quotas.target is not None:
+            lines["target"] = f"{policy.quotas.target:,.0f} {policy.currency} {policy.period.term}"
+        lines["data"] = f"{found['warning']:,} warnings, {found['imputed']:,} notes on values filled in"
+        return html_lines("Problem", lines)

@@ -28,9 +28,9 @@ from territory_opt.model.model import Model, fair_kappa
 from territory_opt.model.presence import presence
 from territory_opt.plan.evaluate import Evaluation, annual_quotas, chosen_pairs, evaluate
 from territory_opt.plan.explain_account import MoneyLines, at_kappa_of, position_of
+from territory_opt.plan.odds import chance_to_reach, common_shock
 from territory_opt.plan.plan import Plan
 from territory_opt.quota.consistency import percent
-from territory_opt.quota.odds import chance_to_reach, common_shock
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -85,7 +85,7 @@ class Review:
 
 
 def review(model: Model, plan: Plan, *, draws: int = DRAWS, seed: int = 0) -> Review:
-    """Simulate, test and lint the quotas of ``plan``. Raise ValueError if it sets none."""
+    """Simulate, test and lint the quotas of ``plan``. Raise :class:`ScenarioError` if it sets none."""
     odds = simulate(model, plan, draws=draws, seed=seed)
     hit_share = model.problem.policy.quotas.hit_share
     chance = pd.Series(odds.reps["p_hit"].to_numpy(float), index=odds.reps["rep_id"], name="probability")

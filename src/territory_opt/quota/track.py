@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.errors import ScenarioError
+from territory_opt.errors import Issue, ScenarioError
 from territory_opt.model.model import Model
 from territory_opt.model.presence import covered, days_there
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate, rep_positions
+from territory_opt.plan.odds import company_shock
 from territory_opt.plan.plan import Plan, month_weights, season_weights
-from territory_opt.quota.odds import company_shock
 from territory_opt.quota.outlook import Book, Outlook, look_ahead
 
 FloatArray = npt.NDArray[np.float64]
@@ -40,7 +40,8 @@ class Tracking:
     the rest of the year has to bring, as a share of what was expected of it), adjusted (difficulty-adjusted attainment:
     sales against what was expected of these accounts, shrunk), status (ahead, on pace, behind), and the columns of the
     metrics table. ``company`` holds the same figures once, with its target as quota; its sales are all there were.
-    ``uncovered`` of them came while the account's rep was not there: they count for no rep.
+    ``uncovered`` of them came while the account's rep was not there: they count for no rep. ``issues``: what was left
+    out of the tables, and why.
     """
 
     as_of: str
@@ -49,6 +50,7 @@ class Tracking:
     company: dict[str, float]
     uncovered: float
     currency: str
+    issues: tuple[Issue, ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
         count = self.reps["status"].value_counts()

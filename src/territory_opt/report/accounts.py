@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.geography.sphere import nearest_km, unit_vectors
-from territory_opt.report.sides import Side, Sides, TextArray, band, metrics
+from territory_opt.plan.tables import balanced_metrics, changes
+from territory_opt.report.sides import Side, Sides, TextArray, band
 from territory_opt.report.words import percent, short_money
 
 BoolArray = npt.NDArray[np.bool_]
@@ -33,7 +34,7 @@ def account_table(sides: Sides) -> pd.DataFrame:
             "account_id": accounts["account_id"].to_numpy(object),
             "old_rep": _owners(sides, today),
             "new_rep": _owners(sides, plan),
-            "change": _changes(sides),
+            "change": changes(sides.today.rep, sides.plan.rep),
             "reason": account_reasons(sides),
             "potential": accounts["potential"].to_numpy(float),
             "current_sales": sides.model.source.current_sales,
@@ -69,12 +70,6 @@ def _owners(sides: Sides, side: Side) -> TextArray:
         given = sides.model.problem.accounts["incumbent"].to_numpy(object)
         names = np.where((side.rep < 0) & (given != ""), given, names)
     return names
-
-
-def _changes(sides: Sides) -> TextArray:
-    words = np.where(sides.today.rep < 0, "new", np.where(sides.changed, "moves", "stays")).astype(object)
-    words[sides.plan.rep < 0] = "no rep"
-    return words
 
 
 def _lock_text(sides: Sides) -> TextArray:
@@ -141,7 +136,7 @@ def _loads(sides: Sides) -> tuple[TextArray, TextArray]:
         for j in np.flatnonzero(sides.today.per_rep("hours") > 1.02 * capacity):
             excess = sides.today.per_rep("hours")[j] / max(capacity[j], 1.0) - 1.0
             over[j] = f"{sides.rep_names[j]} was {percent(excess)} over the year's hours"
-    for metric in reversed(metrics(sides.model)):
+    for metric in reversed(balanced_metrics(sides.model)):
         share, width = sides.today.shares[metric], max(band(sides.model, metric) or 0.0, 0.02)
         for j in np.flatnonzero(share > 1 + width):
             over[j] = f"{sides.rep_names[j]} was over by {percent(share[j] - 1)} of {metric}"

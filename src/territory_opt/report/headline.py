@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.report.sides import BAND_TOLERANCE, Side, Sides, band, metrics
+from territory_opt.plan.tables import balanced_metrics
+from territory_opt.report.sides import BAND_TOLERANCE, Side, Sides, band
 from territory_opt.report.words import at_most, at_most_short, money, percent, plural, short_money
 
 if TYPE_CHECKING:
     from territory_opt.optimize.result import Result
-    from territory_opt.quota.odds import CompanyOdds
+    from territory_opt.plan.odds import CompanyOdds
 
 FloatArray = npt.NDArray[np.float64]
 Tone = Literal["plain", "good", "warn"]
@@ -73,7 +74,7 @@ def cards(result: Result, sides: Sides, odds: CompanyOdds | None) -> tuple[Card,
         "Accounts that move", f"{int(sides.changed.sum()):,}", f"of {len(sides.plan.rep):,}; {at_risk} of sales at risk"
     )
     shown = [*(_quota_cards(result, sides, odds) if result.plan.has_quotas else []), moved]
-    for metric in metrics(sides.model)[:1]:
+    for metric in balanced_metrics(sides.model)[:1]:
         width = band(sides.model, metric)
         inside = None if width is None else within(sides.plan.shares[metric], width)
         note = f"of a fair share; today {_spread(sides.today, metric)}"
@@ -119,7 +120,7 @@ def summary_table(result: Result, sides: Sides, odds: CompanyOdds | None) -> pd.
     lines = [("Accounts that change rep", "–", f"{int(sides.changed.sum()):,} of {len(plan.rep):,}")]
     lines.append(("Sales that change rep, last 12 months", "–", money(plan.evaluation.moved_sales, currency)))
     lines.append((f"Sales at risk through changes, {term}", "–", money(plan.evaluation.sales_at_risk, currency)))
-    for metric in metrics(model):
+    for metric in balanced_metrics(model):
         lines.append((f"{metric.capitalize()} per rep, of a fair share", _spread(today, metric), _spread(plan, metric)))
         width = band(model, metric)
         if width is not None:
@@ -175,7 +176,7 @@ def within(share: FloatArray, width: float) -> npt.NDArray[np.bool_]:
 
 
 def _moves_sentence(sides: Sides) -> str:
-    found, currency, metric = sides.plan.evaluation, model_currency(sides), metrics(sides.model)[0]
+    found, currency, metric = sides.plan.evaluation, model_currency(sides), balanced_metrics(sides.model)[0]
     sold, risk = short_money(found.moved_sales, currency), short_money(found.sales_at_risk, currency)
     verb = "moves" if sides.changed.sum() == 1 else "move"
     moved = f"{int(sides.changed.sum()):,} of {plural(len(sides.plan.rep), 'account')}"

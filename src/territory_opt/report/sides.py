@@ -12,6 +12,7 @@ import pandas as pd
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import Evaluation, annual_quotas, chosen_pairs, evaluate_positions, rep_positions
 from territory_opt.plan.plan import Plan
+from territory_opt.plan.tables import balanced_metrics, fair_shares
 
 if TYPE_CHECKING:
     from territory_opt.optimize.result import Result
@@ -41,7 +42,7 @@ class Side:
         """Collect the facts of the assignment of ``plan``; evaluate it with ``quotas`` unless that is done."""
         rep = rep_positions(model, plan)
         pairs = chosen_pairs(model, plan).set_index("account").reindex(range(model.problem.n_accounts))
-        shares = {metric: _shares(model, rep, metric) for metric in metrics(model)}
+        shares = {metric: fair_shares(model, rep, metric) for metric in balanced_metrics(model)}
         return cls(rep, pairs, quotas, evaluation or evaluate_positions(model, rep, quotas), shares)
 
     def column(self, name: str) -> FloatArray:
@@ -92,20 +93,7 @@ BAND_TOLERANCE = 5e-4
 """A share counts as inside its band up to this much outside it: less than a table shows."""
 
 
-def metrics(model: Model) -> tuple[str, ...]:
-    """Name the balanced metrics, the most telling one first; potential where nothing is balanced."""
-    balanced = tuple(model.problem.policy.territories.balance)
-    return tuple(sorted(balanced, key=lambda name: name != "potential")) or ("potential",)
-
-
 def band(model: Model, metric: str) -> float | None:
     """Return the half-width of the metric's band as a share, None where it is not balanced."""
     rule = model.problem.policy.territories.balance.get(metric)
     return None if rule is None else rule.band
-
-
-def _shares(model: Model, rep: IntArray, metric: str) -> FloatArray:
-    weight = model.problem.accounts[metric].to_numpy(float)
-    held = np.bincount(rep[rep >= 0], weight[rep >= 0], minlength=model.problem.n_reps)
-    fair = model.share * weight.sum()
-    return np.where(fair > 0, held / np.where(fair > 0, fair, 1.0), np.nan)

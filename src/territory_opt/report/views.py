@@ -14,14 +14,15 @@ from territory_opt.errors import Issue
 from territory_opt.plan.audit import violation_table
 from territory_opt.plan.plan import Plan
 from territory_opt.plan.rollup import roll_up
+from territory_opt.plan.tables import balanced_metrics
 from territory_opt.report.accounts import account_table
 from territory_opt.report.headline import Card, cards, parts_table, sentences, summary_table
-from territory_opt.report.sides import Sides, band, metrics
+from territory_opt.report.sides import Sides, band
 
 if TYPE_CHECKING:
     from territory_opt.model.model import Model
     from territory_opt.optimize.result import Result
-    from territory_opt.quota.odds import CompanyOdds
+    from territory_opt.plan.odds import CompanyOdds
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def build_views(
         term=model.problem.policy.period.term,
         sentences=sentences(result, sides, odds),
         cards=cards(result, sides, odds),
-        bands={metric: band(model, metric) for metric in metrics(model)},
+        bands={metric: band(model, metric) for metric in balanced_metrics(model)},
         hit_share=model.problem.policy.quotas.hit_share,
         notes=_notes(sides, plan),
         summary=summary_table(result, sides, odds),
@@ -111,7 +112,7 @@ def rep_table(sides: Sides, plan: Plan, odds: CompanyOdds | None) -> pd.DataFram
             "potential": np.bincount(side.rep[served], potential[served], minlength=len(reps)),
         }
     )
-    for metric in metrics(sides.model):
+    for metric in balanced_metrics(sides.model):
         frame[f"before: {metric}"] = sides.today.shares[metric]
         frame[f"after: {metric}"] = side.shares[metric]
     gained = served & (sides.today.rep != side.rep)
@@ -157,7 +158,7 @@ def quota_table(model: Model, plan: Plan, by_part: pd.DataFrame | None = None) -
 
 def quota_odds(model: Model, plan: Plan) -> CompanyOdds | None:
     """Return the odds of reps and company; None without quotas."""
-    from territory_opt.quota.odds import company_odds
+    from territory_opt.plan.odds import company_odds
 
     return company_odds(model, plan) if plan.has_quotas else None
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.errors import ScenarioError
+from territory_opt.errors import Issue, ScenarioError
 from territory_opt.intake.crosschecks import empty_months
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
@@ -35,13 +35,14 @@ class Replan:
     """The rest of a plan year: ``problem`` to solve, and the quotas that frame it.
 
     ``past`` are the frozen quotas and ``ahead`` those the plan had set for the rest: columns rep_id, period, quota.
-    ``as_of`` is the last frozen month.
+    ``as_of`` is the last frozen month. ``issues``: what was left out of the sales so far, and why.
     """
 
     problem: Problem
     past: pd.DataFrame = field(repr=False)
     ahead: pd.DataFrame = field(repr=False)
     as_of: str
+    issues: tuple[Issue, ...] = field(default=(), repr=False)
 
     def year(self, plan: Plan) -> pd.DataFrame:
         """Return the quotas of the whole year: rep_id, period, quota, before (as planned), status (past or rest)."""

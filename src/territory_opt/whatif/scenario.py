@@ -21,6 +21,7 @@ from territory_opt.intake.tables import TableSource, expand_path, read_table
 from territory_opt.intake.validate import validate_tables
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.problem import Problem
+from territory_opt.problem.show import html_lines
 from territory_opt.whatif.overlay import (
     REP_FILE,
     Folders,
@@ -41,7 +42,7 @@ from territory_opt.whatif.strict_yaml import parse_value
 __all__ = ["Scenario", "ScenarioFile", "load_scenario", "parse_overrides", "scenario_json_schema"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scenario:
     """A scenario file, or one of its variants, ready to become a :class:`Problem`.
 
@@ -60,6 +61,11 @@ class Scenario:
     _given: Mapping[str, Any] = field(default_factory=dict, repr=False)
     _frames: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
     _problems: dict[bool, Problem] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """The caller's overrides, without those of the variant."""
+        return self._given
 
     @property
     def label(self) -> str:
@@ -148,6 +154,16 @@ class Scenario:
         given = ", ".join(self.file.tables.given())
         variants = f" · variants: {', '.join(self.variants)}" if self.variants else ""
         return f"{self.label} ({self.path}) · tables: {given}{variants}"
+
+    def __repr__(self) -> str:
+        return f"Scenario({self})"
+
+    def _repr_html_(self) -> str:
+        lines: dict[str, object] = {"file": self.path, "tables": ", ".join(self.file.tables.given())}
+        if self.variants:
+            lines["variants"] = ", ".join(self.variants)
+        lines |= dict(self.overrides)
+        return html_lines(f"Scenario {self.label}", lines)
 
 
 def relative_path(path: Path, folder: Path) -> str:
