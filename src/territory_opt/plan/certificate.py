@@ -108,7 +108,15 @@ def relative_gap(objective: float, bound: float) -> float:
 
 
 def certify(problem: Problem, plan: Plan, certificate: Multipliers) -> Certificate:
-    """Recompute objective, bound and gap of ``plan`` from the data and the multipliers alone."""
+    """Recompute objective, bound and gap of ``plan`` from the data and the multipliers alone.
+
+    >>> import territory_opt as to
+    >>> problem = to.load_scenario("scenarios/toy").problem()
+    >>> result = to.solve(problem, time_limit=10)
+    >>> found = to.certify(problem, result.plan, result.certificate)
+    >>> round(found.objective, 2), round(found.gap_money, 2), found.problems
+    (-53.15, 0.98, ())
+    """
     model = Model.build(problem, kappa=plan.kappa)
     return certify_model(model, plan, certificate)
 

@@ -117,6 +117,9 @@ class AccountExplanation:
     currency: str
     term: str
 
+    def __repr__(self) -> str:
+        return f"AccountExplanation({self.name} ({self.account_id}) is with {self.rep_name} ({self.rep_id}))"
+
     def __str__(self) -> str:
         parts = [f"{self.name} ({self.account_id}) is with {self.rep_name} ({self.rep_id}): {self.reason}", *self.notes]
         for other in self.alternatives:

@@ -31,7 +31,19 @@ class Outcome(ABC):
     The unit of every column stands at the end of its name: money in the policy's currency with what it is for
     (``_usd_per_year``, for a plan of six months ``_usd_in_6_months``), ``_km``, ``_hours_per_year``, ``_share`` (1 is
     all of it), ``_probability``. A name without a unit is an id, a word or a count. Tables are made anew at each call,
-    in one or two passes over the accounts; raises :class:`NoPlanError` if there is no plan.
+    in one or two passes over the accounts; they raise :class:`NoPlanError` if there is no plan.
+
+    >>> import territory_opt as to
+    >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
+    >>> result.reps[["name", "accounts", "quota_usd_per_year", "hit_probability"]].round(2)
+       name  accounts  quota_usd_per_year  hit_probability
+    0   Ada         3               300.0             0.50
+    1   Ben         3               310.0             0.43
+    2  Cleo         3               310.0             0.43
+    3   Dan         3               280.0             0.50
+    >>> found = result.summary()
+    >>> found["status"], found["moved_accounts"], round(found["gap_money"], 2), found["quotas_total"]
+    ('optimal', 1, 0.98, 1200.0)
     """
 
     __slots__ = ()
@@ -80,7 +92,7 @@ class Outcome(ABC):
 
         Columns rep_id, name, manager, accounts, accounts_in, accounts_out; expected_sales, low_80 and high_80 (sales
         that count for the rep and their 80 % range) in money; quota, last_quota and hit_probability if the plan sets
-        quotas; METRIC_of_fair_share and METRIC_of_fair_share_today of each balanced metric; hours_per_year,
+        quotas; METRIC_of_fair_share and METRIC_today_of_fair_share of each balanced metric; hours_per_year,
         capacity_hours_per_year, travel_km_per_year.
         """
         return tables.reps_table(self.model, self.plan)

@@ -22,7 +22,12 @@ class Plan:
 
     ``assignment``: Series account_id -> rep_id. ``annual``: Series rep_id -> yearly quota in money (empty
     without quotas). ``quotas``: DataFrame with columns rep_id, period, quota. ``kappa``: fair quota per unit
-    of expected sales that the plan was made with.
+    of expected sales that the plan was made with. :class:`Result` has more tables, with names and units.
+
+    >>> import territory_opt as to
+    >>> plan = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10).plan
+    >>> plan.assignment["A10"], float(plan.annual["R4"])
+    ('R4', 280.0)
     """
 
     assignment: pd.Series[str]

@@ -52,7 +52,7 @@ def reps_table(model: Model, plan: Plan) -> pd.DataFrame:
         table["hit_probability"] = hits(model, plan, found).to_numpy(float)
     for metric in balanced_metrics(model):
         table[f"{metric}_of_fair_share"] = fair_shares(model, rep, metric)
-        table[f"{metric}_of_fair_share_today"] = fair_shares(model, today, metric)
+        table[f"{metric}_today_of_fair_share"] = fair_shares(model, today, metric)
     table["hours_per_year"] = found.rep_hours
     table["capacity_hours_per_year"] = reps["capacity_hours"].to_numpy(float)
     table["travel_km_per_year"] = np.bincount(pairs["rep"], pairs["travel_km"], minlength=n)

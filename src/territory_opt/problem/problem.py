@@ -34,6 +34,17 @@ class Problem:
     ``quota_history`` has one row per rep and past period.
     ``sales`` may hold months of the plan year, which nothing but a replan reads: see ``past_sales``.
     Do not change the frames: use :meth:`from_tables` with new ones.
+
+    >>> import pandas as pd
+    >>> import territory_opt as to
+    >>> accounts = pd.DataFrame({"account_id": ["a", "b"], "lat": [48.1, 48.9], "lon": [11.5, 12.1],
+    ...                          "potential": [300, 200], "current_sales": [100, 150], "incumbent": ["Ada", "Ben"]})
+    >>> reps = pd.DataFrame({"rep_id": ["Ada", "Ben"], "lat": [48.0, 49.0], "lon": [11.4, 12.0]})
+    >>> problem = to.Problem.from_tables(accounts=accounts, reps=reps, policy=to.Policy(quotas={"target": 260}))
+    >>> problem
+    Problem(2 accounts · 2 reps · target USD 260)
+    >>> to.solve(problem, time_limit=10).plan.assignment.to_dict()
+    {'a': 'Ada', 'b': 'Ben'}
     """
 
     accounts: pd.DataFrame

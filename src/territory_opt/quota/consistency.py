@@ -65,6 +65,9 @@ class Consistency:
     contradictions: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Consistency({self.sentence})"
+
     def __str__(self) -> str:
         return "\n".join([self.sentence, *self.gives, *self.contradictions, *self.flags])
 

@@ -76,6 +76,9 @@ class QuotaExplanation:
         """Columns line and amount (money); the amounts add up to the quota in whole cents."""
         return self.money.frame()
 
+    def __repr__(self) -> str:
+        return f"QuotaExplanation({self.name} ({self.rep_id}) owes {self.quota:,.2f} {self.currency} {self.term})"
+
     def __str__(self) -> str:
         parts = [f"{self.name} ({self.rep_id}), {self.currency} {self.term}", self.money.text("quota")]
         parts.append(f"chance to make it: {percent(round(self.odds, 2))}")

@@ -57,6 +57,9 @@ class Review:
             lines.append(f"  and {len(self.findings) - SHOWN:,} more")
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        return f"Review({self.odds})"
+
     @property
     def table(self) -> pd.DataFrame:
         """One row per rep: odds and pay of :class:`Simulation`, odds_low (below the policy's), not_smart (reasons)."""

@@ -52,12 +52,17 @@ class Tracking:
     currency: str
     issues: tuple[Issue, ...] = field(default=(), repr=False)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
+        return f"Tracking(after {self.as_of}: {self._counts()})"
+
+    def _counts(self) -> str:
         count = self.reps["status"].value_counts()
-        standing = ", ".join(f"{count.get(name, 0)} {name}" for name in ("ahead", "on pace", "behind"))
+        return ", ".join(f"{count.get(name, 0)} {name}" for name in ("ahead", "on pace", "behind"))
+
+    def __str__(self) -> str:
         whole = self.company
         lines = [
-            f"after {self.as_of} (month {self.months} of the plan year): {standing}",
+            f"after {self.as_of} (month {self.months} of the plan year): {self._counts()}",
             f"company: {whole['sold']:,.0f} sold of {whole['due']:,.0f} due; outlook {whole['outlook']:,.0f} "
             f"({whole['low']:,.0f} to {whole['high']:,.0f} eight years in ten) against a target of "
             f"{whole['quota']:,.0f}; odds of reaching it {whole['p_finish']:.0%}",

@@ -48,6 +48,13 @@ class Scenario:
 
     ``overrides`` are the dotted keys that were applied on top of the file, the variant's and the caller's.
     ``warnings`` are findings of the file itself; :meth:`problem` adds them to the problem's issues.
+
+    >>> import territory_opt as to
+    >>> scenario = to.load_scenario("scenarios/toy", "growth")
+    >>> scenario.label, scenario.overrides["quotas.target"]
+    ('toy · growth', 1320)
+    >>> [one.policy.quotas.target for one in scenario.vary(**{"quotas.target": [1100, 1200]})]
+    [1100.0, 1200.0]
     """
 
     name: str
@@ -179,6 +186,10 @@ def load_scenario(path: str | Path, variant: str | None = None, overrides: Mappi
 
     ``overrides`` are dotted keys applied after the variant's. Raises :class:`ScenarioError` with one line per
     problem. Tables are read later, by :meth:`Scenario.problem`.
+
+    >>> import territory_opt as to
+    >>> to.load_scenario("scenarios/toy", overrides={"quotas.target": 1300}).problem()
+    Problem(12 accounts · 4 reps · target USD 1,300)
     """
     entry = scenario_path(Path(path))
     chain = read_chain(entry)
