@@ -276,6 +276,16 @@ def test_verbs_accept_what_was_loaded(loaded: to.SavedPlan, planned: to.Result) 
     assert to.certify(loaded.problem, loaded.plan, loaded.certificate).bound == pytest.approx(planned.bound)
 
 
+def test_a_loaded_plan_can_be_saved_again(loaded: to.SavedPlan, planned: to.Result, tmp_path: Path) -> None:
+    """It states the same and proves it."""
+    again = to.load_plan(to.save_plan(loaded, tmp_path / "again"))
+    assert to.check(again).faults == ()
+    same = {key: value for key, value in loaded.claims().items() if key != "name"}
+    assert {key: again.claims()[key] for key in same} == same
+    assert loaded.as_result().status is planned.status
+    assert loaded.violations == planned.violations
+
+
 def test_a_loaded_plan_is_a_start(result: to.Result, planned: to.Result, loaded: to.SavedPlan) -> None:
     again = to.solve(loaded.problem, previous=loaded, time_limit=20)
     assert "previous plan" in again.why

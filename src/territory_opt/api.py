@@ -161,7 +161,9 @@ def solve(
     )
 
 
-def save_plan(result: Result, folder: str | Path, *, scenario: Scenario | None = None, name: str = "") -> Path:
+def save_plan(
+    result: Result | SavedPlan, folder: str | Path, *, scenario: Scenario | None = None, name: str = ""
+) -> Path:
     """Write the plan, its proof, a workbook and a page to ``folder``, whole or not at all; return the folder.
 
     With the ``scenario`` the problem came from, the folder says where that is; without, the tables are written into the

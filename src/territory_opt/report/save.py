@@ -17,13 +17,16 @@ from territory_opt import __version__
 from territory_opt.optimize.result import Result
 from territory_opt.plan.folder import file_hash, table_csv, write_folder
 from territory_opt.plan.rollup import roll_up
+from territory_opt.whatif.saved import SavedPlan
 from territory_opt.whatif.scenario import Scenario, load_scenario, relative_path
 from territory_opt.whatif.write import write_scenario
 
 VERSIONED = ("ortools", "numpy", "scipy", "pandas", "numba")
 
 
-def save_plan(result: Result, folder: str | Path, *, scenario: Scenario | None = None, name: str = "") -> Path:
+def save_plan(
+    outcome: Result | SavedPlan, folder: str | Path, *, scenario: Scenario | None = None, name: str = ""
+) -> Path:
     """Write the plan folder of a result that has a plan, with workbook and page, whole or not at all; return its path.
 
     ``scenario`` is where the problem came from: the folder says where it is, so that :func:`load_plan` and ``check``
@@ -32,6 +35,7 @@ def save_plan(result: Result, folder: str | Path, *, scenario: Scenario | None =
     ``folder`` holds something that is not a plan, :class:`NoPlanError` if there is none.
     """
     folder = Path(folder)
+    result = outcome.as_result() if isinstance(outcome, SavedPlan) else outcome
     if scenario is not None:
         link = {
             "scenario": relative_path(scenario.path, folder),

@@ -11,6 +11,8 @@ from typing import Any
 
 from territory_opt.errors import PlanFolderError
 from territory_opt.model.model import Model
+from territory_opt.optimize.result import Relaxation, Result, Status
+from territory_opt.plan.audit import Violation, audit_model
 from territory_opt.plan.certificate import Multipliers
 from territory_opt.plan.evaluate import Evaluation, evaluate
 from territory_opt.plan.folder import Check, PlanFolder, changed_inputs, check_folder, read_folder
@@ -71,9 +73,12 @@ class SavedPlan(Outcome):
         return changed_inputs(self.manifest, present)
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """The status that the folder states."""
-        return str(self.folder.claims.get("status"))
+        try:
+            return Status(str(self.folder.claims.get("status")))
+        except ValueError as error:
+            raise PlanFolderError(f"{self.folder.path / 'plan.json'} is damaged: {error}; solve again") from error
 
     @property
     def objective(self) -> float:
@@ -108,6 +113,35 @@ class SavedPlan(Outcome):
     def evaluated(self) -> Evaluation:
         """Return what the plan is worth by the data as they are now."""
         return evaluate(self.model, self.plan)
+
+    @cached_property
+    def violations(self) -> tuple[Violation, ...]:
+        """Hard rules that the plan breaks by the data as they are now."""
+        return tuple(audit_model(self.model, self.plan))
+
+    def as_result(self) -> Result:
+        """Return the plan as the result it was saved from: claims as stated, violations and worth by the data."""
+        claims = self.folder.claims
+        ways = tuple(Relaxation(str(way["text"]), bool(way["enough"])) for way in claims.get("ways_out") or ())
+        return Result(
+            status=self.status,
+            raw_status=str(claims.get("raw_status")),
+            model=self.model,
+            objective=self.objective,
+            bound=self.bound,
+            solver_bound=self._stated("solver_bound"),
+            method=str(claims.get("method")),
+            why=str(claims.get("why")),
+            certificate=self.certificate,
+            evaluation=self.evaluated(),
+            violations=self.violations,
+            relaxations=ways,
+            least_violation=self._stated("least_violation"),
+            joint_gain=self._stated("joint_gain"),
+            seed=int(claims.get("seed") or 0),
+            seconds=math.nan,
+            _plan=self.plan,
+        )
 
     def check(self) -> Check:
         """Recompute everything the folder claims from the data and its proof, without any solver."""
