@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -207,6 +208,16 @@ def test_the_summary_of_a_clash_counts_what_is_broken(scenario: to.Scenario) -> 
     assert np.isnan(found["gap"])
     assert "hard rules" in repr(clash)
     assert "least bad plan" in clash._repr_html_()
+
+
+def test_a_result_without_a_plan_says_so(result: to.Result) -> None:
+    none = replace(result, status=to.Status.NO_PLAN, raw_status="time limit", evaluation=None, _plan=None)
+    assert repr(none) == "Result(no_plan: time limit)"
+    assert none.summary()["status"] == "no_plan"
+    assert "give a longer time limit" in none._repr_html_()
+    for ask in (lambda: none.reps, lambda: none.moves, none.evaluated, none.plot_map):
+        with pytest.raises(to.NoPlanError, match="time limit"):
+            ask()
 
 
 # --- saved and loaded -------------------------------------------------------------------------------------------

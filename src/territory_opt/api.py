@@ -308,7 +308,7 @@ def replan(
     >>> toy = to.load_scenario("scenarios/toy", overrides={"quotas.periods": "quarter"})
     >>> rest = to.replan(to.solve(toy.problem(), time_limit=10), as_of="2027-06", max_moved_accounts=2)
     >>> second_half = to.solve(rest.problem, time_limit=10)
-    >>> year = rest.year(second_half.plan)
+    >>> year = rest.year(second_half)
     >>> float(year["quota"].sum())
     1200.0
     """

@@ -137,13 +137,13 @@ class Outcome(ABC):
         return lines
 
     def plot_map(self, *, ax: Axes | None = None) -> Axes:
-        """Draw accounts by rep with homes; return the matplotlib axes. Raise :class:`TerritoryError` without it."""
+        """Draw accounts by rep with homes; return the axes. Raise :class:`TerritoryError` if matplotlib is missing."""
         return plots.plot_map(self.model, self.plan, note=self._standing(), ax=ax)
 
     def plot_quotas(self, *, ax: Axes | None = None) -> Axes:
-        """Draw each rep's 80 % range, quota and odds; return the matplotlib axes.
+        """Draw each rep's 80 % range, quota and odds; return the axes.
 
-        Raise :class:`NoPlanError` if the plan sets no quotas, :class:`TerritoryError` without matplotlib.
+        Raise :class:`NoPlanError` if the plan sets no quotas, :class:`TerritoryError` if matplotlib is missing.
         """
         return plots.plot_quotas(self.model, self.plan, note=self._standing(), ax=ax)
 

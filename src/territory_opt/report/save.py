@@ -1,4 +1,4 @@
-"""From a result to a plan folder: the claims, the manifest, the workbook and the page."""
+"""From a result to a plan folder: the manifest, the workbook and the page, and the tables where it stands alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VERSIONED = ("ortools", "numpy", "scipy", "pandas", "numba")
 def save_plan(
     outcome: Result | SavedPlan, folder: str | Path, *, scenario: Scenario | None = None, name: str = ""
 ) -> Path:
-    """Write the plan folder of a result that has a plan, with workbook and page, whole or not at all; return its path.
+    """Write the plan folder of a result or a loaded plan, with workbook and page, whole or not at all; return its path.
 
     ``scenario`` is where the problem came from: the folder says where it is, so that :func:`load_plan` and ``check``
     find the data again. Without one, the tables and a scenario of their own are written into the folder, which then

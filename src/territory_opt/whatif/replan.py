@@ -19,6 +19,7 @@ from territory_opt.intake.crosschecks import empty_months
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
 from territory_opt.model.presence import active_share
+from territory_opt.plan.outcome import Outcome
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.policy import Guard, Policy
 from territory_opt.problem.problem import Problem
@@ -44,8 +45,12 @@ class Replan:
     as_of: str
     issues: tuple[Issue, ...] = field(default=(), repr=False)
 
-    def year(self, plan: Plan) -> pd.DataFrame:
-        """Return the quotas of the whole year: rep_id, period, quota, before (as planned), status (past or rest)."""
+    def year(self, planned: Plan | Outcome) -> pd.DataFrame:
+        """Return the quotas of the whole year: rep_id, period, quota, before (as planned), status (past or rest).
+
+        ``planned`` is the solved rest of the year.
+        """
+        plan = planned.plan if isinstance(planned, Outcome) else planned
         past = self.past.assign(before=self.past["quota"], status="past")
         old = self.ahead.rename(columns={"quota": "before"})
         rest = plan.quotas.merge(old, on=["rep_id", "period"], how="outer").fillna({"quota": 0.0, "before": 0.0})
