@@ -229,7 +229,7 @@ def test_a_plan_saved_in_one_call_stands_alone(loaded: to.SavedPlan, planned: to
     assert to.check(loaded).faults == ()
     assert loaded.problem.accounts["account_id"].tolist() == planned.problem.accounts["account_id"].tolist()
     assert loaded.objective == pytest.approx(planned.objective)
-    assert (loaded.status, loaded.broken_rules) == (planned.status.value, len(planned.violations))
+    assert (loaded.status, loaded.broken_rules) == (planned.status, len(planned.violations))
 
 
 def test_the_command_check_accepts_it(loaded: to.SavedPlan, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,7 +65,11 @@ def plot_quotas(model: Model, plan: Plan, *, note: str = "", ax: Axes | None = N
     for place, right, odds in zip(places, np.maximum(high, quota), table["hit_probability"], strict=True):
         ax.annotate(f"  {odds:.0%}", (right, place), va="center", fontsize=8)
     ax.set_yticks(places, table["name"].astype(str).tolist())
-    ax.set(xlabel=f"sales and quota, {word}{policy.currency} {policy.period.term}", xlim=(0, 1.14 * largest / size))
+    ax.set(
+        xlabel=f"sales and quota, {word}{policy.currency} {policy.period.term}",
+        xlim=(0, 1.14 * largest / size),
+        ylim=(-0.6, len(table) - 0.4),
+    )
     ax.set_title(_titled("How sure each quota is: the figure is the chance of making it", note))
     ax.legend(frameon=False, fontsize=8)
     return ax

@@ -7,11 +7,10 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from territory_opt.errors import PlanFolderError
 from territory_opt.model.model import Model
-from territory_opt.optimize.result import Relaxation, Result, Status
 from territory_opt.plan.audit import Violation, audit_model
 from territory_opt.plan.certificate import Multipliers
 from territory_opt.plan.evaluate import Evaluation, evaluate
@@ -20,6 +19,9 @@ from territory_opt.plan.outcome import Outcome
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.problem import Problem
 from territory_opt.whatif.scenario import Scenario, load_scenario
+
+if TYPE_CHECKING:
+    from territory_opt.optimize.result import Result
 
 GIVE_IT = "give it with --scenario PATH, in Python with scenario=PATH"
 
@@ -73,12 +75,9 @@ class SavedPlan(Outcome):
         return changed_inputs(self.manifest, present)
 
     @property
-    def status(self) -> Status:
-        """The status that the folder states."""
-        try:
-            return Status(str(self.folder.claims.get("status")))
-        except ValueError as error:
-            raise PlanFolderError(f"{self.folder.path / 'plan.json'} is damaged: {error}; solve again") from error
+    def status(self) -> str:
+        """The status that the folder states, in the words of :class:`Status`."""
+        return str(self.folder.claims.get("status"))
 
     @property
     def objective(self) -> float:
@@ -121,10 +120,12 @@ class SavedPlan(Outcome):
 
     def as_result(self) -> Result:
         """Return the plan as the result it was saved from: claims as stated, violations and worth by the data."""
+        from territory_opt.optimize.result import Relaxation, Result, Status  # late: a check loads no solver's part
+
         claims = self.folder.claims
         ways = tuple(Relaxation(str(way["text"]), bool(way["enough"])) for way in claims.get("ways_out") or ())
         return Result(
-            status=self.status,
+            status=Status(self.status),
             raw_status=str(claims.get("raw_status")),
             model=self.model,
             objective=self.objective,
