@@ -25,8 +25,6 @@ import pandas as pd
 import territory_opt as to
 from benchmarks.markets import MARKETS, PRICE_PER_POINT, Market, make_market
 from benchmarks.run import judge_faults, machine, warm_up
-from territory_opt.report.save import save_plan
-from territory_opt.whatif.scenario import relative_path
 
 T = TypeVar("T")
 LOCKS, CHANGED_SHARE = 20, 0.01
@@ -87,9 +85,7 @@ def through_files(market: Market, result: to.Result, folder: Path) -> tuple[dict
     path = market.write(folder / "scenario", f"{len(market.accounts):,} x {len(market.reps):,}")
     scenario, plan = to.load_scenario(path), folder / "plan"
     timed("read and check tables", scenario.problem)
-    timed("write plan folder", lambda: save_plan(
-        result, plan, name=scenario.label, scenario=relative_path(scenario.path, plan), inputs=scenario.inputs(),
-    ))  # fmt: skip
+    timed("write plan folder", lambda: to.save_plan(result, plan, scenario=scenario))
     command = [sys.executable, "-m", "territory_opt.cli.commands", "check", str(plan)]
     checked = timed("check", lambda: subprocess.run(command, capture_output=True, text=True, check=False))
     return seconds, [] if checked.returncode == 0 else [f"check: {checked.stdout.strip()} {checked.stderr.strip()}"]

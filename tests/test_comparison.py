@@ -14,7 +14,7 @@ import territory_opt as to
 from territory_opt.plan.audit import audit
 from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.folder import PlanFolder, read_folder
-from territory_opt.quota.odds import company_odds
+from territory_opt.plan.odds import company_odds
 from territory_opt.report.save import save_plan
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"

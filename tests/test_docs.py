@@ -101,10 +101,8 @@ def test_make_and_pip_agree() -> None:
 
 def test_plan_folder_is_described(workplace: Path) -> None:
     """Every file that a plan folder holds is named in the README and in the data formats."""
-    from territory_opt.report.save import save_plan
-
-    result = to.solve(to.load_scenario(TOY).problem(), time_limit=10)
-    save_plan(result, workplace / "described", name="toy")
+    scenario = to.load_scenario(TOY)
+    to.save_plan(to.solve(scenario.problem(), time_limit=10), workplace / "described", scenario=scenario)
     written = {path.name for path in (workplace / "described").iterdir()}
     for path in (README, FORMATS):
         assert [name for name in sorted(written) if f"`{name}`" not in text_of(path)] == []

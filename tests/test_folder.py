@@ -17,7 +17,7 @@ import pytest
 
 import territory_opt as to
 from territory_opt.plan.folder import changed_inputs, check_folder, file_hash, read_folder, table_csv, write_folder
-from territory_opt.report.save import claims, save_plan
+from territory_opt.report.save import save_plan
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
 CORE = ("plan.json", "manifest.json", "assignments.csv", "quotas.csv", "certificate.npz")
@@ -32,7 +32,7 @@ def write(folder: Path, result: to.Result | None = None, **options: Any) -> None
     """Write the core of a plan folder, without workbook and page."""
     result = result or toy_result()
     write_folder(
-        folder, plan=result.plan, certificate=result.certificate, claims=claims(result, "toy"), manifest={}, **options
+        folder, plan=result.plan, certificate=result.certificate, claims=result.claims("toy"), manifest={}, **options
     )
 
 

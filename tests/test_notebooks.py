@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -34,6 +35,14 @@ def test_notebook_is_short_and_asks_one_question(path: Path) -> None:
     first = notebook.cells[0]
     assert first.cell_type == "markdown"
     assert first.source.splitlines()[0].endswith("?")
+
+
+@every_notebook
+def test_notebook_needs_nothing_but_the_door(path: Path) -> None:
+    """It imports ``territory_opt`` and no part of it, and builds no model."""
+    code = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    assert "import territory_opt as to" in code
+    assert re.findall(r"territory_opt\.|from territory_opt|\.model\b|to\.Model", code) == []
 
 
 @every_notebook

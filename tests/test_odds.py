@@ -18,9 +18,9 @@ from territory_opt.estimate.shocks import Shocks
 from territory_opt.model.model import Model
 from territory_opt.model.rules import build_rows
 from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.odds import chance_to_reach, company_odds, company_shock, hit_probability
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.policy import Odds
-from territory_opt.quota.odds import chance_to_reach, company_odds, company_shock, hit_probability
 from territory_opt.quota.simulate import simulate
 from territory_opt.synthetic.market import generate_market
 from territory_opt.whatif.scenario import load_scenario

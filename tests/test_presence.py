@@ -12,11 +12,11 @@ import pytest
 import territory_opt as to
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.odds import company_odds
 from territory_opt.plan.plan import Plan, month_weights, split_periods
 from territory_opt.problem.policy import Period
 from territory_opt.quota.consistency import check_consistency
 from territory_opt.quota.explain_quota import explain_quota
-from territory_opt.quota.odds import company_odds
 from territory_opt.quota.simulate import Books, simulate
 from territory_opt.quota.track import track
 from territory_opt.whatif.replan import replan

@@ -13,11 +13,11 @@ import openpyxl
 import pytest
 
 import territory_opt as to
+from territory_opt.geography.palette import rep_colours
 from territory_opt.optimize.result import Relaxation, Result, Status
 from territory_opt.plan.audit import Violation
 from territory_opt.report.outline import View, base_map
 from territory_opt.report.page import MAX_DOTS, inert_json, page_data, render_page, write_page
-from territory_opt.report.palette import rep_colours
 from territory_opt.report.views import Views, build_views
 from territory_opt.report.workbook import write_workbook
 

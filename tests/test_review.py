@@ -17,10 +17,10 @@ from territory_opt.cli.commands import run
 from territory_opt.estimate.shocks import Shocks
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.odds import company_odds, hit_probability
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.policy import Pay
 from territory_opt.quota.fairness import holm, past_fairness, plan_fairness
-from territory_opt.quota.odds import company_odds, hit_probability
 from territory_opt.quota.review import review
 from territory_opt.quota.simulate import Books, Shape, simulate
 from territory_opt.quota.smart import lint

@@ -4,77 +4,142 @@
     scenario = to.load_scenario("scenarios/field_team")
     result = to.solve(scenario.problem())
     result.plan.assignment, result.plan.quotas, result.gap
+    to.save_plan(result, "out/plan", scenario=scenario)
+    to.explain(to.load_plan("out/plan"), rep="R-01")
 
-Names are loaded on first use, so importing the package is quick.
+Names are loaded on first use, so importing the package is quick. docs/api.md describes all of them.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "AccountExplanation": "territory_opt.plan.explain_account",
+    "Backtest": "territory_opt.estimate.backtest",
     "Certificate": "territory_opt.plan.certificate",
     "Comparison": "territory_opt.study.comparison",
     "ComparisonError": "territory_opt.errors",
+    "Check": "territory_opt.plan.folder",
+    "Consistency": "territory_opt.quota.consistency",
     "DataError": "territory_opt.errors",
     "Issue": "territory_opt.errors",
     "Model": "territory_opt.model.model",
     "Multipliers": "territory_opt.plan.certificate",
     "NoPlanError": "territory_opt.errors",
+    "Outcome": "territory_opt.plan.outcome",
     "Plan": "territory_opt.plan.plan",
-    "PlanningGraph": "territory_opt.model.graph",
     "PlanFolderError": "territory_opt.errors",
+    "PlanningGraph": "territory_opt.model.graph",
     "Policy": "territory_opt.problem.policy",
     "Problem": "territory_opt.intake.validate",
     "Progress": "territory_opt.optimize.result",
+    "QuotaExplanation": "territory_opt.quota.explain_quota",
+    "Replan": "territory_opt.whatif.replan",
     "Result": "territory_opt.optimize.result",
+    "Review": "territory_opt.quota.review",
+    "SalesEstimate": "territory_opt.plan.sales_estimate",
+    "SavedPlan": "territory_opt.whatif.saved",
     "Scenario": "territory_opt.whatif.scenario",
     "ScenarioError": "territory_opt.errors",
     "Status": "territory_opt.optimize.result",
     "TerritoryError": "territory_opt.errors",
+    "Tracking": "territory_opt.quota.track",
     "Violation": "territory_opt.plan.audit",
     "audit": "territory_opt.plan.audit",
+    "backtest": "territory_opt.api",
     "certify": "territory_opt.plan.certificate",
     "compare": "territory_opt.study.comparison",
+    "check": "territory_opt.api",
+    "estimate": "territory_opt.api",
+    "explain": "territory_opt.api",
+    "generate": "territory_opt.api",
+    "load_plan": "territory_opt.api",
     "load_scenario": "territory_opt.whatif.scenario",
     "planning_graph": "territory_opt.model.graph",
-    "solve": "territory_opt.optimize.solve",
+    "replan": "territory_opt.api",
+    "review": "territory_opt.api",
+    "save_plan": "territory_opt.api",
+    "schema": "territory_opt.api",
+    "solve": "territory_opt.api",
+    "track": "territory_opt.api",
+    "validate": "territory_opt.api",
 }
 
 
 __all__ = [
+    "AccountExplanation",
+    "Backtest",
     "Certificate",
+    "Check",
     "Comparison",
     "ComparisonError",
+    "Consistency",
     "DataError",
     "Issue",
     "Model",
     "Multipliers",
     "NoPlanError",
+    "Outcome",
     "Plan",
     "PlanFolderError",
     "PlanningGraph",
     "Policy",
     "Problem",
     "Progress",
+    "QuotaExplanation",
+    "Replan",
     "Result",
+    "Review",
+    "SalesEstimate",
+    "SavedPlan",
     "Scenario",
     "ScenarioError",
     "Status",
     "TerritoryError",
+    "Tracking",
     "Violation",
     "audit",
+    "backtest",
     "certify",
+    "check",
     "compare",
+    "estimate",
+    "explain",
+    "generate",
+    "load_plan",
     "load_scenario",
     "planning_graph",
+    "replan",
+    "review",
+    "save_plan",
+    "schema",
     "solve",
+    "track",
+    "validate",
 ]
 
 if TYPE_CHECKING:
+    from territory_opt.api import (
+        backtest,
+        check,
+        estimate,
+        explain,
+        generate,
+        load_plan,
+        replan,
+        review,
+        save_plan,
+        schema,
+        solve,
+        track,
+        validate,
+    )
     from territory_opt.errors import (
         ComparisonError,
         DataError,
@@ -84,17 +149,50 @@ if TYPE_CHECKING:
         ScenarioError,
         TerritoryError,
     )
+    from territory_opt.estimate.backtest import Backtest
     from territory_opt.model.graph import PlanningGraph, planning_graph
     from territory_opt.model.model import Model
     from territory_opt.optimize.result import Progress, Result, Status
-    from territory_opt.optimize.solve import solve
     from territory_opt.plan.audit import Violation, audit
     from territory_opt.plan.certificate import Certificate, Multipliers, certify
+    from territory_opt.plan.explain_account import AccountExplanation
+    from territory_opt.plan.folder import Check
+    from territory_opt.plan.outcome import Outcome
     from territory_opt.plan.plan import Plan
+    from territory_opt.plan.sales_estimate import SalesEstimate
     from territory_opt.problem.policy import Policy
     from territory_opt.problem.problem import Problem
+    from territory_opt.quota.consistency import Consistency
+    from territory_opt.quota.explain_quota import QuotaExplanation
+    from territory_opt.quota.review import Review
+    from territory_opt.quota.track import Tracking
     from territory_opt.study.comparison import Comparison, compare
+    from territory_opt.whatif.replan import Replan
+    from territory_opt.whatif.saved import SavedPlan
     from territory_opt.whatif.scenario import Scenario, load_scenario
+
+
+class _Stage(ModuleType):
+    """A folder that has the name of a verb: it can be called as the verb."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Call the verb."""
+        from territory_opt import api
+
+        return getattr(api, self.__name__.rpartition(".")[2])(*arguments, **options)
+
+
+class _Package(ModuleType):
+    """This package. When a folder is first imported, Python binds it here, over a verb of the same name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Bind a name; a folder in the place of a verb is made callable (``estimate`` is both)."""
+        if isinstance(value, ModuleType) and _HOME.get(name) == "territory_opt.api":
+            value.__class__ = _Stage
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -69,6 +69,10 @@ class DataError(TerritoryError):
         noun = "error" if len(errors) == 1 else "errors"
         super().__init__("\n".join([*lines, f"{len(errors)} {noun}, nothing was written"]))
 
+    def __reduce__(self) -> tuple[type[DataError], tuple[list[Issue]]]:
+        """Pickle by the findings, so that the error comes back whole from another process."""
+        return type(self), (self.issues,)
+
 
 class ScenarioError(TerritoryError):
     """A scenario file or a policy is not well formed; the message names the key and the nearest known one."""

@@ -16,18 +16,10 @@ from typing import Annotated
 
 import typer
 
-from territory_opt import __version__
-from territory_opt.cli.inputs import (
-    changed_since,
-    default_out,
-    open_plan,
-    overrides_of,
-    positive,
-    read_scenario,
-    share_of,
-)
+from territory_opt import __version__, api
+from territory_opt.cli.inputs import default_out, overrides_of, positive, read_scenario, share_of
 from territory_opt.cli.solving import ABORTED, BAD_INPUT, DEFECT, DONE, plan_and_tell, plan_the_rest
-from territory_opt.errors import PlanFolderError, TerritoryError
+from territory_opt.errors import TerritoryError
 
 DEBUG = "TERRITORY_OPT_DEBUG"
 """Set to 1, it makes a defect print the place it came from."""
@@ -126,7 +118,7 @@ def solve(
     """Plan territories and quotas, and write the plan with its proof to a folder."""
     from territory_opt.cli.screen import Screen
     from territory_opt.cli.wording import opening
-    from territory_opt.plan.folder import read_folder, require_plan_folder
+    from territory_opt.plan.folder import require_plan_folder
 
     screen = Screen(as_json=as_json, quiet=quiet)
     chosen, problem, model = read_scenario(scenario, variant, settings, strict)
@@ -138,10 +130,10 @@ def solve(
         "time_limit": given.time_limit if time_limit is None else positive(time_limit),
         "gap": given.gap if gap is None else share_of(gap),
         "threads": threads,
-        "previous": None if previous is None else read_folder(previous),
+        "previous": None if previous is None else api.load_plan(previous),
     }
     found = opening(screen, chosen.label, problem, model, written=True)
-    raise typer.Exit(plan_and_tell(screen, chosen, problem, folder, options, overrides_of(settings), found))
+    raise typer.Exit(plan_and_tell(screen, chosen, problem, folder, options, found))
 
 
 @app.command()
@@ -149,16 +141,13 @@ def check(folder: FolderPath, scenario: OtherScenario = None, as_json: AsJson = 
     """Recompute what a plan folder claims from the data and its proof, without any solver."""
     from territory_opt.cli.screen import Screen
     from territory_opt.cli.wording import check_facts, confirmed
-    from territory_opt.plan.folder import check_folder
 
     screen = Screen(as_json=as_json)
-    plan, chosen = open_plan(folder, scenario)
-    problem = chosen.problem()
-    inputs = changed_since(plan, chosen)
-    found = check_folder(plan, problem)
+    plan = api.load_plan(folder, scenario=scenario)
+    chosen, inputs, found = plan.scenario, plan.changed_inputs, api.check(plan)
     faults = [*inputs, *found.faults]
     code = BAD_INPUT if faults else DONE
-    confirmed(screen, chosen.label, problem, found, inputs, plan.manifest.get("overrides") or {})
+    confirmed(screen, chosen.label, plan.problem, found, inputs, plan.manifest.get("overrides") or {})
     if faults:
         screen.say("What does not hold:")
         screen.several(faults)
@@ -181,25 +170,15 @@ def explain(
 ) -> None:
     """Say why an account is with its rep, or why a rep owes this quota, in lines that add up."""
     from territory_opt.cli.screen import Screen
-    from territory_opt.model.model import Model
-    from territory_opt.plan.certificate import multiplier_problems
-    from territory_opt.plan.explain_account import AccountExplanation, explain_account
-    from territory_opt.quota.explain_quota import QuotaExplanation, explain_quota
 
     if (account is None) == (rep is None):
         raise typer.BadParameter("give either --account ID or --rep ID")
     screen = Screen(as_json=as_json)
-    plan, chosen = open_plan(folder, scenario)
-    model = Model.build(chosen.problem(), kappa=plan.plan.kappa)
-    changed = changed_since(plan, chosen)
+    plan = api.load_plan(folder, scenario=scenario)
+    explained = api.explain(plan, account=account, rep=rep)
+    changed = plan.changed_inputs
     if changed:
         print("The inputs have changed since this plan was made; this explains it by today's.", file=sys.stderr)
-    explained: AccountExplanation | QuotaExplanation
-    if account is not None:
-        proven = not multiplier_problems(model, plan.certificate)
-        explained = explain_account(model, plan.plan, account, plan.certificate.values if proven else None)
-    else:
-        explained = explain_quota(model, plan.plan, str(rep))
     screen.say(str(explained))
     screen.result({**explained.to_dict(), "changed_inputs": changed, "exit_code": DONE})
 
@@ -215,15 +194,10 @@ def review(
 ) -> None:
     """Look at a plan's quotas: odds and pay by simulation, whether they are fair, whether each is SMART."""
     from territory_opt.cli.screen import Screen
-    from territory_opt.model.model import Model
     from territory_opt.plan.folder import write_csv
-    from territory_opt.quota.review import review as look_at
 
     screen = Screen(as_json=as_json)
-    plan, chosen = open_plan(folder, scenario)
-    if not plan.plan.has_quotas:
-        raise PlanFolderError(f"{folder}: this plan sets no quotas; set quotas.target and solve again")
-    found = look_at(Model.build(chosen.problem(), kappa=plan.plan.kappa), plan.plan, draws=draws, seed=seed)
+    found = api.review(api.load_plan(folder, scenario=scenario), draws=draws, seed=seed)
     screen.say(str(found))
     if out is not None:
         write_csv(found.table, out)
@@ -246,25 +220,16 @@ def track(
     """Hold sales so far against a plan's quotas: pace, odds of finishing, and a leaderboard that is fair."""
     from territory_opt.cli.screen import Screen
     from territory_opt.cli.wording import issue_rows
-    from territory_opt.intake.actuals import read_actuals, read_metrics
-    from territory_opt.model.model import Model
     from territory_opt.plan.folder import write_csv
-    from territory_opt.quota.track import track as hold_against
 
     screen = Screen(as_json=as_json)
-    plan, chosen = open_plan(folder, scenario)
-    problem = chosen.problem()
-    figures = read_actuals(sales, problem, chosen.file.tables.sales)
-    beside = None if metrics is None else read_metrics(metrics, problem)
-    model = Model.build(problem, kappa=plan.plan.kappa)
-    found = hold_against(model, plan.plan, figures, as_of=as_of, metrics=beside)
-    issues = (*figures.attrs["issues"], *(() if beside is None else beside.attrs["issues"]))
-    screen.several([str(issue) for issue in issues])
+    found = api.track(api.load_plan(folder, scenario=scenario), sales, as_of=as_of, metrics=metrics)
+    screen.several([str(issue) for issue in found.issues])
     screen.say(str(found))
     if out is not None:
         write_csv(found.reps, out)
         screen.say(f"table of reps: {out}")
-    screen.result({"folder": str(folder), **found.to_dict(), "issues": issue_rows(issues), "exit_code": DONE})
+    screen.result({"folder": str(folder), **found.to_dict(), "issues": issue_rows(found.issues), "exit_code": DONE})
 
 
 @app.command()
@@ -290,23 +255,21 @@ def replan(
 ) -> None:
     """Review a plan in its year: freeze what is past, plan the rest anew within budgets; totals stay."""
     from territory_opt.cli.screen import Screen
-    from territory_opt.intake.actuals import read_actuals
-    from territory_opt.whatif.replan import replan as freeze
     from territory_opt.whatif.scenario import load_scenario
     from territory_opt.whatif.write import write_scenario
 
     screen = Screen(as_json=as_json, quiet=quiet)
-    plan, before = open_plan(folder, None)
-    changed = {**before.overrides, **overrides_of(settings)} if scenario is None else overrides_of(settings)
-    now = load_scenario(scenario or before.path, before.variant if scenario is None else None, changed)
-    so_far = None if sales is None else read_actuals(sales, now.problem(), now.file.tables.sales)
-    issues = () if so_far is None else so_far.attrs["issues"]
-    screen.several([str(issue) for issue in issues])
+    plan = api.load_plan(folder)
+    before, given = plan.scenario, overrides_of(settings)
+    if scenario is None:
+        now = load_scenario(before.path, before.variant, {**before.overrides, **given})
+    else:
+        now = load_scenario(scenario, None, given)
     change = None if max_change is None else share_of(max_change, "--max-quota-change")
-    rest = freeze(
-        before.problem(), plan.plan, as_of=as_of, sales=so_far, now=now.problem(), max_moved_accounts=max_moves,
-        max_quota_change=change,
+    rest = api.replan(
+        plan, as_of=as_of, sales=sales, now=now, max_moved_accounts=max_moves, max_quota_change=change
     )  # fmt: skip
+    screen.several([str(issue) for issue in rest.issues])
     target = out or Path("out") / f"{folder.resolve().name}-after-{rest.as_of}"
     path = write_scenario(rest.problem, target, name=f"{now.label} after {rest.as_of}", solve=now.file.solve)
     raise typer.Exit(plan_the_rest(screen, load_scenario(path), rest, target))
@@ -324,12 +287,11 @@ def backtest(
     """Hide part of the past, forecast it in every way quotas are commonly set, and say which would have been best."""
     from territory_opt.cli.screen import Screen
     from territory_opt.cli.wording import looked_back
-    from territory_opt.estimate.backtest import backtest as look_back
     from territory_opt.estimate.transfer import learn_transfer_loss
 
     screen = Screen(as_json=as_json)
     chosen, problem, _ = read_scenario(scenario, variant, settings, strict=False)
-    found, lost = look_back(problem, months=months, looks=looks), learn_transfer_loss(problem)
+    found, lost = api.backtest(problem, months=months, looks=looks), learn_transfer_loss(problem)
     looked_back(screen, chosen.label, found, lost, problem.policy.territories.keep.loss_rate)
     learnt = None if lost is None else asdict(lost)
     screen.result({"scenario": chosen.label, **found.to_dict(), "transfer_loss": learnt, "exit_code": DONE})
@@ -349,15 +311,13 @@ def generate(
 ) -> None:
     """Make up a company to try things on: tables and a scenario that solves them."""
     from territory_opt.cli.screen import Screen
-    from territory_opt.synthetic.market import generate_market, write_market
 
     screen = Screen(as_json=as_json)
-    tables = generate_market(accounts, reps, seed, months=months, truth=truth)
-    path = write_market(tables, folder, seed=seed)
+    tables = api.generate(accounts, reps, seed=seed, months=months, truth=truth, folder=folder)
     screen.say(f"{folder}: a made-up company of {accounts:,} accounts and {reps:,} reps ({', '.join(tables)})")
     screen.say(f"next: territory-opt solve {folder}")
-    screen.result({"scenario": str(path), "rows": {name: len(table) for name, table in tables.items()},
-                   "exit_code": DONE})  # fmt: skip
+    rows = {name: len(table) for name, table in tables.items()}
+    screen.result({"scenario": str(folder / "scenario.yaml"), "rows": rows, "exit_code": DONE})
 
 
 @app.command()
@@ -365,9 +325,7 @@ def schema() -> None:
     """Print the JSON Schema of scenario files, for editors and other tools."""
     import json
 
-    from territory_opt.whatif.scenario import scenario_json_schema
-
-    print(json.dumps(scenario_json_schema(), indent=2, ensure_ascii=False))
+    print(json.dumps(api.schema(), indent=2, ensure_ascii=False))
 
 
 # --- the door ---------------------------------------------------------------------------------------------------

@@ -1,20 +1,16 @@
-"""What the commands read: scenarios, plan folders, and options that are more than a number."""
+"""What the commands read: scenarios, and options that are more than a number."""
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from territory_opt.errors import PlanFolderError
-
 if TYPE_CHECKING:
     from territory_opt.model.model import Model
-    from territory_opt.plan.folder import PlanFolder
     from territory_opt.problem.problem import Problem
     from territory_opt.whatif.scenario import Scenario
 
@@ -36,43 +32,6 @@ def read_scenario(
     chosen = load_scenario(path, variant, overrides_of(settings))
     problem = chosen.problem(strict=strict)
     return chosen, problem, Model.build(problem)
-
-
-def open_plan(folder: Path, scenario: Path | None) -> tuple[PlanFolder, Scenario]:
-    """Read a plan folder and the scenario it was made from."""
-    from territory_opt.plan.folder import read_folder
-    from territory_opt.whatif.scenario import load_scenario
-
-    if not folder.is_dir():
-        raise PlanFolderError(
-            f"{folder}: there is no such plan folder; territory-opt solve SCENARIO --out DIR writes one"
-        )
-    plan = read_folder(folder)
-    named, variant, overrides = (plan.manifest.get(key) for key in ("scenario", "variant", "overrides"))
-    if not (isinstance(named, str) and isinstance(variant, str | None) and isinstance(overrides, dict | None)):
-        raise PlanFolderError(
-            f"{folder / 'manifest.json'}: scenario, variant or overrides are not as solve writes them"
-        )
-    path = scenario or shortest(folder.resolve() / named)
-    if not named and scenario is None:
-        raise PlanFolderError(f"{folder}: it does not say what scenario it was made from; give it with --scenario PATH")
-    if not path.exists():
-        raise PlanFolderError(f"{folder}: the scenario it was made from is not at {path}; give it with --scenario PATH")
-    return plan, load_scenario(path, variant, overrides)
-
-
-def shortest(path: Path) -> Path:
-    """Return ``path`` without detours, from here if it lies below."""
-    plain = Path(os.path.normpath(path))
-    here = Path.cwd()
-    return plain.relative_to(here) if plain.is_relative_to(here) else plain
-
-
-def changed_since(plan: PlanFolder, chosen: Scenario) -> list[str]:
-    """List input files that are not those the plan was made from."""
-    from territory_opt.plan.folder import changed_inputs
-
-    return changed_inputs(plan.manifest, {name: path for name, path in chosen.inputs().items() if path.exists()})
 
 
 def default_out(chosen: Scenario) -> Path:

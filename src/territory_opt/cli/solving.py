@@ -28,35 +28,24 @@ def plan_and_tell(
     problem: Problem,
     folder: Path,
     options: dict[str, Any],
-    overrides: dict[str, Any],
     found: Consistency,
     also: Callable[[Plan], None] | None = None,
 ) -> int:
     """Solve, save and say what came out; return the exit code. ``also`` writes more, while the plan is being saved."""
+    from territory_opt import api
     from territory_opt.cli.console import Planning, StopButton
-    from territory_opt.optimize.solve import solve as solve_problem
-    from territory_opt.report.save import save_plan
-    from territory_opt.whatif.scenario import relative_path
 
     started = time.perf_counter()
     with StopButton() as button:
         with Planning(screen, problem.policy.currency) as progress:
-            result = solve_problem(problem, **options, progress=progress)
+            result = api.solve(problem, **options, progress=progress)
         if button.heard > 1:
             raise KeyboardInterrupt
         if not result.has_plan:
             return _without_plan(screen, options["time_limit"], stopped=button.heard > 0)
         seconds = time.perf_counter() - started
         button.saving = button.heard == 0
-        save_plan(
-            result,
-            folder,
-            name=chosen.label,
-            scenario=relative_path(chosen.path, folder),
-            variant=chosen.variant,
-            overrides=overrides,
-            inputs=chosen.inputs(),
-        )
+        api.save_plan(result, folder, scenario=chosen)
         if also is not None:
             also(result.plan)
         button.saved = True
@@ -81,7 +70,7 @@ def plan_the_rest(screen: Screen, chosen: Scenario, rest: Replan, folder: Path) 
         write_csv(years[0], folder / "year.csv")
 
     try:
-        code = plan_and_tell(screen, chosen, problem, folder / "plan", options, {}, found, write_year)
+        code = plan_and_tell(screen, chosen, problem, folder / "plan", options, found, write_year)
     finally:
         if not (folder / "plan").is_dir():  # nothing half done stays, so that the command can be given again
             shutil.rmtree(folder, ignore_errors=True)
@@ -104,7 +93,6 @@ def _tell(
 ) -> int:  # fmt: skip
     """Say what came out; return the exit code."""
     from territory_opt.cli import wording
-    from territory_opt.report.save import claims
 
     cut_short = result.raw_status != "complete" and not result.proven
     code = (NO_PLAN if cut_short else CONFLICT) if result.violations else DONE
@@ -117,5 +105,5 @@ def _tell(
         "files": sorted(path.name for path in folder.iterdir()),
         "exit_code": code,
     }
-    screen.result({**claims(result, chosen.label), **facts})
+    screen.result({**result.claims(chosen.label), **facts})
     return code

@@ -89,6 +89,9 @@ class Backtest:
         """One row per method, best first; errors as shares."""
         return pd.DataFrame([asdict(score) for score in self.scores])
 
+    def __repr__(self) -> str:
+        return f"Backtest({self.n_looks} looks over {self.horizon} months · best: {self.best})"
+
     def __str__(self) -> str:
         heads = (
             "method",

@@ -55,14 +55,18 @@ def check_actuals(sales: pd.DataFrame, problem: Problem) -> pd.DataFrame:
 
 
 def read_metrics(path: str | Path, problem: Problem) -> pd.DataFrame:
-    """Read a table of figures by rep (win rate, cycle, deal size ...): column rep_id, the others as numbers or text.
+    """Read a file of figures by rep. See :func:`check_metrics`."""
+    path = Path(path)
+    return check_metrics(read_table("metrics", TableSource(path=path.name), path.parent), problem)
 
-    Raise :class:`DataError` for a file without rep_id or a rep named twice; reps nobody knows are left out, and listed
+
+def check_metrics(frame: pd.DataFrame, problem: Problem) -> pd.DataFrame:
+    """Return figures by rep (win rate, cycle, deal size ...): column rep_id, the others as numbers or text.
+
+    Raise :class:`DataError` for a table without rep_id or a rep named twice; reps nobody knows are left out, and listed
     in ``attrs["issues"]``.
     """
-    path = Path(path)
-    frame = read_table("metrics", TableSource(path=path.name), path.parent)
-    findings = Findings({"metrics": path.name})
+    findings = Findings({"metrics": str(frame.attrs.get("file") or "metrics")})
     if "rep_id" not in frame:
         findings.error("metrics", 1, "rep_id", "", "the column is missing", "name each row's rep in a column rep_id")
         findings.raise_errors()

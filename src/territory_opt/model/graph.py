@@ -186,6 +186,11 @@ def planning_graph(problem_or_model: Problem | Model, *, nearest: int | None = N
     else from points of units, or of accounts where there are no units (pruned Delaunay triangulation).
 
     Time is linear in accounts x reps; memory in candidate edges, plus one block of pairs.
+
+    >>> import territory_opt as to
+    >>> graph = to.planning_graph(to.load_scenario("scenarios/toy").problem())
+    >>> graph.n_candidates, graph.drop_reason("A04", "R1")
+    (43, 'lacks the required language')
     """
     if nearest is not None and nearest < 1:
         raise TerritoryError(f"nearest is {nearest}; it must be at least 1, or None for every eligible rep")

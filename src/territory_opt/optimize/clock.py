@@ -62,11 +62,12 @@ class Clock:
         self.flag[0] = 1
 
     def tell(self, phase: str, detail: str = "") -> None:
-        """Report progress; a callback that raises KeyboardInterrupt stops the solve like Ctrl-C."""
+        """Report progress; a callback that returns False or raises KeyboardInterrupt stops the solve like Ctrl-C."""
         if self.report is None:
             return
         try:
-            self.report(Progress(phase, self.seconds, self.incumbent, self.bound, detail))
+            if self.report(Progress(phase, self.seconds, self.incumbent, self.bound, detail)) is False:
+                self.stop()
         except KeyboardInterrupt:
             if self.interrupted:
                 raise

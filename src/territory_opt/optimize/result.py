@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
-
-import pandas as pd
+from typing import Any, Literal
 
 from territory_opt.errors import NoPlanError
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation
 from territory_opt.plan.certificate import Multipliers, relative_gap
-from territory_opt.plan.evaluate import Evaluation
+from territory_opt.plan.evaluate import Evaluation, evaluate, kappa_drift
+from territory_opt.plan.outcome import Outcome
 from territory_opt.plan.plan import Plan
 
 
@@ -47,7 +46,8 @@ class Progress:
         return relative_gap(self.incumbent, self.bound)
 
 
-ProgressCallback = Callable[[Progress], None]
+ProgressCallback = Callable[[Progress], object]
+"""Called with each step of a solve; returning ``False`` ends the solve soon, with the best plan so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class Relaxation:
     enough: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A solved problem.
+@dataclass(frozen=True, slots=True, repr=False)
+class Result(Outcome):
+    """A solved problem: its plan, how good it is, and its tables (see :class:`Outcome`).
 
     ``objective`` and ``bound`` are money per year; ``bound`` is verified from ``certificate``;
     ``solver_bound`` is what branch and bound claims (NaN: no claim). ``joint_gain`` is the objective of joint
@@ -113,23 +113,63 @@ class Result:
         return float("nan") if self.status is Status.INFEASIBLE else self.bound - self.objective
 
     @property
+    def broken_rules(self) -> int:
+        """Number of hard rules that the plan breaks; ``violations`` lists them."""
+        return len(self.violations)
+
+    @property
     def proven(self) -> bool:
         """Whether it is proven that the hard rules cannot all hold."""
         return self.least_violation > 0.0
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return the headline figures as a one-column table."""
-        lines = {
-            "status": self.status.value,
-            "objective": round(self.objective, 2),
-            "bound (verified)": round(self.bound, 2),
-            "gap": round(self.gap, 6),
-            "gap in money": round(self.gap_money, 2),
-            "joint over sequential": round(self.joint_gain, 2),
-            "method": self.why,
-            "seconds": round(self.seconds, 1),
-        }
-        return pd.DataFrame({"value": lines})
+    def evaluated(self) -> Evaluation:
+        """Return what the plan is worth by the data. Raise :class:`NoPlanError` if there is none."""
+        if self.evaluation is None:
+            raise NoPlanError(f"no plan was found ({self.raw_status}); give a longer time limit")
+        return self.evaluation
 
-    def _repr_html_(self) -> str:
-        return str(self.to_frame().to_html())
+    def claims(self, name: str = "") -> dict[str, Any]:
+        """Return what ``plan.json`` states about the plan, called ``name``."""
+        evaluation, problem = self.evaluation, self.model.problem
+        facts: dict[str, Any] = {
+            "name": name,
+            "currency": problem.policy.currency,
+            "status": self.status.value,
+            "raw_status": self.raw_status,
+            "method": self.method,
+            "why": self.why,
+            "objective": self.objective,
+            "bound": self.bound,
+            "bound_kind": self.bound_kind,
+            "gap": self.gap,
+            "gap_money": self.gap_money,
+            "solver_bound": self.solver_bound,
+            "solver_bound_kind": "claimed by the solver, not verified",
+            "joint_gain": self.joint_gain,
+            "kappa": self.certificate.kappa,
+            "seed": self.seed,
+            "accounts": problem.n_accounts,
+            "reps": problem.n_reps,
+        }
+        if evaluation is not None:
+            incumbent = evaluate(self.model, Plan.today(self.model))
+            facts |= {
+                "parts": evaluation.parts,
+                "incumbent_parts": incumbent.parts,
+                "incumbent_objective": incumbent.objective,
+                "moved_accounts": evaluation.moved_accounts,
+                "moved_sales": evaluation.moved_sales,
+                "sales_at_risk": evaluation.sales_at_risk,
+                "kappa_drift": kappa_drift(self.model, evaluation),
+                "margin_whoever_serves": evaluation.common_margin,
+            }
+        keys = ("rule", "subject", "amount", "unit", "value", "limit")
+        facts["violations"] = [{**{key: getattr(v, key) for key in keys}, "text": str(v)} for v in self.violations]
+        facts["least_violation"] = self.least_violation
+        facts["ways_out"] = [{"text": way.text, "enough": way.enough} for way in self.relaxations]
+        return facts
+
+    def __repr__(self) -> str:
+        if not self.has_plan:
+            return f"Result({self.status.value}: {self.raw_status})"
+        return f"Result({self.status.value} · {self._standing()} · {self.plan!r})"

@@ -46,7 +46,17 @@ class Violation:
 
 
 def audit(problem: Problem, plan: Plan) -> list[Violation]:
-    """List every hard rule that ``plan`` breaks; an empty list means it breaks none. Knows no solver."""
+    """List every hard rule that ``plan`` breaks; an empty list means it breaks none. Knows no solver.
+
+    >>> import territory_opt as to
+    >>> problem = to.load_scenario("scenarios/toy").problem()
+    >>> result = to.solve(problem, time_limit=10)
+    >>> to.audit(problem, result.plan)
+    []
+    >>> stricter = to.load_scenario("scenarios/toy", overrides={"territories.keep.max_moved_accounts": 0}).problem()
+    >>> [violation.rule for violation in to.audit(stricter, result.plan)]
+    ['moved accounts']
+    """
     return audit_model(Model.build(problem, kappa=plan.kappa), plan)
 
 

@@ -35,7 +35,7 @@ PRICE_TOLERANCE = 1e-9
 """Relative slack when a multiplier is held against its price (rounding of floats only)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Multipliers:
     """What a plan carries as its proof: one multiplier per row, with the names of the rows.
 
@@ -66,6 +66,10 @@ class Multipliers:
         rules, subjects = zip(*model.rows.names, strict=True) if len(model.rows) else ((), ())
         least = np.zeros(0) if least_violation is None else least_violation
         return cls(values, rules, subjects, model.kappa, least, cases)
+
+    def __repr__(self) -> str:
+        cases = "" if self.cases is None else f" · {len(self.cases.values):,} cases"
+        return f"Multipliers({len(self.values):,} rows{cases} · kappa {self.kappa:.6g})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,15 @@ def relative_gap(objective: float, bound: float) -> float:
 
 
 def certify(problem: Problem, plan: Plan, certificate: Multipliers) -> Certificate:
-    """Recompute objective, bound and gap of ``plan`` from the data and the multipliers alone."""
+    """Recompute objective, bound and gap of ``plan`` from the data and the multipliers alone.
+
+    >>> import territory_opt as to
+    >>> problem = to.load_scenario("scenarios/toy").problem()
+    >>> result = to.solve(problem, time_limit=10)
+    >>> found = to.certify(problem, result.plan, result.certificate)
+    >>> round(found.objective, 2), round(found.gap_money, 2), found.problems
+    (-53.15, 0.98, ())
+    """
     model = Model.build(problem, kappa=plan.kappa)
     return certify_model(model, plan, certificate)
 

@@ -118,6 +118,9 @@ class AccountExplanation:
     currency: str
     term: str
 
+    def __repr__(self) -> str:
+        return f"AccountExplanation({self.name} ({self.account_id}) is with {self.rep_name} ({self.rep_id}))"
+
     def __str__(self) -> str:
         account, rep = named(self.name, self.account_id), named(self.rep_name, self.rep_id)
         parts = [f"{account} is with {rep}: {self.reason}", *self.notes]

@@ -58,6 +58,9 @@ class PlanFolder:
     claims: dict[str, Any]
     manifest: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"PlanFolder({self.path} · {self.plan!r})"
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -72,6 +75,9 @@ class Check:
     def holds(self) -> bool:
         """Whether everything the folder claims was confirmed."""
         return not self.faults
+
+    def __repr__(self) -> str:
+        return f"Check({'holds' if self.holds else f'{len(self.faults):,} faults'} · {self.certificate!r})"
 
 
 def write_folder(

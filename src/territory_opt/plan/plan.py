@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import pandas as pd
 
 from territory_opt.model.model import Model
 from territory_opt.problem.calendar import month_text
+from territory_opt.problem.show import html_table
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -21,7 +23,12 @@ class Plan:
 
     ``assignment``: Series account_id -> rep_id. ``annual``: Series rep_id -> yearly quota in money (empty
     without quotas). ``quotas``: DataFrame with columns rep_id, period, quota. ``kappa``: fair quota per unit
-    of expected sales that the plan was made with.
+    of expected sales that the plan was made with. :class:`Result` has more tables, with names and units.
+
+    >>> import territory_opt as to
+    >>> plan = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10).plan
+    >>> plan.assignment["A10"], float(plan.annual["R4"])
+    ('R4', 280.0)
     """
 
     assignment: pd.Series[str]
@@ -70,8 +77,14 @@ class Plan:
         total = f" · quotas {self.annual.sum():,.0f}" if self.has_quotas else ""
         return f"Plan({len(self.assignment):,} accounts to {self.assignment.nunique()} reps{total})"
 
+    def _repr_html_(self) -> str:
+        table = self.assignment.value_counts().rename_axis("rep_id").rename("accounts").sort_index().to_frame()
+        if self.has_quotas:
+            table = table.reindex(table.index.union(self.annual.index), fill_value=0).assign(quota=self.annual)
+        return html_table(repr(self), table.reset_index())
 
-def held_by_rep(model: Model, rep_of_account: IntArray, metric: str = "potential") -> FloatArray:
+
+def held_by_rep(model: Model, rep_of_account: npt.NDArray[np.integer[Any]], metric: str = "potential") -> FloatArray:
     """Sum a metric of the accounts of each rep, (n_reps,); ``rep_of_account`` (n_accounts,), -1 for nobody."""
     held, amounts = rep_of_account >= 0, model.problem.accounts[metric].to_numpy(float)
     return np.bincount(rep_of_account[held], amounts[held], minlength=model.problem.n_reps).astype(float)

@@ -326,7 +326,13 @@ class Period(Settings):
 
 
 class Policy(Settings):
-    """Everything a planner decides that is not a table."""
+    """Everything a planner decides that is not a table: the sections of a scenario file (docs/data-formats.md).
+
+    >>> import territory_opt as to
+    >>> policy = to.Policy(quotas={"target": 1_200_000, "hit_share": "60 %"})
+    >>> policy.quotas.hit_share, policy.period.term
+    (0.6, 'per year')
+    """
 
     currency: str = "USD"
     period: Period = Period()

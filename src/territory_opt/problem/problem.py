@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,7 @@ import pandas as pd
 from territory_opt.errors import Issue
 from territory_opt.problem.calendar import Calendar, before_plan_year
 from territory_opt.problem.policy import Policy
+from territory_opt.problem.show import html_lines
 
 
 class TableReader(Protocol):
@@ -42,6 +44,17 @@ class Problem:
     ``sales`` may hold months of the plan year, which nothing but a replan reads: see ``past_sales``.
     Do not change the frames: use :meth:`from_tables` with new ones. ``calendar`` and ``past_sales`` are worked out on
     first use and kept.
+
+    >>> import pandas as pd
+    >>> import territory_opt as to
+    >>> accounts = pd.DataFrame({"account_id": ["a", "b"], "lat": [48.1, 48.9], "lon": [11.5, 12.1],
+    ...                          "potential": [300, 200], "current_sales": [100, 150], "incumbent": ["Ada", "Ben"]})
+    >>> reps = pd.DataFrame({"rep_id": ["Ada", "Ben"], "lat": [48.0, 49.0], "lon": [11.4, 12.0]})
+    >>> problem = to.Problem.from_tables(accounts=accounts, reps=reps, policy=to.Policy(quotas={"target": 260}))
+    >>> problem
+    Problem(2 accounts · 2 reps · target USD 260)
+    >>> to.solve(problem, time_limit=10).plan.assignment.to_dict()
+    {'a': 'Ada', 'b': 'Ben'}
     """
 
     accounts: pd.DataFrame
@@ -115,3 +128,15 @@ class Problem:
         target = self.policy.quotas.target
         goal = f" · target {self.policy.currency} {target:,.0f}" if target else ""
         return f"Problem({self.n_accounts:,} accounts · {self.n_reps:,} reps{goal})"
+
+    def _repr_html_(self) -> str:
+        policy, found = self.policy, Counter(issue.severity for issue in self.issues)
+        lines = {"accounts": f"{self.n_accounts:,}", "reps": f"{self.n_reps:,}", "managers": f"{len(self.managers):,}"}
+        if len(self.sales):
+            months = self.sales["month"]
+            lines["sales"] = f"{months.min():%Y-%m} to {months.max():%Y-%m}"
+        lines["plan"] = f"{policy.period.months} months from {policy.period.start:%Y-%m}"
+        if policy.quotas.target is not None:
+            lines["target"] = f"{policy.quotas.target:,.0f} {policy.currency} {policy.period.term}"
+        lines["data"] = f"{found['warning']:,} warnings, {found['imputed']:,} notes on values filled in"
+        return html_lines("Problem", lines)

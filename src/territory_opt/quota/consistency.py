@@ -25,7 +25,7 @@ from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
 from territory_opt.model.presence import typical_credit
 from territory_opt.model.rows import Kind, Row
-from territory_opt.quota.odds import company_shock
+from territory_opt.plan.odds import company_shock, range_80
 from territory_opt.words import money, named, near_money, percent, plural
 
 FloatArray = npt.NDArray[np.float64]
@@ -66,6 +66,9 @@ class Consistency:
     contradictions: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Consistency({self.sentence})"
+
     def __str__(self) -> str:
         return "\n".join([self.sentence, *self.gives, *self.contradictions, *self.flags])
 
@@ -76,8 +79,7 @@ def check_consistency(model: Model) -> Consistency:
     expected, hedge, spread = float(model.estimate.expected.sum()), _hedge(model), _spread(model)
     credited = expected * float(_parts_of_the_year(model).sum())
     four = _Four(quotas.target, hedge, quotas.hit_share, spread, credited, currency)
-    variance = float(model.estimate.variance.sum()) + (company_shock(model) * expected) ** 2
-    reach = float(norm.ppf(0.9)) * math.sqrt(variance)
+    low, high = range_80(np.array([expected]), model.estimate.variance.sum(keepdims=True), company_shock(model))
     contradictions = () if quotas.target is None else tuple(_contradictions(model))
     return Consistency(
         target=quotas.target,
@@ -86,8 +88,8 @@ def check_consistency(model: Model) -> Consistency:
         spread=spread,
         expected=expected,
         credited=credited,
-        expected_low=expected - reach,
-        expected_high=expected + reach,
+        expected_low=float(low[0]),
+        expected_high=float(high[0]),
         largest_target=four.largest_target,
         holds=four.hold and not contradictions,
         sentence=four.sentence(contradictions),

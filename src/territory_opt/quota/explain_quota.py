@@ -28,8 +28,8 @@ from territory_opt.model.model import Model, fair_kappa
 from territory_opt.model.rows import Kind
 from territory_opt.plan.evaluate import Evaluation, annual_quotas, chosen_pairs, evaluate
 from territory_opt.plan.explain_account import MoneyLines, at_kappa_of, position_of
+from territory_opt.plan.odds import chance_to_reach
 from territory_opt.plan.plan import Plan
-from territory_opt.quota.odds import chance_to_reach
 from territory_opt.words import money, named, percent
 
 FloatArray = npt.NDArray[np.float64]
@@ -75,6 +75,9 @@ class QuotaExplanation:
     def lines(self) -> pd.DataFrame:
         """Columns line and amount (money); the amounts add up to the quota in whole cents."""
         return self.money.frame()
+
+    def __repr__(self) -> str:
+        return f"QuotaExplanation({self.name} ({self.rep_id}) owes {self.quota:,.2f} {self.currency} {self.term})"
 
     def __str__(self) -> str:
         parts = [f"{named(self.name, self.rep_id)}, {self.currency} {self.term}", self.money.text("quota")]

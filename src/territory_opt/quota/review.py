@@ -57,6 +57,9 @@ class Review:
             lines.append(f"  and {len(self.findings) - SHOWN:,} more")
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        return f"Review({self.odds})"
+
     @property
     def table(self) -> pd.DataFrame:
         """One row per rep: odds and pay of :class:`Simulation`, odds_low (below the policy's), not_smart (reasons)."""
@@ -85,7 +88,7 @@ class Review:
 
 
 def review(model: Model, plan: Plan, *, draws: int = DRAWS, seed: int = 0) -> Review:
-    """Simulate, test and lint the quotas of ``plan``. Raise ValueError if it sets none."""
+    """Simulate, test and lint the quotas of ``plan``. Raise :class:`ScenarioError` if it sets none."""
     odds = simulate(model, plan, draws=draws, seed=seed)
     hit_share = model.problem.policy.quotas.hit_share
     chance = pd.Series(odds.reps["p_hit"].to_numpy(float), index=odds.reps["rep_id"], name="probability")

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from territory_opt.errors import ScenarioError
 from territory_opt.estimate.shocks import Shocks, regions
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs
@@ -93,10 +94,10 @@ def simulate(
 ) -> Simulation:
     """Simulate ``draws`` plan years of ``plan``; ``pay`` by default the policy's. Cost: linear in draws x reps.
 
-    The same seed gives the same figures. Raise ValueError if the plan sets no quotas.
+    The same seed gives the same figures. Raise :class:`ScenarioError` if the plan sets no quotas.
     """
     if not plan.has_quotas:
-        raise ValueError("the plan sets no quotas; set quotas.target and solve again")
+        raise ScenarioError("the plan sets no quotas; set quotas.target and solve again")
     if draws < 1:
         raise ValueError(f"draws is {draws}; it must be 1 or more")
     pay = pay or model.problem.policy.quotas.pay

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.errors import ScenarioError
+from territory_opt.errors import Issue, ScenarioError
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate, rep_positions
+from territory_opt.plan.odds import company_shock
 from territory_opt.plan.plan import Plan, month_weights, season_weights
 from territory_opt.problem.calendar import month_numbers, month_text, read_month
-from territory_opt.quota.odds import company_shock
 from territory_opt.quota.outlook import Book, Outlook, look_ahead
 from territory_opt.words import aligned, named, plain_rows
 
@@ -40,7 +40,8 @@ class Tracking:
     the rest of the year has to bring, as a share of what was expected of it), adjusted (difficulty-adjusted attainment:
     sales against what was expected of these accounts, shrunk), status (ahead, on pace, behind), and the columns of the
     metrics table. ``company`` holds the same figures once, with its target as quota; its sales are all there were.
-    ``uncovered`` of them came while the account's rep was not there: they count for no rep.
+    ``uncovered`` of them came while the account's rep was not there: they count for no rep. ``issues``: what was left
+    out of the tables, and why.
     """
 
     as_of: str
@@ -49,13 +50,19 @@ class Tracking:
     company: dict[str, float]
     uncovered: float
     currency: str
+    issues: tuple[Issue, ...] = field(default=(), repr=False)
+
+    def __repr__(self) -> str:
+        return f"Tracking(after {self.as_of}: {self._counts()})"
+
+    def _counts(self) -> str:
+        count = self.reps["status"].value_counts()
+        return ", ".join(f"{count.get(name, 0)} {name}" for name in ("ahead", "on pace", "behind"))
 
     def __str__(self) -> str:
-        count = self.reps["status"].value_counts()
-        standing = ", ".join(f"{count.get(name, 0)} {name}" for name in ("ahead", "on pace", "behind"))
         whole = self.company
         lines = [
-            f"after {self.as_of} (month {self.months} of the plan year): {standing}",
+            f"after {self.as_of} (month {self.months} of the plan year): {self._counts()}",
             f"company: {whole['sold']:,.0f} sold of {whole['due']:,.0f} due; outlook {whole['outlook']:,.0f} "
             f"({whole['low']:,.0f} to {whole['high']:,.0f} eight years in ten) against a target of "
             f"{whole['quota']:,.0f}; odds of reaching it {whole['p_finish']:.0%}",

@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.geography.sphere import nearest_km, unit_vectors
+from territory_opt.plan.tables import balanced_metrics, changes
 from territory_opt.study.comparison import Comparison
-from territory_opt.study.side import TextArray, band, metrics
+from territory_opt.study.side import TextArray, band
 from territory_opt.words import percent, short_money
 
 BoolArray = npt.NDArray[np.bool_]
@@ -33,7 +34,7 @@ def account_table(pair: Comparison) -> pd.DataFrame:
             "account_id": accounts["account_id"].to_numpy(object),
             "old_rep": today.owners,
             "new_rep": plan.owners,
-            "change": _changes(pair),
+            "change": changes(pair.before.rep, pair.after.rep),
             "reason": account_reasons(pair),
             "potential": accounts["potential"].to_numpy(float),
             "current_sales": pair.model.source.current_sales,
@@ -60,12 +61,6 @@ def account_reasons(pair: Comparison) -> TextArray:
     staying[staying == ""] = "a move would not pay"
     text = np.where(stays, "stays: " + staying, moving)
     return np.where(pair.after.rep < 0, "has no rep in this plan", text)
-
-
-def _changes(pair: Comparison) -> TextArray:
-    words = np.where(pair.before.rep < 0, "new", np.where(pair.changed, "moves", "stays")).astype(object)
-    words[pair.after.rep < 0] = "no rep"
-    return words
 
 
 def _lock_text(pair: Comparison) -> TextArray:
@@ -132,7 +127,7 @@ def _loads(pair: Comparison) -> tuple[TextArray, TextArray]:
         for j in np.flatnonzero(pair.before.per_rep("hours") > 1.02 * capacity):
             excess = pair.before.per_rep("hours")[j] / max(capacity[j], 1.0) - 1.0
             over[j] = f"{pair.rep_names[j]} was {percent(excess)} over the year's hours"
-    for metric in reversed(metrics(pair.model)):
+    for metric in reversed(balanced_metrics(pair.model)):
         share, width = pair.before.shares[metric], max(band(pair.model, metric) or 0.0, 0.02)
         for j in np.flatnonzero(share > 1 + width):
             over[j] = f"{pair.rep_names[j]} was over by {percent(share[j] - 1)} of {metric}"

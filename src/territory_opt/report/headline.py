@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from territory_opt.plan.tables import balanced_metrics
 from territory_opt.study.comparison import Comparison
-from territory_opt.study.side import BAND_TOLERANCE, Side, band, metrics
+from territory_opt.study.side import BAND_TOLERANCE, Side, band
 from territory_opt.words import at_most, at_most_short, money, percent, plural, short_money
 
 if TYPE_CHECKING:
     from territory_opt.optimize.result import Result
-    from territory_opt.quota.odds import CompanyOdds
+    from territory_opt.plan.odds import CompanyOdds
 
 FloatArray = npt.NDArray[np.float64]
 Tone = Literal["plain", "good", "warn"]
@@ -74,7 +75,7 @@ def cards(result: Result, pair: Comparison, odds: CompanyOdds | None) -> tuple[C
         "Accounts that move", f"{int(pair.changed.sum()):,}", f"of {len(pair.after.rep):,}; {at_risk} of sales at risk"
     )
     shown = [*(_quota_cards(result, pair, odds) if result.plan.has_quotas else []), moved]
-    for metric in metrics(pair.model)[:1]:
+    for metric in balanced_metrics(pair.model)[:1]:
         width = band(pair.model, metric)
         inside = None if width is None else within(pair.after.shares[metric], width)
         note = f"of a fair share; today {pair.before.spread(metric)}"
@@ -120,7 +121,7 @@ def summary_table(result: Result, pair: Comparison, odds: CompanyOdds | None) ->
     lines = [("Accounts that change rep", "–", f"{int(pair.changed.sum()):,} of {len(plan.rep):,}")]
     lines.append(("Sales that change rep, last 12 months", "–", money(plan.evaluation.moved_sales, currency)))
     lines.append((f"Sales at risk through changes, {term}", "–", money(plan.evaluation.sales_at_risk, currency)))
-    for metric in metrics(model):
+    for metric in balanced_metrics(model):
         lines.append((f"{metric.capitalize()} per rep, of a fair share", today.spread(metric), plan.spread(metric)))
         width = band(model, metric)
         if width is not None:
@@ -176,7 +177,7 @@ def within(share: FloatArray, width: float) -> npt.NDArray[np.bool_]:
 
 
 def _moves_sentence(pair: Comparison) -> str:
-    found, currency, metric = pair.after.evaluation, model_currency(pair), metrics(pair.model)[0]
+    found, currency, metric = pair.after.evaluation, model_currency(pair), balanced_metrics(pair.model)[0]
     sold, risk = short_money(found.moved_sales, currency), short_money(found.sales_at_risk, currency)
     verb = "moves" if pair.changed.sum() == 1 else "move"
     moved = f"{int(pair.changed.sum()):,} of {plural(len(pair.after.rep), 'account')}"

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from territory_opt.geography.palette import rep_colours
 from territory_opt.report import columns as spec
 from territory_opt.report.charts import balance_charts, parts_chart, quota_chart
 from territory_opt.report.columns import Column, Kind, columns_of
 from territory_opt.report.outline import View, base_map
-from territory_opt.report.palette import rep_colours
 from territory_opt.report.views import Views
 from territory_opt.study.side import BAND_TOLERANCE
 from territory_opt.words import percent

@@ -1,9 +1,12 @@
-"""From a result to a plan folder: the claims, the manifest, the workbook and the page."""
+"""From a result to a plan folder: the manifest, the workbook and the page, and the tables where it stands alone."""
 
 from __future__ import annotations
 
 import platform
+import shutil
+import tempfile
 from collections.abc import Mapping
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,41 +15,51 @@ import pandas as pd
 
 from territory_opt import __version__
 from territory_opt.optimize.result import Result
-from territory_opt.plan.evaluate import evaluate, kappa_drift
 from territory_opt.plan.folder import file_hash, table_csv, write_folder
-from territory_opt.plan.plan import Plan
 from territory_opt.plan.rollup import roll_up
+from territory_opt.whatif.saved import SavedPlan
+from territory_opt.whatif.scenario import Scenario, load_scenario, relative_path
+from territory_opt.whatif.write import write_scenario
 
 VERSIONED = ("ortools", "numpy", "scipy", "pandas", "numba")
 
 
 def save_plan(
-    result: Result,
-    folder: Path,
-    *,
-    name: str,
-    scenario: str = "",
-    variant: str | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    inputs: Mapping[str, Path] | None = None,
-) -> None:
-    """Write the plan folder of a result that has a plan, with workbook and page, atomically.
+    outcome: Result | SavedPlan, folder: str | Path, *, scenario: Scenario | None = None, name: str = ""
+) -> Path:
+    """Write the plan folder of a result or a loaded plan, with workbook and page, whole or not at all; return its path.
 
-    ``scenario`` is how ``check`` finds the data again; ``inputs`` are hashed into the manifest.
+    ``scenario`` is where the problem came from: the folder says where it is, so that :func:`load_plan` and ``check``
+    find the data again. Without one, the tables and a scenario of their own are written into the folder, which then
+    stands alone. ``name`` stands on the reports, by default the scenario's. Raise :class:`PlanFolderError` if
+    ``folder`` holds something that is not a plan, :class:`NoPlanError` if there is none.
     """
+    folder = Path(folder)
+    result = outcome.as_result() if isinstance(outcome, SavedPlan) else outcome
+    if scenario is not None:
+        link = {
+            "scenario": relative_path(scenario.path, folder),
+            "variant": scenario.variant,
+            "overrides": dict(scenario.given),
+            "inputs": _hashes(scenario.inputs()),
+        }
+        _write(result, folder, name or scenario.label, link, {})
+        return folder
+    name = name or folder.name
+    with tempfile.TemporaryDirectory() as place:
+        own = load_scenario(write_scenario(result.problem, Path(place) / "tables", name=name))
+        link = {"scenario": own.path.name, "variant": None, "overrides": {}, "inputs": _hashes(own.inputs())}
+        _write(result, folder, name, link, {file.name: partial(shutil.copyfile, file) for file in own.input_files()})
+    return folder
+
+
+def _write(result: Result, folder: Path, name: str, link: dict[str, Any], tables: dict[str, Any]) -> None:
+    """Write the folder; ``link`` says where its data are, ``tables`` are further files with how to write them."""
     from territory_opt.report.page import write_page
     from territory_opt.report.views import build_views, issue_table
     from territory_opt.report.workbook import write_workbook
 
     issues = result.model.problem.issues
-    manifest = {
-        "scenario": scenario,
-        "variant": variant,
-        "overrides": dict(overrides or {}),
-        "inputs": {key: file_hash(path) for key, path in (inputs or {}).items()},
-        "seed": result.seed,
-        "versions": _versions(),
-    }
     run = {"seed": str(result.seed), "method": result.why, "territory-opt": __version__}
     parts = _quotas_by_part(result)
     views = build_views(result, name=name, issues=issues, run=run, by_part=parts)
@@ -55,58 +68,19 @@ def save_plan(
         "roll_up.csv": lambda path: _write_text(path, table_csv(_roll_up_table(result))),
         "plan.xlsx": lambda path: write_workbook(views, path),
         "report.html": lambda path: write_page(views, path),
+        **tables,
     }
     if parts is not None:
         extras["quotas_by_part.csv"] = lambda path: _write_text(path, table_csv(parts))
+    manifest = {**link, "seed": result.seed, "versions": _versions()}
     write_folder(
-        folder, plan=result.plan, certificate=result.certificate, claims=claims(result, name), manifest=manifest,
+        folder, plan=result.plan, certificate=result.certificate, claims=result.claims(name), manifest=manifest,
         extras=extras,
     )  # fmt: skip
 
 
-def claims(result: Result, name: str) -> dict[str, Any]:
-    """Return what ``plan.json`` states about a result."""
-    evaluation = result.evaluation
-    facts: dict[str, Any] = {
-        "name": name,
-        "currency": result.model.problem.policy.currency,
-        "status": result.status.value,
-        "raw_status": result.raw_status,
-        "method": result.method,
-        "why": result.why,
-        "objective": result.objective,
-        "bound": result.bound,
-        "bound_kind": result.bound_kind,
-        "gap": result.gap,
-        "gap_money": result.gap_money,
-        "solver_bound": result.solver_bound,
-        "solver_bound_kind": "claimed by the solver, not verified",
-        "joint_gain": result.joint_gain,
-        "kappa": result.certificate.kappa,
-        "seed": result.seed,
-        "accounts": result.model.problem.n_accounts,
-        "reps": result.model.problem.n_reps,
-    }
-    if evaluation is not None:
-        incumbent = evaluate(result.model, Plan.today(result.model))
-        facts |= {
-            "parts": evaluation.parts,
-            "incumbent_parts": incumbent.parts,
-            "incumbent_objective": incumbent.objective,
-            "moved_accounts": evaluation.moved_accounts,
-            "moved_sales": evaluation.moved_sales,
-            "sales_at_risk": evaluation.sales_at_risk,
-            "kappa_drift": kappa_drift(result.model, evaluation),
-            "margin_whoever_serves": evaluation.common_margin,
-        }
-    facts["violations"] = [
-        {"rule": v.rule, "subject": v.subject, "amount": v.amount, "unit": v.unit, "value": v.value, "limit": v.limit,
-         "text": str(v)}
-        for v in result.violations
-    ]  # fmt: skip
-    facts["least_violation"] = result.least_violation
-    facts["ways_out"] = [{"text": way.text, "enough": way.enough} for way in result.relaxations]
-    return facts
+def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
+    return {key: file_hash(path) for key, path in files.items()}
 
 
 def _quotas_by_part(result: Result) -> pd.DataFrame | None:

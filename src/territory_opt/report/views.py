@@ -14,15 +14,16 @@ from territory_opt.errors import Issue
 from territory_opt.plan.audit import violation_table
 from territory_opt.plan.plan import Plan, held_by_rep
 from territory_opt.plan.rollup import roll_up
+from territory_opt.plan.tables import balanced_metrics
 from territory_opt.report.accounts import account_table
 from territory_opt.report.headline import Card, cards, parts_table, sentences, summary_table
 from territory_opt.study.comparison import TODAY, Comparison, compare
-from territory_opt.study.side import band, metrics
+from territory_opt.study.side import band
 
 if TYPE_CHECKING:
     from territory_opt.model.model import Model
     from territory_opt.optimize.result import Result
-    from territory_opt.quota.odds import CompanyOdds
+    from territory_opt.plan.odds import CompanyOdds
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def build_views(
         term=model.problem.policy.period.term,
         sentences=sentences(result, pair, odds),
         cards=cards(result, pair, odds),
-        bands={metric: band(model, metric) for metric in metrics(model)},
+        bands={metric: band(model, metric) for metric in balanced_metrics(model)},
         hit_share=model.problem.policy.quotas.hit_share,
         notes=_notes(pair, plan),
         summary=summary_table(result, pair, odds),
@@ -110,7 +111,7 @@ def rep_table(pair: Comparison, plan: Plan, odds: CompanyOdds | None) -> pd.Data
             "potential": held_by_rep(pair.model, side.rep),
         }
     )
-    for metric in metrics(pair.model):
+    for metric in balanced_metrics(pair.model):
         frame[f"before: {metric}"] = pair.before.shares[metric]
         frame[f"after: {metric}"] = side.shares[metric]
     gained = served & (pair.before.rep != side.rep)

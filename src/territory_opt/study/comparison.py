@@ -19,8 +19,9 @@ from territory_opt.plan.evaluate import Evaluation
 from territory_opt.plan.explain_account import at_kappa_of
 from territory_opt.plan.folder import PlanFolder
 from territory_opt.plan.plan import Plan
+from territory_opt.plan.tables import balanced_metrics
 from territory_opt.problem.problem import Problem
-from territory_opt.study.side import Side, TextArray, metrics
+from territory_opt.study.side import Side, TextArray
 from territory_opt.words import aligned, at_most_short, listed, near_money, percent, plain, short_money
 
 BoolArray = npt.NDArray[np.bool_]
@@ -173,7 +174,7 @@ class Comparison:
                 "lost": np.bincount(first[other & (first >= 0)], minlength=n),
             }
         )
-        for metric in metrics(side.model):
+        for metric in balanced_metrics(side.model):
             frame[f"{metric}_share"] = side.shares[metric]
         frame["expected_sales"] = side.evaluation.rep_sales
         frame["quota"] = np.where(known, side.quotas, np.nan)
@@ -275,7 +276,7 @@ def _figures(side: Side) -> dict[str, float]:
         "moved_sales": found.moved_sales,
         "sales_at_risk": found.sales_at_risk,
     }
-    for metric in metrics(side.model):
+    for metric in balanced_metrics(side.model):
         figures[f"{metric}_low"], figures[f"{metric}_high"] = side.range_of(metric)
     return figures | {
         "hard_rules_broken": side.broken,
@@ -302,7 +303,7 @@ def _lines(sides: Sequence[Side]) -> list[tuple[str, ...]]:
     moves = [f"{f['moved_accounts']:,.0f}" if f["moved_accounts"] else "–" for f in shown]
     risk = [short_money(f["sales_at_risk"], currency) if f["moved_accounts"] else "–" for f in shown]
     lines = [told("accounts that move", moves), told("sales at risk", risk)]
-    for metric in dict.fromkeys(metric for side in sides for metric in metrics(side.model)):
+    for metric in dict.fromkeys(metric for side in sides for metric in balanced_metrics(side.model)):
         lines.append(told(f"{metric} per rep", [s.spread(metric) if metric in s.shares else "–" for s in sides]))
     if any(side.odds is not None for side in sides):
         lines.append(amounts("quotas in total", "quotas"))

@@ -13,8 +13,9 @@ import pandas as pd
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation, audit_model
 from territory_opt.plan.evaluate import Evaluation, annual_quotas, chosen_pairs, evaluate, rep_positions
-from territory_opt.plan.plan import Plan, held_by_rep
-from territory_opt.quota.odds import CompanyOdds, company_odds
+from territory_opt.plan.odds import CompanyOdds, company_odds
+from territory_opt.plan.plan import Plan
+from territory_opt.plan.tables import balanced_metrics, fair_shares
 from territory_opt.words import percent
 
 FloatArray = npt.NDArray[np.float64]
@@ -63,7 +64,7 @@ class Side:
         """Collect the facts of ``plan``; give its ``evaluation`` and ``violations`` where they are known already."""
         rep = rep_positions(model, plan)
         pairs = chosen_pairs(model, plan).set_index("account").reindex(range(model.problem.n_accounts))
-        shares = {metric: _shares(model, rep, metric) for metric in metrics(model)}
+        shares = {metric: fair_shares(model, rep, metric) for metric in balanced_metrics(model)}
         found = evaluate(model, plan) if evaluation is None else evaluation
         return cls(name, model, plan, bound, violations, False, rep, pairs, annual_quotas(model, plan), found, shares)
 
@@ -134,19 +135,7 @@ BAND_TOLERANCE = 5e-4
 """A share counts as inside its band up to this much outside it: less than a table shows."""
 
 
-def metrics(model: Model) -> tuple[str, ...]:
-    """Name the balanced metrics, the most telling one first; potential where nothing is balanced."""
-    balanced = tuple(model.problem.policy.territories.balance)
-    return tuple(sorted(balanced, key=lambda name: name != "potential")) or ("potential",)
-
-
 def band(model: Model, metric: str) -> float | None:
     """Return the half-width of the metric's band as a share, None where it is not balanced."""
     rule = model.problem.policy.territories.balance.get(metric)
     return None if rule is None else rule.band
-
-
-def _shares(model: Model, rep: IntArray, metric: str) -> FloatArray:
-    fair = model.share * model.problem.accounts[metric].to_numpy(float).sum()
-    held = held_by_rep(model, rep, metric)
-    return np.where(fair > 0, held / np.where(fair > 0, fair, 1.0), np.nan)

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.errors import ScenarioError
+from territory_opt.errors import Issue, ScenarioError
 from territory_opt.intake.crosschecks import empty_months
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
+from territory_opt.plan.outcome import Outcome
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.calendar import month_numbers, read_month
 from territory_opt.problem.policy import Guard, Policy
@@ -35,16 +36,21 @@ class Replan:
     """The rest of a plan year: ``problem`` to solve, and the quotas that frame it.
 
     ``past`` are the frozen quotas and ``ahead`` those the plan had set for the rest: columns rep_id, period, quota.
-    ``as_of`` is the last frozen month.
+    ``as_of`` is the last frozen month. ``issues``: what was left out of the sales so far, and why.
     """
 
     problem: Problem
     past: pd.DataFrame = field(repr=False)
     ahead: pd.DataFrame = field(repr=False)
     as_of: str
+    issues: tuple[Issue, ...] = field(default=(), repr=False)
 
-    def year(self, plan: Plan) -> pd.DataFrame:
-        """Return the quotas of the whole year: rep_id, period, quota, before (as planned), status (past or rest)."""
+    def year(self, planned: Plan | Outcome) -> pd.DataFrame:
+        """Return the quotas of the whole year: rep_id, period, quota, before (as planned), status (past or rest).
+
+        ``planned`` is the solved rest of the year.
+        """
+        plan = planned.plan if isinstance(planned, Outcome) else planned
         past = self.past.assign(before=self.past["quota"], status="past")
         old = self.ahead.rename(columns={"quota": "before"})
         rest = plan.quotas.merge(old, on=["rep_id", "period"], how="outer").fillna({"quota": 0.0, "before": 0.0})

@@ -21,6 +21,7 @@ from territory_opt.intake.tables import TableSource, expand_path, read_table
 from territory_opt.intake.validate import validate_tables
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.problem import Problem
+from territory_opt.problem.show import html_lines
 from territory_opt.whatif.overlay import (
     REP_FILE,
     Folders,
@@ -41,12 +42,19 @@ from territory_opt.whatif.strict_yaml import parse_value
 __all__ = ["Scenario", "ScenarioFile", "load_scenario", "parse_overrides", "scenario_json_schema"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scenario:
     """A scenario file, or one of its variants, ready to become a :class:`Problem`.
 
     ``overrides`` are the dotted keys that were applied on top of the file, the variant's and the caller's.
     ``warnings`` are findings of the file itself; :meth:`problem` adds them to the problem's issues.
+
+    >>> import territory_opt as to
+    >>> scenario = to.load_scenario("scenarios/toy", "growth")
+    >>> scenario.label, scenario.overrides["quotas.target"]
+    ('toy · growth', 1320)
+    >>> [one.policy.quotas.target for one in scenario.vary(**{"quotas.target": [1100, 1200]})]
+    [1100.0, 1200.0]
     """
 
     name: str
@@ -60,6 +68,11 @@ class Scenario:
     _given: Mapping[str, Any] = field(default_factory=dict, repr=False)
     _frames: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
     _problems: dict[bool, Problem] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """The caller's overrides, without those of the variant."""
+        return self._given
 
     @property
     def label(self) -> str:
@@ -149,6 +162,16 @@ class Scenario:
         variants = f" · variants: {', '.join(self.variants)}" if self.variants else ""
         return f"{self.label} ({self.path}) · tables: {given}{variants}"
 
+    def __repr__(self) -> str:
+        return f"Scenario({self})"
+
+    def _repr_html_(self) -> str:
+        lines: dict[str, object] = {"file": self.path, "tables": ", ".join(self.file.tables.given())}
+        if self.variants:
+            lines["variants"] = ", ".join(self.variants)
+        lines |= dict(self.overrides)
+        return html_lines(f"Scenario {self.label}", lines)
+
 
 def relative_path(path: Path, folder: Path) -> str:
     """Return ``path`` as seen from ``folder`` if one can be reached from the other, so that both may move."""
@@ -163,6 +186,10 @@ def load_scenario(path: str | Path, variant: str | None = None, overrides: Mappi
 
     ``overrides`` are dotted keys applied after the variant's. Raises :class:`ScenarioError` with one line per
     problem. Tables are read later, by :meth:`Scenario.problem`.
+
+    >>> import territory_opt as to
+    >>> to.load_scenario("scenarios/toy", overrides={"quotas.target": 1300}).problem()
+    Problem(12 accounts · 4 reps · target USD 1,300)
     """
     entry = scenario_path(Path(path))
     chain = read_chain(entry)

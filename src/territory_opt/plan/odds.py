@@ -70,31 +70,37 @@ def chance_to_reach(goal: FloatArray, mean: FloatArray, variance: FloatArray, sh
     return np.asarray(norm.cdf(standard))
 
 
+def range_80(mean: FloatArray, variance: FloatArray, shock: float) -> tuple[FloatArray, FloatArray]:
+    """Return what normal sales as in :func:`chance_to_reach` stay above, and below, nine years in ten each."""
+    reach = float(norm.ppf(0.9)) * np.sqrt(variance + (shock * mean) ** 2)
+    return np.asarray(mean - reach), np.asarray(mean + reach)
+
+
 def hit_probability(model: Model, plan: Plan) -> pd.Series[float]:
     """Return the probability that each rep's sales reach the quota: Series rep_id -> probability.
 
     Normal approximation. NaN where the plan sets no quota.
     """
-    return _hits(model, plan, evaluate(model, plan))
+    return hits(model, plan, evaluate(model, plan))
 
 
-def company_odds(model: Model, plan: Plan) -> CompanyOdds:
+def company_odds(model: Model, plan: Plan, found: Evaluation | None = None) -> CompanyOdds:
     """Return the odds of the company: reps expected to hit, P(target), and the 10, 50, 90 % points of its sales.
 
-    Normal approximation; nothing is simulated.
+    Normal approximation; nothing is simulated. ``found``: the plan's evaluation, if it is there already.
     """
-    found = evaluate(model, plan)
-    hits = _hits(model, plan, found)
+    found = found or evaluate(model, plan)
+    chances = hits(model, plan, found)
     mean, variance = found.book_sales.sum(keepdims=True), found.book_variance.sum(keepdims=True)
     target = model.problem.policy.quotas.target
     shock = company_shock(model)
     reach = np.nan if target is None else float(chance_to_reach(np.array([target]), mean, variance, shock)[0])
-    spread = float(np.sqrt(variance[0] + (shock * mean[0]) ** 2))
-    p10, p50, p90 = (float(mean[0] + norm.ppf(share) * spread) for share in (0.1, 0.5, 0.9))
-    return CompanyOdds(float(hits.sum()), reach, p10, p50, p90, hits)
+    low, high = range_80(mean, variance, shock)
+    return CompanyOdds(float(chances.sum()), reach, float(low[0]), float(mean[0]), float(high[0]), chances)
 
 
-def _hits(model: Model, plan: Plan, found: Evaluation) -> pd.Series[float]:
+def hits(model: Model, plan: Plan, found: Evaluation) -> pd.Series[float]:
+    """As :func:`hit_probability`, for a plan that has been evaluated."""
     rep_ids = model.problem.reps["rep_id"]
     chance = chance_to_reach(
         annual_quotas(model, plan), found.rep_sales, found.rep_variance, model.estimate.shocks.together

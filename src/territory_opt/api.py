@@ -1,0 +1,362 @@
+"""One verb for each command of the command line: what analysts, notebooks and other tools call.
+
+Data go in as a :class:`Problem` (from :func:`load_scenario` or ``Problem.from_tables``); a :class:`Result` of
+:func:`solve` and a :class:`SavedPlan` of :func:`load_plan` are accepted wherever one of them is. Functions are thin:
+each loads the part of the library that does the work when it is called. Examples run from the folder of the project.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from territory_opt.estimate.backtest import Backtest
+    from territory_opt.optimize.previous import Solved
+    from territory_opt.optimize.result import ProgressCallback, Result
+    from territory_opt.plan.explain_account import AccountExplanation
+    from territory_opt.plan.folder import Check
+    from territory_opt.plan.outcome import Outcome
+    from territory_opt.plan.sales_estimate import SalesEstimate
+    from territory_opt.problem.problem import Problem
+    from territory_opt.quota.consistency import Consistency
+    from territory_opt.quota.explain_quota import QuotaExplanation
+    from territory_opt.quota.review import Review
+    from territory_opt.quota.track import Tracking
+    from territory_opt.whatif.replan import Replan
+    from territory_opt.whatif.saved import SavedPlan
+    from territory_opt.whatif.scenario import Scenario
+
+
+# --- before a plan ----------------------------------------------------------------------------------------------
+
+
+def generate(
+    accounts: int = 2000,
+    reps: int = 40,
+    *,
+    seed: int = 0,
+    months: int = 36,
+    truth: bool = False,
+    folder: str | Path | None = None,
+) -> dict[str, pd.DataFrame]:
+    """Make up a company to try things on; return its tables by name, ready for ``Problem.from_tables(**tables)``.
+
+    ``months`` of sales history (0: none). ``truth`` adds a table of that name, which no problem takes: what each
+    account will sell in the plan year. With ``folder``, a new one, the tables and a scenario that solves them are
+    written there. Raise ValueError for sizes that make no company, :class:`ScenarioError` if the folder holds files.
+
+    >>> import territory_opt as to
+    >>> tables = to.generate(60, 3, seed=1, months=0)
+    >>> to.Problem.from_tables(**tables)
+    Problem(60 accounts · 3 reps)
+    """
+    from territory_opt.synthetic.market import generate_market, write_market
+
+    tables = generate_market(accounts, reps, seed, months=months, truth=truth)
+    if folder is not None:
+        write_market(tables, folder, seed=seed)
+    return tables
+
+
+def validate(problem: Problem | Scenario) -> Consistency:
+    """Check everything that can be checked without solving; say whether target, hedge, odds and spread can hold.
+
+    Given a scenario, its tables are read first. What was found in the data stands in ``Problem.issues``. Raise
+    :class:`DataError` with all findings, accounts that nobody may serve included.
+
+    >>> import territory_opt as to
+    >>> found = to.validate(to.load_scenario("scenarios/toy"))
+    >>> found.holds
+    True
+    >>> print(found)
+    target $1,200, hedge 0 %, 50 % of reps to hit, spread 19.6 %: can hold
+    """
+    from territory_opt.model.model import Model
+    from territory_opt.quota.consistency import check_consistency
+
+    return check_consistency(Model.build(_problem_of(problem)))
+
+
+def estimate(problem: Problem | Scenario) -> SalesEstimate:
+    """Say what sales to expect, and how surely: by account, by rep with today's accounts, and of the company.
+
+    >>> import territory_opt as to
+    >>> found = to.estimate(to.load_scenario("scenarios/toy"))
+    >>> found.company.round(0)
+       expected_sales  low_80  high_80
+    0          1200.0  1049.0   1351.0
+    """
+    from territory_opt.model.model import Model
+    from territory_opt.plan.sales_estimate import SalesEstimate
+
+    return SalesEstimate.of(Model.build(_problem_of(problem)))
+
+
+def backtest(
+    problem: Problem | Scenario, *, months: int | None = None, looks: int | None = None, seed: int = 0
+) -> Backtest:
+    """Hide part of the past, forecast it in every way quotas are commonly set, and say which would have been best.
+
+    ``months`` to hide at each look, ``looks`` how many times at most; by default as the history allows. Raise
+    :class:`DataError` if the history is too short.
+
+    >>> import territory_opt as to
+    >>> company = to.Problem.from_tables(**to.generate(80, 4, seed=1, months=24))
+    >>> found = to.backtest(company, months=6, looks=2)
+    >>> found.n_looks, found.horizon
+    (2, 6)
+    """
+    from territory_opt.estimate.backtest import backtest as look_back
+
+    return look_back(_problem_of(problem), months=months, looks=looks, seed=seed)
+
+
+# --- a plan -----------------------------------------------------------------------------------------------------
+
+
+def solve(
+    problem: Problem,
+    *,
+    seed: int = 0,
+    time_limit: float = 60.0,
+    gap: float = 1e-3,
+    threads: int | None = None,
+    progress: ProgressCallback | None = None,
+    previous: Solved | None = None,
+) -> Result:
+    """Assign territories and set quotas in one model.
+
+    ``time_limit`` in seconds; ``gap``: stop this close to the bound, a share of the objective. ``progress`` is called
+    with a :class:`Progress` at each step: return ``False`` from it to end soon with the best plan so far (so does
+    Ctrl-C, and so does the time limit); ``result.raw_status`` is then ``interrupted``. ``previous`` is a result or a
+    loaded plan for the problem before an edit: its plan and multipliers are the start, which takes a fraction of the
+    time. The same inputs and seed give the same plan, whatever the number of ``threads``, unless time cuts it short.
+    Raise :class:`DataError` if an account has no eligible rep, ValueError for a setting that makes no sense.
+
+    >>> import territory_opt as to
+    >>> problem = to.load_scenario("scenarios/toy").problem()
+    >>> result = to.solve(problem, time_limit=10)
+    >>> result
+    Result(optimal · at most USD 0.99 per year left to gain · Plan(12 accounts to 4 reps · quotas 1,200))
+    >>> result.moves[["name", "from_rep", "to_rep", "sales_at_risk_usd_per_year"]]
+               name from_rep to_rep  sales_at_risk_usd_per_year
+    0  Inner Circle      Ada    Dan                        20.0
+    >>> round(result.summary()["p_company_target"], 2)
+    0.43
+
+    The search can be ended from the outside:
+
+    >>> stopped = to.solve(problem, progress=lambda step: step.phase != "bound")
+    >>> stopped.raw_status, stopped.has_plan
+    ('interrupted', True)
+    """
+    from territory_opt.optimize.solve import solve as solve_problem
+
+    return solve_problem(
+        problem, seed=seed, time_limit=time_limit, gap=gap, threads=threads, progress=progress, previous=previous
+    )
+
+
+def save_plan(
+    result: Result | SavedPlan, folder: str | Path, *, scenario: Scenario | None = None, name: str = ""
+) -> Path:
+    """Write the plan, its proof, a workbook and a page to ``folder``, whole or not at all; return the folder.
+
+    With the ``scenario`` the problem came from, the folder says where that is; without, the tables are written into the
+    folder too, which then stands alone. ``name`` stands on the reports. Raise :class:`PlanFolderError` if ``folder``
+    holds something that is not a plan, :class:`NoPlanError` if the result has none.
+
+    >>> import tempfile
+    >>> import territory_opt as to
+    >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     folder = to.save_plan(result, f"{place}/toy")
+    ...     loaded = to.load_plan(folder)
+    ...     print(to.check(loaded).holds, loaded.gap_money == result.gap_money)
+    True True
+    """
+    from territory_opt.report import save
+
+    save.save_plan(result, folder, scenario=scenario, name=name)
+    return Path(folder)
+
+
+def load_plan(folder: str | Path, *, scenario: str | Path | None = None) -> SavedPlan:
+    """Read a plan folder; what comes back is accepted wherever a result is.
+
+    ``scenario`` is where the scenario is now, if it is not where the folder says. Raise :class:`PlanFolderError` naming
+    the file that is missing or damaged. :func:`save_plan` has an example.
+    """
+    from territory_opt.whatif import saved
+
+    return saved.load_plan(folder, scenario=scenario)
+
+
+def check(plan: SavedPlan) -> Check:
+    """Recompute what a loaded plan claims from the data and its proof, without any solver; ``faults`` lists the rest.
+
+    Input files that have changed are no fault of the plan: see ``SavedPlan.changed_inputs``. :func:`save_plan` has an
+    example.
+    """
+    return plan.check()
+
+
+# --- about a plan -----------------------------------------------------------------------------------------------
+
+
+def explain(
+    result: Outcome, *, account: str | None = None, rep: str | None = None
+) -> AccountExplanation | QuotaExplanation:
+    """Say why an account is with its rep, or why a rep owes this quota, in lines that add up.
+
+    Give one of ``account`` and ``rep``, an id. Raise :class:`DataError` for one that is unknown or has no quota.
+
+    >>> import territory_opt as to
+    >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
+    >>> to.explain(result, rep="R4").quota
+    280.0
+    >>> print(to.explain(result, account="A10").reason)
+    Dan has room for potential; Ada's quota has enough sales
+    """
+    if (account is None) == (rep is None):
+        raise ValueError("give either account=ID or rep=ID")
+    if account is not None:
+        from territory_opt.plan.certificate import multiplier_problems
+        from territory_opt.plan.explain_account import explain_account
+
+        proven = not multiplier_problems(result.model, result.certificate)
+        return explain_account(result.model, result.plan, account, result.certificate.values if proven else None)
+    from territory_opt.quota.explain_quota import explain_quota
+
+    return explain_quota(result.model, result.plan, str(rep))
+
+
+def review(result: Outcome, *, draws: int = 10_000, seed: int = 0) -> Review:
+    """Look at a plan's quotas: odds and pay by simulation, whether they are fair, whether each is SMART.
+
+    ``draws`` plan years are simulated. Raise :class:`ScenarioError` if the plan sets no quotas.
+
+    >>> import territory_opt as to
+    >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
+    >>> found = to.review(result, draws=2000)
+    >>> found.table[["rep_id", "quota", "p_hit"]].round(1)
+      rep_id  quota  p_hit
+    0     R1  300.0    0.5
+    1     R2  310.0    0.4
+    2     R3  310.0    0.4
+    3     R4  280.0    0.5
+    """
+    from territory_opt.quota.review import review as look_at
+
+    return look_at(result.model, result.plan, draws=draws, seed=seed)
+
+
+def track(
+    result: Outcome,
+    sales: pd.DataFrame | str | Path,
+    *,
+    as_of: str | None = None,
+    metrics: pd.DataFrame | str | Path | None = None,
+) -> Tracking:
+    """Hold sales of the plan year so far against a plan's quotas: pace, odds of finishing, a leaderboard that is fair.
+
+    ``sales`` is a table, or a file, like the sales table of the problem (account_id, month, sales); ``as_of`` the last
+    whole month ("2027-05"), by default the latest. ``metrics`` has a column rep_id and figures that are shown beside.
+    What was left out stands in ``Tracking.issues``. Raise :class:`DataError` for tables that cannot be read,
+    :class:`ScenarioError` for a month outside the plan year or a plan without quotas.
+
+    >>> import pandas as pd
+    >>> import territory_opt as to
+    >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
+    >>> sold = pd.DataFrame({"account_id": ["A01", "A10"], "month": ["2027-01", "2027-01"], "sales": [40.0, 10.0]})
+    >>> to.track(result, sold).reps[["rep_id", "sold", "status"]]
+      rep_id  sold   status
+    0     R1  40.0  on pace
+    1     R4  10.0   behind
+    2     R2   0.0   behind
+    3     R3   0.0   behind
+    """
+    from territory_opt.quota.track import track as hold_against
+
+    figures = _sales_of(sales, result.problem, result)
+    beside = None if metrics is None else _metrics_of(metrics, result.problem)
+    found = hold_against(result.model, result.plan, figures, as_of=as_of, metrics=beside)
+    return replace(found, issues=(*figures.attrs["issues"], *(() if beside is None else beside.attrs["issues"])))
+
+
+def replan(
+    result: Outcome,
+    *,
+    as_of: str,
+    sales: pd.DataFrame | str | Path | None = None,
+    now: Problem | Scenario | None = None,
+    max_moved_accounts: int | None = None,
+    max_quota_change: float | None = None,
+) -> Replan:
+    """Review a plan in its year: freeze what is past, and return the rest of the year as a problem to solve.
+
+    ``as_of`` is the last frozen month, "2027-06": a quota period ends with it. ``sales`` so far join the history;
+    ``now`` is how things stand today if tables or rules have changed. At most ``max_moved_accounts`` accounts change
+    owner, and the rest of each quota by at most the share ``max_quota_change``. Raise :class:`ScenarioError` if
+    nothing can be frozen there or nothing of the target is left.
+
+    >>> import territory_opt as to
+    >>> toy = to.load_scenario("scenarios/toy", overrides={"quotas.periods": "quarter"})
+    >>> rest = to.replan(to.solve(toy.problem(), time_limit=10), as_of="2027-06", max_moved_accounts=2)
+    >>> second_half = to.solve(rest.problem, time_limit=10)
+    >>> year = rest.year(second_half)
+    >>> float(year["quota"].sum())
+    1200.0
+    """
+    from territory_opt.whatif.replan import replan as freeze
+
+    today = None if now is None else _problem_of(now)
+    so_far = None if sales is None else _sales_of(sales, today or result.problem, result if now is None else now)
+    rest = freeze(
+        result.problem, result.plan, as_of=as_of, sales=so_far, now=today, max_moved_accounts=max_moved_accounts,
+        max_quota_change=max_quota_change,
+    )  # fmt: skip
+    return rest if so_far is None else replace(rest, issues=so_far.attrs["issues"])
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of scenario files, for editors and other tools.
+
+    >>> import territory_opt as to
+    >>> "quotas" in to.schema()["properties"]
+    True
+    """
+    from territory_opt.whatif.scenario import scenario_json_schema
+
+    return scenario_json_schema()
+
+
+# --- what callers hand in ---------------------------------------------------------------------------------------
+
+
+def _problem_of(given: Problem | Scenario) -> Problem:
+    from territory_opt.whatif.scenario import Scenario
+
+    return given.problem() if isinstance(given, Scenario) else given
+
+
+def _sales_of(given: pd.DataFrame | str | Path, problem: Problem, origin: object) -> pd.DataFrame:
+    """Check sales so far; a file is read as the scenario of ``origin``, where it has one, reads its sales table."""
+    from territory_opt.intake.actuals import check_actuals, read_actuals
+    from territory_opt.whatif.saved import SavedPlan
+    from territory_opt.whatif.scenario import Scenario
+
+    if not isinstance(given, str | Path):
+        return check_actuals(given, problem)
+    scenario = origin.scenario if isinstance(origin, SavedPlan) else origin
+    return read_actuals(given, problem, scenario.file.tables.sales if isinstance(scenario, Scenario) else None)
+
+
+def _metrics_of(given: pd.DataFrame | str | Path, problem: Problem) -> pd.DataFrame:
+    from territory_opt.intake.actuals import check_metrics, read_metrics
+
+    return read_metrics(given, problem) if isinstance(given, str | Path) else check_metrics(given, problem)

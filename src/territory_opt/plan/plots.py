@@ -1,0 +1,95 @@
+"""Pictures of a plan for notebooks: accounts by rep on a map, and how sure each quota is. matplotlib comes late."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from territory_opt.errors import NoPlanError, TerritoryError
+from territory_opt.geography.palette import rep_colours
+from territory_opt.plan.evaluate import rep_positions
+from territory_opt.plan.tables import money_unit, reps_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from territory_opt.model.model import Model
+    from territory_opt.plan.plan import Plan
+
+NAMED_REPS = 12
+"""Up to this many reps a legend names them."""
+SMALLEST, LARGEST = 6.0, 110.0
+"""Areas of the dots, points squared: in proportion to potential between these."""
+RANGE, MIDDLE, QUOTA = "#C9D3DD", "#1F4E79", "#C05621"
+MILLION = 1e6
+
+
+def plot_map(model: Model, plan: Plan, *, note: str = "", ax: Axes | None = None) -> Axes:
+    """Draw accounts in the colour of their rep, sized by potential, and each rep's home as a star; return the axes."""
+    ax = _axes(ax, (7.0, 5.0))
+    accounts, reps, rep = model.problem.accounts, model.problem.reps, rep_positions(model, plan)
+    colours = [*rep_colours(reps["lat"].to_numpy(float), reps["lon"].to_numpy(float)), "#9AA5B1"]
+    potential = accounts["potential"].to_numpy(float)
+    area = np.clip(LARGEST * potential / max(float(potential.max(initial=0.0)), 1e-12), SMALLEST, LARGEST)
+    ax.scatter(accounts["lon"], accounts["lat"], s=area, c=[colours[j] for j in rep], alpha=0.7, linewidths=0)
+    for name, lat, lon, colour in zip(reps["name"], reps["lat"], reps["lon"], colours, strict=False):
+        ax.plot(lon, lat, "*", color=colour, markeredgecolor="black", markersize=12, label=str(name))
+    ax.set(xlabel="longitude, degrees", ylabel="latitude, degrees")
+    ax.set_title(_titled(f"{len(accounts):,} accounts by rep; stars are homes, size is potential", note))
+    ax.set_aspect(1.0 / max(float(np.cos(np.radians(accounts["lat"].mean()))), 0.1), adjustable="datalim")
+    if len(reps) <= NAMED_REPS:
+        ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def plot_quotas(model: Model, plan: Plan, *, note: str = "", ax: Axes | None = None) -> Axes:
+    """Draw each rep's sales in eight years of ten, the quota and the odds of making it; return the axes.
+
+    Raise :class:`NoPlanError` if the plan sets no quotas.
+    """
+    if not plan.has_quotas:
+        raise NoPlanError("the plan sets no quotas; set quotas.target and solve again")
+    unit, policy = money_unit(model), model.problem.policy
+    table = reps_table(model, plan)
+    largest = float(max(table[f"high_80_{unit}"].max(), table[f"quota_{unit}"].max()))
+    size, word = (MILLION, "million ") if largest >= MILLION else (1.0, "")
+    low, middle, high, quota = (
+        table[f"{name}_{unit}"].to_numpy(float) / size for name in ("low_80", "expected_sales", "high_80", "quota")
+    )
+    ax = _axes(ax, (7.0, max(2.0, 0.8 + 0.32 * len(table))))
+    places = np.arange(len(table))[::-1]
+    ax.barh(places, high - low, left=low, color=RANGE, height=0.5, label="eight years in ten")
+    ax.plot(middle, places, "|", color=MIDDLE, markersize=12, label="expected sales")
+    ax.plot(quota, places, "D", color=QUOTA, markersize=5, label="quota")
+    for place, right, odds in zip(places, np.maximum(high, quota), table["hit_probability"], strict=True):
+        ax.annotate(f"  {odds:.0%}", (right, place), va="center", fontsize=8)
+    ax.set_yticks(places, table["name"].astype(str).tolist())
+    ax.set(
+        xlabel=f"sales and quota, {word}{policy.currency} {policy.period.term}",
+        xlim=(0, 1.14 * largest / size),
+        ylim=(-0.6, len(table) - 0.4),
+    )
+    ax.set_title(_titled("How sure each quota is: the figure is the chance of making it", note))
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def _axes(ax: Axes | None, inches: tuple[float, float]) -> Axes:
+    if ax is not None:
+        return ax
+    plt = _pyplot()
+    return plt.subplots(figsize=inches, layout="constrained")[1]  # type: ignore[no-any-return]
+
+
+def _pyplot() -> Any:
+    """Import matplotlib, or say how to get it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise TerritoryError("plots need matplotlib; install it with: pip install 'territory-opt[notebook]'") from error
+    return plt
+
+
+def _titled(title: str, note: str) -> str:
+    return f"{title}\n{note}" if note else title
