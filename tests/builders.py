@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from territory_opt import Problem
 from territory_opt.errors import DataError
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
@@ -16,7 +19,6 @@ from territory_opt.optimize.bound.dual import nearest_reps
 from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.pairs.factors import Factors
 from territory_opt.problem.policy import Policy
-from territory_opt.problem.problem import Problem
 
 MOST_TRIES = 100
 SKILLS = ("a", "b", "c")
@@ -38,6 +40,11 @@ def random_problem(seed: int, *, quotas: bool | None = None, reps: int | None = 
             continue
         return problem
     raise AssertionError("not reached")
+
+
+def mostly_slow(seeds: Iterable[int], *, quick: int) -> list[Any]:
+    """Return seeds for ``parametrize``, of which all but the first ``quick`` are slow."""
+    return [pytest.param(seed, marks=[pytest.mark.slow] if k >= quick else []) for k, seed in enumerate(seeds)]
 
 
 def bounded(model: Model, rows: Rows | None = None, clock: Clock | None = None) -> Bounded:

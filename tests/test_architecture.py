@@ -14,6 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "territory_opt"
 FILES = sorted(PACKAGE.rglob("*.py"))
+TEST_FILES = sorted((ROOT / "tests").glob("test_*.py"))
+SLOW = "pytest.mark.slow"
 
 UP_TO_PLAN = {"problem", "geography", "intake", "estimate", "model", "plan"}
 ALL_STAGES = UP_TO_PLAN | {"synthetic", "optimize", "quota", "whatif"}
@@ -72,7 +74,7 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            here = module_of(path)
+            here = module_of(path) if node.level else []
             base = here[: len(here) - node.level + 1] if node.level else []
             stem = ".".join([*base, *(node.module or "").split(".")]).strip(".")
             yield from ((node.lineno, f"{stem}.{alias.name}") for alias in node.names)
@@ -150,6 +152,27 @@ def test_the_judge_runs_without_a_solver() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+# --- quick feedback -------------------------------------------------------------------------------------------
+
+
+def has_quick_tests(path: Path) -> bool:
+    """Whether ``make quick`` runs a test of a file: not all of it is marked as slow, nor every test by itself."""
+    body = tree_of(path).body
+    if any(isinstance(node, ast.Assign) and SLOW in ast.unparse(node.value) for node in body):
+        return False
+    tests = [node for node in body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    return any(SLOW not in map(ast.unparse, test.decorator_list) for test in tests)
+
+
+def test_every_folder_has_quick_tests() -> None:
+    """Some file with tests that ``make quick`` runs imports from each folder of the package."""
+    modules = {".".join(["territory_opt", *path.relative_to(PACKAGE).with_suffix("").parts]): path for path in FILES}
+    imported = {name for path in TEST_FILES if has_quick_tests(path) for _, name in imports(path)}
+    # An import may name a module or something in it.
+    used = {place_of(modules[name]) for full in imported for name in (full, full.rpartition(".")[0]) if name in modules}
+    assert sorted({place_of(path) for path in FILES} - {"."} - used) == []
 
 
 # --- size and documentation -------------------------------------------------------------------------------

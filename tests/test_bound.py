@@ -211,6 +211,7 @@ def test_multipliers_of_other_rules_or_another_kappa_are_refused(fair: to.Model)
     assert to.certify(fair.problem, replace(plan, kappa=fair.kappa * 1.1), zero).bound == np.inf
 
 
+@pytest.mark.slow
 def test_a_solved_plan_carries_its_own_proof() -> None:
     for seed in range(12):
         problem = random_problem(seed)

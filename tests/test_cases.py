@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import territory_opt as to
-from builders import random_problem
+from builders import mostly_slow, random_problem
 from territory_opt.plan.cases import Cases
 from territory_opt.plan.certificate import bound_by_cases
 from territory_opt.plan.folder import check_folder, read_folder, write_folder
@@ -93,7 +93,7 @@ def test_a_gap_that_only_whole_accounts_explain_is_closed() -> None:
     assert to.certify(problem, result.plan, result.certificate).bound == pytest.approx(result.bound, abs=0.005)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", mostly_slow(range(24), quick=8))
 def test_a_small_plan_is_proven_best(seed: int) -> None:
     """With every family of rules in play; rounding of quotas is all that may be left."""
     problem = random_problem(seed)

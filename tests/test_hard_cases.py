@@ -21,6 +21,8 @@ from territory_opt.optimize.pairs.factors import Factors
 from territory_opt.optimize.search.incumbent import Incumbent
 from territory_opt.plan.certificate import dual_bound
 
+pytestmark = pytest.mark.slow
+
 Assigned = np.ndarray[Any, np.dtype[np.int64]]
 
 

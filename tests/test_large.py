@@ -17,7 +17,7 @@ from benchmarks.markets import make_market
 from benchmarks.scale import edited
 
 import territory_opt as to
-from builders import bounded, random_problem
+from builders import bounded, mostly_slow, random_problem
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
 from territory_opt.optimize import solve
@@ -169,6 +169,7 @@ def test_quota_multipliers_are_settled_within_their_prices(seed: int) -> None:
     assert (rows.quotas.T @ settled).max() <= max(float((rows.quotas.T @ values).max()), 1e-9)
 
 
+@pytest.mark.slow
 def test_clashing_rules_are_proven_to_clash_at_scale() -> None:
     """Every account locked to one rep: the bands cannot hold, and multipliers say so."""
     tables = make_market("moderate", 300, 4, seed=2)
@@ -190,7 +191,7 @@ def test_clashing_rules_are_proven_to_clash_at_scale() -> None:
 # --- the plan -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(0, 60, 4))
+@pytest.mark.parametrize("seed", mostly_slow(range(0, 60, 4), quick=4))
 def test_forced_onto_small_problems_it_is_never_above_its_bound(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The large method on problems of a few accounts, every family of rules in play, next to the exact one."""
     problem = random_problem(seed)
@@ -209,6 +210,7 @@ def test_forced_onto_small_problems_it_is_never_above_its_bound(seed: int, monke
         assert result.status == to.Status.INFEASIBLE
 
 
+@pytest.mark.slow
 def test_a_market_is_solved_close_to_its_bound() -> None:
     result = to.solve(market(1500, 8), time_limit=60.0)
     assert to.audit(market(1500, 8), result.plan) == []
@@ -216,6 +218,7 @@ def test_a_market_is_solved_close_to_its_bound() -> None:
     assert "large-scale" in result.why
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "everything"])
 def test_the_number_of_threads_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("territory_opt.optimize.mip.core.CORE_PAIRS", 0)  # branch and bound has one thread anyway
@@ -372,6 +375,7 @@ def single_flip(state: State, rows: SearchRows, a: int, b: int, i: int) -> float
 # --- re-solve -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_result_is_the_start_after_an_edit() -> None:
     """A rep leaves, twenty locks, changed accounts: the old plan and multipliers carry over."""
     tables = make_market("heavy", 1500, 12, seed=4)
@@ -389,6 +393,7 @@ def test_a_result_is_the_start_after_an_edit() -> None:
     assert (result.plan.assignment[locked.index] == locked).all()
 
 
+@pytest.mark.slow
 def test_a_re_solve_with_quotas_and_new_names() -> None:
     """Rows of new reps have no multiplier yet; quotas still tie."""
     problem = with_everything()
@@ -405,6 +410,7 @@ def test_a_re_solve_with_quotas_and_new_names() -> None:
     assert to.certify(again, result.plan, result.certificate).problems == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["joint", "sequential"])
 def test_a_re_solve_after_a_new_target(mode: str) -> None:
     """Fair quotas follow the new target, and the mode of the policy is kept."""
@@ -421,6 +427,7 @@ def test_a_re_solve_after_a_new_target(mode: str) -> None:
     assert to.certify(problems[1], again.plan, again.certificate).problems == ()
 
 
+@pytest.mark.slow
 def test_a_re_solve_fixes_kappa_anew() -> None:
     """The previous plan is of other territories: what is fair must follow the plan that comes out."""
     problems = []
@@ -456,6 +463,7 @@ def test_a_problem_without_any_rule(quotas: dict[str, float]) -> None:
         assert result.gap_money == pytest.approx(0.0, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [3, 7, 9, 14, 16])
 def test_clashing_quota_rules_are_proven(seed: int) -> None:
     """Hard rules on quotas that cannot all hold: that is proven, and no plan that is found breaks them by less."""
@@ -558,6 +566,7 @@ FAR = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lat", "lon", "territories", "share"), FAR)
 def test_a_rep_far_from_all_others_gets_a_share(lat: float, lon: float, territories: dict, share: int) -> None:
     """No list of near reps names that rep, so that its price went through the roof and the search never saw it."""
@@ -570,6 +579,7 @@ def test_a_rep_far_from_all_others_gets_a_share(lat: float, lon: float, territor
     assert to.certify(problem, result.plan, result.certificate).bound == pytest.approx(result.bound, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [0, 6_000], ids=["by ascent alone", "from a linear program"])
 @pytest.mark.parametrize(("lat", "lon", "territories", "share"), FAR)
 def test_the_bound_at_scale_meets_the_linear_program_there(
@@ -581,6 +591,7 @@ def test_the_bound_at_scale_meets_the_linear_program_there(
     assert bounded(model).bound == pytest.approx(program, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_plan_outside_the_near_pairs_is_found() -> None:
     """Few accounts may move, and bands are hard: most accounts must stay with reps far down any list."""
     rng = np.random.default_rng(2)

@@ -36,6 +36,7 @@ def test_notebook_is_short_and_asks_one_question(path: Path) -> None:
     assert first.source.splitlines()[0].endswith("?")
 
 
+@pytest.mark.slow
 @every_notebook
 def test_notebook_runs(path: Path) -> None:
     from nbclient import NotebookClient

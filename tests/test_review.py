@@ -280,8 +280,9 @@ def reasons(model: Model, plan: Plan) -> dict[tuple[str, str], str]:
     return found
 
 
+@pytest.mark.slow
 def test_good_quotas_are_smart() -> None:
-    result = to.solve(company(hit_share="50 %", step=100), time_limit=20.0)
+    result = to.solve(company(hit_share="50 %", step=100), time_limit=20.0, gap=0.05)
     assert reasons(result.model, result.plan) == {}
 
 

@@ -174,7 +174,7 @@ def test_seconds_and_phases_are_reported() -> None:
 # --- same seed, same plan -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [market, toy])
+@pytest.mark.parametrize("make", [pytest.param(market, marks=pytest.mark.slow), toy])
 def test_same_seed_same_plan(make: Any) -> None:
     first = solved_market()[0] if make is market else to.solve(make(), seed=7)
     again = to.solve(make(), seed=7)
@@ -220,6 +220,7 @@ def test_sequential_mode_takes_the_territories_of_a_plan_without_quotas(seed: in
         assert sequential.bound >= sequential.objective - 1e-6 * abs(sequential.objective)
 
 
+@pytest.mark.slow
 def test_sequential_mode_does_not_claim_the_optimum_of_the_joint_model() -> None:
     """Branch and bound has seen the territories alone: its claim is not one about territories with quotas."""
     wrong = []
@@ -234,6 +235,7 @@ def test_sequential_mode_does_not_claim_the_optimum_of_the_joint_model() -> None
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_territories_without_quotas() -> None:
     result = to.solve(with_quotas(market(), target=None))
     assert not result.plan.has_quotas
