@@ -93,7 +93,7 @@ def test_a_gap_that_only_whole_accounts_explain_is_closed() -> None:
     assert to.certify(problem, result.plan, result.certificate).bound == pytest.approx(result.bound, abs=0.005)
 
 
-@pytest.mark.parametrize("seed", mostly_slow(range(24), quick=8))
+@pytest.mark.parametrize("seed", mostly_slow(range(24), quick=5))
 def test_a_small_plan_is_proven_best(seed: int) -> None:
     """With every family of rules in play; rounding of quotas is all that may be left."""
     problem = random_problem(seed)

@@ -51,7 +51,7 @@ def solved(seed: int) -> Case:
     return Case(problem, result, reference, reference.best(), number, annual)
 
 
-@pytest.mark.parametrize("seed", mostly_slow(SEEDS, quick=15))
+@pytest.mark.parametrize("seed", mostly_slow(SEEDS, quick=10))
 def test_exact_method_finds_the_best_plan(seed: int) -> None:
     case = solved(seed)
     result, reference, best, number = case.result, case.reference, case.best, case.number
@@ -134,7 +134,7 @@ def test_no_solver_claim_is_carried_over_from_another_model(seed: int) -> None:
     assert np.isnan(result.solver_bound)
 
 
-@pytest.mark.parametrize("seed", [*range(12), 18])
+@pytest.mark.parametrize("seed", mostly_slow([*range(12), 18], quick=3))
 def test_kappa_is_the_fair_share_of_the_plan_or_the_result_warns(seed: int) -> None:
     """The plan of seed 18 has another fair share than the one it is best for, and so has that one's best plan."""
     result = solved(seed).result

@@ -191,7 +191,7 @@ def test_clashing_rules_are_proven_to_clash_at_scale() -> None:
 # --- the plan -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", mostly_slow(range(0, 60, 4), quick=4))
+@pytest.mark.parametrize("seed", mostly_slow(range(0, 60, 4), quick=2))
 def test_forced_onto_small_problems_it_is_never_above_its_bound(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The large method on problems of a few accounts, every family of rules in play, next to the exact one."""
     problem = random_problem(seed)

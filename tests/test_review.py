@@ -13,6 +13,7 @@ import pytest
 from scipy.stats import norm
 
 import territory_opt as to
+from builders import mostly_slow
 from territory_opt.cli.commands import run
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import evaluate
@@ -184,7 +185,7 @@ def test_fair_quotas_are_called_fair() -> None:
     assert {test.name for test in found.tests} == {"size", "potential", "tenure", "region", "spread"}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", mostly_slow(range(3), quick=1))
 @pytest.mark.parametrize("what", ["size", "tenure", "region"])
 def test_planted_bias_is_found_and_named(what: str, seed: int) -> None:
     """Quotas 15 % easier or harder by size, tenure or region, under noise: the right test says so."""
@@ -208,6 +209,7 @@ def test_planted_bias_is_found_and_named(what: str, seed: int) -> None:
     assert next(test for test in biased.unfair if test.name == what).p < 0.05
 
 
+@pytest.mark.slow
 def test_bias_is_rarely_seen_where_there_is_none() -> None:
     """Noise alone: of the plans tested, about one in twenty is called unfair, however many tests it stands."""
     plans, struck = 40, 0

@@ -288,6 +288,7 @@ def test_months_and_figures_that_cannot_be() -> None:
     assert "is not in" in words or "no such account" in words
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scenario = write_market(generate_market(80, 4, 5), tmp_path / "company")
     assert run(["solve", str(scenario), "--out", str(tmp_path / "plan"), "--gap", "5 %", "--quiet"]) in (0, 3)
