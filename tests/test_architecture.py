@@ -68,8 +68,13 @@ def module_of(path: Path) -> list[str]:
     return ["territory_opt", *path.relative_to(PACKAGE).parts[:-1]]
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line, dotted name) of every import, late ones and those for type checking included."""
+@cache
+def imports(path: Path) -> list[tuple[int, str]]:
+    """Return (line, dotted name) of every import, late ones and those for type checking included."""
+    return list(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)

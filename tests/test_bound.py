@@ -68,6 +68,7 @@ def any_plan(model: to.Model) -> to.Plan:
 # --- the bound holds ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=80)
 @given(st.integers(0, CASES - 1), st.integers(0, 10_000), st.floats(0, 1e6))
 def test_no_plan_is_worth_more_than_the_bound(seed: int, draw: int, size: float) -> None:

@@ -51,7 +51,7 @@ def solved(seed: int) -> Case:
     return Case(problem, result, reference, reference.best(), number, annual)
 
 
-@pytest.mark.parametrize("seed", mostly_slow(SEEDS, quick=10))
+@pytest.mark.parametrize("seed", mostly_slow(SEEDS, quick=5))
 def test_exact_method_finds_the_best_plan(seed: int) -> None:
     case = solved(seed)
     result, reference, best, number = case.result, case.reference, case.best, case.number

@@ -72,7 +72,7 @@ def with_everything() -> to.Problem:
 # --- pricing --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", mostly_slow(SEEDS, quick=8))
 def test_compiled_pairs_are_those_of_the_judge(seed: int) -> None:
     """Every eligible pair, its value and its quantities, for every family of rules."""
     model = Model.build(random_problem(seed))
@@ -121,6 +121,7 @@ def test_far_ends_of_the_globe() -> None:
 # --- the dual -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [0, 6_000], ids=["by ascent alone", "from a linear program"])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_dual_meets_the_linear_program(seed: int, first: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +142,7 @@ def test_the_dual_meets_the_linear_program_with_quotas() -> None:
     assert multiplier_problems(model, to.Multipliers.of(model, found.multipliers)) == []
 
 
+@pytest.mark.slow
 def test_a_sample_is_a_good_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """The coarse problem changes the way, not the bound."""
     monkeypatch.setattr(bound_of, "PROGRAM_NODES", 0)
@@ -155,7 +157,7 @@ def test_a_sample_is_a_good_start(monkeypatch: pytest.MonkeyPatch) -> None:
     assert coarse.bound == pytest.approx(whole.bound, rel=2e-4)
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", mostly_slow(range(25), quick=5))
 def test_quota_multipliers_are_settled_within_their_prices(seed: int) -> None:
     """Whatever the ascent leaves, no positive reduced value of a quota remains where rows can take it."""
     model = Model.build(random_problem(seed, quotas=True))
@@ -191,7 +193,7 @@ def test_clashing_rules_are_proven_to_clash_at_scale() -> None:
 # --- the plan -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", mostly_slow(range(0, 60, 4), quick=2))
+@pytest.mark.parametrize("seed", mostly_slow(range(0, 60, 4), quick=1))
 def test_forced_onto_small_problems_it_is_never_above_its_bound(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The large method on problems of a few accounts, every family of rules in play, next to the exact one."""
     problem = random_problem(seed)
@@ -275,6 +277,7 @@ def with_budget(share: float) -> to.Problem:
     return replace(problem, policy=problem.policy.model_copy(update={"territories": territories}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.02, 0.05])
 def test_groups_keep_company_wide_rows_together(share: float) -> None:
     """Groups of reps that work side by side share what a move budget leaves free: together they do not exceed it."""
@@ -293,6 +296,7 @@ def test_groups_keep_company_wide_rows_together(share: float) -> None:
     assert 0.5 * share * revenue < moved(problem) <= share * revenue * (1 + 1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threes", [False, True])
 def test_exchanges_only_gain(threes: bool) -> None:
     """Whatever the compiled search believes to gain, the judge finds no loss."""
@@ -487,6 +491,7 @@ def test_a_maximum_distance_equal_to_a_distance() -> None:
     assert to.audit(problem, to.solve(problem, time_limit=60.0).plan) == []
 
 
+@pytest.mark.slow
 def test_a_forked_child_can_work_in_threads() -> None:
     """Threads do not survive a fork: the child makes its own."""
     if not hasattr(os, "fork"):
@@ -508,6 +513,7 @@ def test_threads_below_one_are_refused() -> None:
 # --- the program that starts the quotas -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_program_of_a_sample_starts_the_quotas(monkeypatch: pytest.MonkeyPatch) -> None:
     """With few nodes in the program the bound still holds and stays near."""
     model = Model.build(with_everything())
