@@ -1,9 +1,9 @@
-# Two commands for a fresh machine with Python 3.11+, pip and make: `make demo` and `make test`.
+# Two commands for a fresh machine with Python 3.11+, pip and make: `make demo` and `make test`; `make quick` at work.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo quick test lint clean
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3"; exit 1; }
@@ -15,6 +15,9 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 demo: $(VENV)/.ready
 	$(BIN)/territory-opt solve scenarios/field_team
 
+quick: $(VENV)/.ready
+	$(BIN)/python -m pytest -m "not slow"
+
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest
 
@@ -24,4 +27,4 @@ lint: $(VENV)/.ready
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) out build dist
+	rm -rf $(VENV) .numba_cache out build dist

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from territory_opt import Problem
 from territory_opt.errors import DataError
@@ -39,6 +41,11 @@ def random_problem(seed: int, *, quotas: bool | None = None, reps: int | None = 
             continue
         return problem
     raise AssertionError("not reached")
+
+
+def mostly_slow(seeds: Iterable[int], *, quick: int) -> list[Any]:
+    """Return seeds for ``parametrize``, of which all but the first ``quick`` are slow."""
+    return [pytest.param(seed, marks=[pytest.mark.slow] if k >= quick else []) for k, seed in enumerate(seeds)]
 
 
 def tuned(**groups: dict[str, Any]) -> Settings:

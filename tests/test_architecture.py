@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "territory_opt"
 FILES = sorted(PACKAGE.rglob("*.py"))
-FILE_IDS = [str(path.relative_to(PACKAGE)) for path in FILES]
-every_file = pytest.mark.parametrize("path", FILES, ids=FILE_IDS)
+TEST_FILES = sorted((ROOT / "tests").glob("test_*.py"))
+SLOW = "pytest.mark.slow"
 
 UP_TO_PLAN = {"problem", "geography", "intake", "estimate", "model", "plan"}
 ALL_STAGES = UP_TO_PLAN | {"synthetic", "optimize", "quota", "whatif"}
@@ -71,13 +71,18 @@ def module_of(path: Path) -> list[str]:
     return ["territory_opt", *path.relative_to(PACKAGE).parts[:-1]]
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line, dotted name) of every import, late ones and those for type checking included."""
+@cache
+def imports(path: Path) -> list[tuple[int, str]]:
+    """Return (line, dotted name) of every import, late ones and those for type checking included."""
+    return list(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            here = module_of(path)
+            here = module_of(path) if node.level else []
             base = here[: len(here) - node.level + 1] if node.level else []
             stem = ".".join([*base, *(node.module or "").split(".")]).strip(".")
             yield from ((node.lineno, f"{stem}.{alias.name}") for alias in node.names)
@@ -96,6 +101,17 @@ def place_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parent.as_posix()
 
 
+def name_of(path: Path) -> str:
+    """Return a file as a person names it, "optimize/mip/polish.py"."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def offenders(check: Callable[[Path], Iterable[str]]) -> list[str]:
+    """Return what ``check`` finds wrong in every file of the package, each with the file's name."""
+    assert len(FILES) > 50
+    return [f"{name_of(path)} {wrong}" for path in FILES for wrong in check(path)]
+
+
 # --- arrows -----------------------------------------------------------------------------------------------
 
 
@@ -104,28 +120,29 @@ def test_every_folder_has_its_arrows() -> None:
     assert folders <= set(MAY_IMPORT), "a new folder needs a line in MAY_IMPORT"
 
 
-@every_file
-def test_imports_point_one_way(path: Path) -> None:
+def imports_against_the_arrows(path: Path) -> Iterator[str]:
     folder = folder_of(path)
     if not folder and path.stem not in ("errors", "words"):
         return  # the public names may import anything
     allowed = {"errors", "words", "__version__"} | MAY_IMPORT.get(folder, set())
-    wrong = [
-        f"line {line}: {name}"
-        for line, name in imports(path)
-        if name.split(".")[0] == "territory_opt" and name.split(".")[1:2] not in [[stage] for stage in allowed]
-    ]
-    assert not wrong, f"{folder}/ may import only {sorted(allowed)}"
+    for line, name in imports(path):
+        package, *stage = name.split(".")[:2]
+        if package == "territory_opt" and stage not in [[one] for one in allowed]:
+            yield f"line {line}: {name}; {folder}/ may import only {sorted(allowed)}"
 
 
-@every_file
-def test_heavy_packages_stay_where_they_belong(path: Path) -> None:
-    wrong = [
-        f"line {line}: {name}"
-        for line, name in imports(path)
-        if not ONLY_IN.get(name.split(".")[0], {folder_of(path)}) & {folder_of(path), place_of(path)}
-    ]
-    assert not wrong
+def test_imports_point_one_way() -> None:
+    assert offenders(imports_against_the_arrows) == []
+
+
+def heavy_imports_elsewhere(path: Path) -> Iterator[str]:
+    for line, name in imports(path):
+        if not ONLY_IN.get(name.split(".")[0], {folder_of(path)}) & {folder_of(path), place_of(path)}:
+            yield f"line {line}: {name}"
+
+
+def test_heavy_packages_stay_where_they_belong() -> None:
+    assert offenders(heavy_imports_elsewhere) == []
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
@@ -145,12 +162,38 @@ def test_the_judge_runs_without_a_solver() -> None:
     assert done.stdout.strip() == "[]"
 
 
+# --- quick feedback -------------------------------------------------------------------------------------------
+
+
+def has_quick_tests(path: Path) -> bool:
+    """Whether ``make quick`` runs a test of a file: not all of it is marked as slow, nor every test by itself."""
+    body = tree_of(path).body
+    if any(isinstance(node, ast.Assign) and SLOW in ast.unparse(node.value) for node in body):
+        return False
+    tests = [node for node in body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    return any(SLOW not in map(ast.unparse, test.decorator_list) for test in tests)
+
+
+def test_every_folder_has_quick_tests() -> None:
+    """Some file with tests that ``make quick`` runs imports from each folder of the package."""
+    modules = {".".join(["territory_opt", *path.relative_to(PACKAGE).with_suffix("").parts]): path for path in FILES}
+    imported = {name for path in TEST_FILES if has_quick_tests(path) for _, name in imports(path)}
+    # An import may name a module or something in it.
+    used = {place_of(modules[name]) for full in imported for name in (full, full.rpartition(".")[0]) if name in modules}
+    assert sorted({place_of(path) for path in FILES} - {"."} - used) == []
+
+
 # --- size and documentation -------------------------------------------------------------------------------
 
 
-@every_file
-def test_files_are_small(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES_OF_A_FILE
+def too_many_lines(path: Path) -> Iterator[str]:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    if lines > MOST_LINES_OF_A_FILE:
+        yield f"{lines} lines"
+
+
+def test_files_are_small() -> None:
+    assert offenders(too_many_lines) == []
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -168,40 +211,47 @@ def length_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return total
 
 
-@every_file
-def test_functions_are_short(path: Path) -> None:
-    where = path.relative_to(PACKAGE).as_posix()
-    long = {f"{where}::{function.name}": length_of(function) for function in functions(path)}
-    long = {name: lines for name, lines in long.items() if lines > MOST_LINES_OF_A_FUNCTION}
-    assert not {name: lines for name, lines in long.items() if name not in LONGER_ON_PURPOSE}
+def long_functions(path: Path) -> Iterator[str]:
+    for function in functions(path):
+        lines = length_of(function)
+        if lines > MOST_LINES_OF_A_FUNCTION and f"{name_of(path)}::{function.name}" not in LONGER_ON_PURPOSE:
+            yield f"{function.name}: {lines} lines"
+
+
+def test_functions_are_short() -> None:
+    assert offenders(long_functions) == []
 
 
 def test_exceptions_to_the_length_still_exist() -> None:
-    names = {
-        f"{path.relative_to(PACKAGE).as_posix()}::{f.name}": length_of(f) for path in FILES for f in functions(path)
-    }
+    names = {f"{name_of(path)}::{function.name}": length_of(function) for path in FILES for function in functions(path)}
     stale = [name for name in LONGER_ON_PURPOSE if names.get(name, 0) <= MOST_LINES_OF_A_FUNCTION]
     assert not stale, "take it off LONGER_ON_PURPOSE"
 
 
-@every_file
-def test_public_modules_say_what_they_are(path: Path) -> None:
-    if path.stem == "__init__" or not path.stem.startswith("_"):
-        assert ast.get_docstring(tree_of(path))
+def no_docstring(path: Path) -> Iterator[str]:
+    if (path.stem == "__init__" or not path.stem.startswith("_")) and not ast.get_docstring(tree_of(path)):
+        yield "has no docstring"
+
+
+def test_public_modules_say_what_they_are() -> None:
+    assert offenders(no_docstring) == []
 
 
 # --- safety -----------------------------------------------------------------------------------------------
 
 
-@every_file
-def test_nothing_unsafe(path: Path) -> None:
-    """No code from data, no unpickling, no shell, no network."""
-    wrong = [f"line {line}: {name}" for line, name in imports(path) if name.split(".")[0] in UNSAFE_MODULES]
-    wrong += [f"line {line}: {name}" for line, name in imports(path) if name in UNSAFE_ATTRIBUTES]
+def unsafe_lines(path: Path) -> Iterator[str]:
+    for line, name in imports(path):
+        if name.split(".")[0] in UNSAFE_MODULES or name in UNSAFE_ATTRIBUTES:
+            yield f"line {line}: {name}"
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Call):
-            wrong += [f"line {node.lineno}: {what}" for what in unsafe_parts(node)]
-    assert not wrong
+            yield from (f"line {node.lineno}: {what}" for what in unsafe_parts(node))
+
+
+def test_nothing_unsafe() -> None:
+    """No code from data, no unpickling, no shell, no network."""
+    assert offenders(unsafe_lines) == []
 
 
 def unsafe_parts(call: ast.Call) -> Iterator[str]:

@@ -335,6 +335,7 @@ def shaken(what: str, spread: float, seed: int) -> to.Problem:
     return to.Problem.from_tables(**tables)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["company", "region", "segment"])
 def test_planted_shocks_are_found_where_they_are(what: str) -> None:
     """A spread of 25 % against none, averaged over a few companies: the planted one stands out."""

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import territory_opt as to
+from builders import mostly_slow
 from territory_opt.cli.commands import run
 from territory_opt.errors import DataError
 from territory_opt.estimate.backtest import backtest
@@ -36,7 +37,7 @@ def company(**quotas: object) -> to.Problem:
     return to.Problem.from_tables(**tables(), policy=to.Policy.model_validate(policy))
 
 
-@pytest.mark.parametrize("method", STANDARD)
+@pytest.mark.parametrize("method", mostly_slow(STANDARD, quick=1))
 def test_quotas_are_in_proportion_to_the_methods_basis(method: str) -> None:
     """Every standard method: quotas per unit of basis are the same for all reps, and the judge agrees with the rest."""
     problem = company(method=method)

@@ -68,6 +68,7 @@ def any_plan(model: to.Model) -> to.Plan:
 # --- the bound holds ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=80)
 @given(st.integers(0, CASES - 1), st.integers(0, 10_000), st.floats(0, 1e6))
 def test_no_plan_is_worth_more_than_the_bound(seed: int, draw: int, size: float) -> None:
@@ -80,6 +81,7 @@ def test_no_plan_is_worth_more_than_the_bound(seed: int, draw: int, size: float)
         assert certificate.bound >= objective - 1e-6 * max(1.0, abs(objective))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, CASES - 1), st.integers(0, 10_000), st.floats(0, 1e5))
 def test_every_assignment_that_keeps_the_rules_is_below_the_bound(seed: int, draw: int, size: float) -> None:
@@ -98,6 +100,7 @@ def test_every_assignment_that_keeps_the_rules_is_below_the_bound(seed: int, dra
             assert found.objective <= bound + 1e-6 * max(1.0, abs(bound))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=80)
 @given(st.integers(0, CASES - 1), st.integers(0, 10_000), st.floats(0, 3))
 def test_the_least_violation_is_never_overstated(seed: int, draw: int, size: float) -> None:
@@ -211,6 +214,7 @@ def test_multipliers_of_other_rules_or_another_kappa_are_refused(fair: to.Model)
     assert to.certify(fair.problem, replace(plan, kappa=fair.kappa * 1.1), zero).bound == np.inf
 
 
+@pytest.mark.slow
 def test_a_solved_plan_carries_its_own_proof() -> None:
     for seed in range(12):
         problem = random_problem(seed)

@@ -117,11 +117,12 @@ def test_sums_that_cannot_be() -> None:
 def plan_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("by_part")
     scenario = write_market(generate_market(60, 3, 4), folder / "company")
-    options = ["--set", "quotas.by=segment", "--time-limit", "20", "--quiet"]
+    options = ["--set", "quotas.by=segment", "--gap", "5 %", "--quiet"]
     assert run(["solve", str(scenario), "--out", str(folder / "plan"), *options]) in (0, 3)
     return folder / "plan"
 
 
+@pytest.mark.slow
 def test_it_is_written_beside_the_plan(plan_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = pd.read_csv(plan_folder / "quotas_by_part.csv")
     quotas = pd.read_csv(plan_folder / "quotas.csv")
@@ -137,6 +138,7 @@ def test_it_is_written_beside_the_plan(plan_folder: Path, capsys: pytest.Capture
         assert f"  {part}  {amount:,.2f}" in said
 
 
+@pytest.mark.slow
 def test_workbook_and_page_show_the_parts(plan_folder: Path) -> None:
     table = pd.read_csv(plan_folder / "quotas_by_part.csv")
     sheet = pd.read_excel(plan_folder / "plan.xlsx", sheet_name="Quotas").set_index("Rep id")
@@ -146,6 +148,7 @@ def test_workbook_and_page_show_the_parts(plan_folder: Path) -> None:
         assert f"{part} (USD)" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "text"),
     [
@@ -170,6 +173,7 @@ def test_check_finds_parts_that_do_not_add_up(plan_folder: Path, tmp_path: Path,
     assert any(text in fault for fault in check_folder(found, problem).faults)
 
 
+@pytest.mark.slow
 def test_check_holds_the_sums_of_parts(plan_folder: Path) -> None:
     """The judge asks for the sums of the policy, whatever the file says."""
     sums = {"quotas.by": "segment", "quotas.part_targets": {"enterprise": 1.0}}

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import territory_opt as to
-from builders import random_problem, tuned
+from builders import mostly_slow, random_problem, tuned
 from territory_opt.plan.cases import Cases
 from territory_opt.plan.certificate import bound_by_cases
 from territory_opt.plan.folder import check_folder, read_folder, write_folder
@@ -93,7 +93,7 @@ def test_a_gap_that_only_whole_accounts_explain_is_closed() -> None:
     assert to.certify(problem, result.plan, result.certificate).bound == pytest.approx(result.bound, abs=0.005)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", mostly_slow(range(24), quick=2))
 def test_a_small_plan_is_proven_best(seed: int) -> None:
     """With every family of rules in play; rounding of quotas is all that may be left."""
     problem = random_problem(seed)
@@ -108,6 +108,7 @@ def test_a_small_plan_is_proven_best(seed: int) -> None:
     assert found.bound <= found.objective + 2e-6 * abs(found.objective) + 3.0 * rounding + 0.01
 
 
+@pytest.mark.slow
 def test_where_large_accounts_decide_the_gap_at_scale_shrinks() -> None:
     settings = tuned(core={"pairs": 0})
     problem = make_market("heavy", 400, 5, seed=0).problem()

@@ -613,7 +613,13 @@ TAMPERINGS = (
 )
 
 
-@pytest.mark.parametrize("careful", [False, True], ids=["hashes as they were", "hashes brought up to date"])
+@pytest.mark.parametrize(
+    "careful",
+    [
+        pytest.param(False, marks=pytest.mark.slow, id="hashes as they were"),
+        pytest.param(True, id="hashes brought up to date"),
+    ],
+)
 @pytest.mark.parametrize("tamper", TAMPERINGS, ids=[function.__name__ for function in TAMPERINGS])
 def test_check_catches_tampering(plan: Path, capsys: pytest.CaptureFixture[str], tamper: Any, careful: bool) -> None:
     expected = tamper(plan)
@@ -649,9 +655,10 @@ def test_any_multipliers_within_their_prices_prove_an_honest_bound(
 SLOW_SOLVE = """
 import sys, time
 from territory_opt.cli import commands as cli, console
+waits = iter([1.0, 1.0])
 def wait(*_):
     print("READY", file=sys.stderr, flush=True)
-    time.sleep(1)
+    time.sleep(next(waits, 0.0))
 {patch}
 sys.exit(cli.run(["solve", {toy!r}, "--out", "plan"]))
 """
@@ -687,16 +694,18 @@ needs_signals = pytest.mark.skipif(os.name == "nt", reason="signals are sent the
 at_any_time = pytest.mark.parametrize("patch", [WHILE_SOLVING, WHILE_SAVING], ids=["while solving", "while saving"])
 
 
+@pytest.mark.slow
 @needs_signals
 @at_any_time
-def test_one_ctrl_c_keeps_the_best_plan_so_far(tmp_path: Path, patch: str) -> None:
+def test_one_ctrl_c_keeps_the_best_plan_so_far(tmp_path: Path, capsys: pytest.CaptureFixture[str], patch: str) -> None:
     code, out, err = interrupt(tmp_path, patch, times=1)
     assert "stopping with the best plan so far" in err
     assert code == cli.DONE
     assert "What changed" in out
-    assert command("check", "plan", cwd=tmp_path).returncode == cli.DONE
+    assert run(capsys, "check", tmp_path / "plan")[0] == cli.DONE
 
 
+@pytest.mark.slow
 @needs_signals
 @at_any_time
 def test_a_second_ctrl_c_ends_with_nothing_half_written(tmp_path: Path, patch: str) -> None:
@@ -717,11 +726,14 @@ wording.outcome = slow
 """
 
 
+@pytest.mark.slow
 @needs_signals
 @pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_after_the_plan_is_written_changes_nothing(tmp_path: Path, times: int) -> None:
+def test_ctrl_c_after_the_plan_is_written_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], times: int
+) -> None:
     code, out, err = interrupt(tmp_path, WHILE_TELLING, times=times)
     assert code == cli.DONE
     assert "What changed" in out
     assert "stop" not in err
-    assert command("check", "plan", cwd=tmp_path).returncode == cli.DONE
+    assert run(capsys, "check", tmp_path / "plan")[0] == cli.DONE

@@ -65,6 +65,7 @@ def commands() -> list[str]:
     return [line for line in lines if line]
 
 
+@pytest.mark.slow
 def test_commands_of_the_readme_run(workplace: Path) -> None:
     """In the order of the README, since later ones read what earlier ones wrote."""
     assert len(commands()) >= 5
@@ -78,6 +79,7 @@ def test_commands_of_the_readme_run(workplace: Path) -> None:
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.slow
 def test_python_of_the_readme_runs(workplace: Path) -> None:
     (block,) = fenced(README, "python")
     assert len(block.strip().splitlines()) == 5
@@ -267,6 +269,7 @@ def test_benchmarks_are_described() -> None:
         assert set(entry.phases) <= set(PHASES)
 
 
+@pytest.mark.slow
 def test_a_benchmark_asks_the_judge() -> None:
     """It prints its figures and fails when the plan is worse than what is possible."""
     done = subprocess.run(

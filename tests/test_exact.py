@@ -10,7 +10,7 @@ import pytest
 
 import territory_opt as to
 from brute_force import Best, BruteForce
-from builders import random_problem
+from builders import mostly_slow, random_problem
 from territory_opt.optimize.mip import mathopt
 
 SEEDS = range(90)
@@ -51,7 +51,7 @@ def solved(seed: int) -> Case:
     return Case(problem, result, reference, reference.best(), number, annual)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", mostly_slow(SEEDS, quick=5))
 def test_exact_method_finds_the_best_plan(seed: int) -> None:
     case = solved(seed)
     result, reference, best, number = case.result, case.reference, case.best, case.number
@@ -100,6 +100,7 @@ def check_infeasible(case: Case) -> None:
     assert result.objective >= best.objective - case.tolerance - on_rows - reference.rounding_cost()
 
 
+@pytest.mark.slow
 def test_problems_cover_what_they_should() -> None:
     """Across the seeds every family of rules is in play, with and without a plan that keeps them all."""
     rules: set[str] = set()
@@ -124,6 +125,7 @@ def test_problems_cover_what_they_should() -> None:
     assert wanted <= rules
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [3, 16, 81])
 def test_no_solver_claim_is_carried_over_from_another_model(seed: int) -> None:
     """The joint model has no plan that keeps the rules: a claim about territories alone is not one about it."""
@@ -132,7 +134,7 @@ def test_no_solver_claim_is_carried_over_from_another_model(seed: int) -> None:
     assert np.isnan(result.solver_bound)
 
 
-@pytest.mark.parametrize("seed", [*range(12), 18])
+@pytest.mark.parametrize("seed", mostly_slow([*range(12), 18], quick=3))
 def test_kappa_is_the_fair_share_of_the_plan_or_the_result_warns(seed: int) -> None:
     """The plan of seed 18 has another fair share than the one it is best for, and so has that one's best plan."""
     result = solved(seed).result

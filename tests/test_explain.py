@@ -337,6 +337,7 @@ def random_case(seed: int) -> tuple[Model, Plan]:
     return model, Plan.from_positions(model, nodes, annual)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6))
 @example(1323)  # growth too small for a line of its own

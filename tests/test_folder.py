@@ -244,6 +244,7 @@ def kill_while_writing(folder: Path, how: int) -> None:
     process.stdout.close()
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_folder_and_the_next_one_cleans_up(tmp_path: Path) -> None:
     kill_while_writing(tmp_path / "plan", signal.SIGKILL)
     assert not (tmp_path / "plan").exists()
@@ -253,6 +254,7 @@ def test_a_killed_run_leaves_no_folder_and_the_next_one_cleans_up(tmp_path: Path
     assert read_folder(tmp_path / "plan")
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_the_old_plan_as_it_was(tmp_path: Path) -> None:
     write(tmp_path / "plan")
     before = contents(tmp_path / "plan")

@@ -19,6 +19,8 @@ from territory_opt.optimize.mip.lumps import lump_start
 from territory_opt.optimize.mip.mathopt import Solution, solve_mip
 from territory_opt.plan.certificate import dual_bound
 
+pytestmark = pytest.mark.slow
+
 Assigned = np.ndarray[Any, np.dtype[np.int64]]
 
 

@@ -17,7 +17,7 @@ from benchmarks.markets import make_market
 from benchmarks.scale import edited
 
 import territory_opt as to
-from builders import bounded, bounded_task, program_bound, random_problem, tuned
+from builders import bounded, bounded_task, mostly_slow, program_bound, random_problem, tuned
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.bound.bounded import (
@@ -69,7 +69,7 @@ def with_everything() -> to.Problem:
 # --- pricing --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", mostly_slow(SEEDS, quick=8))
 def test_compiled_pairs_are_those_of_the_judge(seed: int) -> None:
     """Every eligible pair, its value and its quantities, for every family of rules."""
     model = Model.build(random_problem(seed))
@@ -118,6 +118,7 @@ def test_far_ends_of_the_globe() -> None:
 # --- the dual -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [0, 6_000], ids=["by ascent alone", "from a linear program"])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_dual_meets_the_linear_program(seed: int, first: int) -> None:
@@ -137,6 +138,7 @@ def test_the_dual_meets_the_linear_program_with_quotas() -> None:
     assert multiplier_problems(model, to.Multipliers.of(model, found.multipliers)) == []
 
 
+@pytest.mark.slow
 def test_a_sample_is_a_good_start() -> None:
     """The coarse problem changes the way, not the bound."""
     model, by_ascent = Model.build(market(2000, 8)), {"nodes": 0}
@@ -149,7 +151,7 @@ def test_a_sample_is_a_good_start() -> None:
     assert coarse.bound == pytest.approx(whole.bound, rel=2e-4)
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", mostly_slow(range(25), quick=5))
 def test_quota_multipliers_are_settled_within_their_prices(seed: int) -> None:
     """Whatever the ascent leaves, no positive reduced value of a quota remains where rows can take it."""
     model = Model.build(random_problem(seed, quotas=True))
@@ -163,6 +165,7 @@ def test_quota_multipliers_are_settled_within_their_prices(seed: int) -> None:
     assert (rows.quotas.T @ settled).max() <= max(float((rows.quotas.T @ values).max()), 1e-9)
 
 
+@pytest.mark.slow
 def test_clashing_rules_are_proven_to_clash_at_scale() -> None:
     """Every account locked to one rep: the bands cannot hold, and multipliers say so."""
     tables = make_market("moderate", 300, 4, seed=2)
@@ -184,7 +187,7 @@ def test_clashing_rules_are_proven_to_clash_at_scale() -> None:
 # --- the plan -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(0, 60, 4))
+@pytest.mark.parametrize("seed", mostly_slow(range(0, 60, 4), quick=1))
 def test_forced_onto_small_problems_it_is_never_above_its_bound(seed: int) -> None:
     """The large method on problems of a few accounts, every family of rules in play, next to the exact one."""
     problem = random_problem(seed)
@@ -202,6 +205,7 @@ def test_forced_onto_small_problems_it_is_never_above_its_bound(seed: int) -> No
         assert result.status == to.Status.INFEASIBLE
 
 
+@pytest.mark.slow
 def test_a_market_is_solved_close_to_its_bound() -> None:
     result = to.solve(market(1500, 8), time_limit=60.0)
     assert to.audit(market(1500, 8), result.plan) == []
@@ -209,6 +213,7 @@ def test_a_market_is_solved_close_to_its_bound() -> None:
     assert "large-scale" in result.why
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "everything"])
 def test_the_number_of_threads_changes_nothing(name: str) -> None:
     problem = market(300, 24) if name == "plain" else with_everything()
@@ -266,6 +271,7 @@ def with_budget(share: float) -> to.Problem:
     return replace(problem, policy=problem.policy.model_copy(update={"territories": territories}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.02, 0.05])
 def test_groups_keep_company_wide_rows_together(share: float) -> None:
     """Groups of reps that work side by side share what a move budget leaves free: together they do not exceed it."""
@@ -284,6 +290,7 @@ def test_groups_keep_company_wide_rows_together(share: float) -> None:
     assert 0.5 * share * revenue < moved(problem) <= share * revenue * (1 + 1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threes", [False, True])
 def test_exchanges_only_gain(threes: bool) -> None:
     """Whatever the compiled search believes to gain, the judge finds no loss."""
@@ -361,6 +368,7 @@ def single_flip(state: State, rows: SearchRows, a: int, b: int, i: int) -> float
 # --- re-solve -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_result_is_the_start_after_an_edit() -> None:
     """A rep leaves, twenty locks, changed accounts: the old plan and multipliers carry over."""
     tables = make_market("heavy", 1500, 12, seed=4)
@@ -378,6 +386,7 @@ def test_a_result_is_the_start_after_an_edit() -> None:
     assert (result.plan.assignment[locked.index] == locked).all()
 
 
+@pytest.mark.slow
 def test_a_re_solve_with_quotas_and_new_names() -> None:
     """Rows of new reps have no multiplier yet; quotas still tie."""
     problem = with_everything()
@@ -394,6 +403,7 @@ def test_a_re_solve_with_quotas_and_new_names() -> None:
     assert to.certify(again, result.plan, result.certificate).problems == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["joint", "sequential"])
 def test_a_re_solve_after_a_new_target(mode: str) -> None:
     """Fair quotas follow the new target, and the mode of the policy is kept."""
@@ -410,6 +420,7 @@ def test_a_re_solve_after_a_new_target(mode: str) -> None:
     assert to.certify(problems[1], again.plan, again.certificate).problems == ()
 
 
+@pytest.mark.slow
 def test_a_re_solve_fixes_kappa_anew() -> None:
     """The previous plan is of other territories: what is fair must follow the plan that comes out."""
     problems = []
@@ -445,6 +456,7 @@ def test_a_problem_without_any_rule(quotas: dict[str, float]) -> None:
         assert result.gap_money == pytest.approx(0.0, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [3, 7, 9, 14, 16])
 def test_clashing_quota_rules_are_proven(seed: int) -> None:
     """Hard rules on quotas that cannot all hold: that is proven, and no plan that is found breaks them by less."""
@@ -468,6 +480,7 @@ def test_a_maximum_distance_equal_to_a_distance() -> None:
     assert to.audit(problem, to.solve(problem, time_limit=60.0).plan) == []
 
 
+@pytest.mark.slow
 def test_a_forked_child_can_work_in_threads() -> None:
     """Threads do not survive a fork: the child makes its own."""
     if not hasattr(os, "fork"):
@@ -489,6 +502,7 @@ def test_threads_below_one_are_refused() -> None:
 # --- the program that starts the quotas -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_program_of_a_sample_starts_the_quotas() -> None:
     """With few nodes in the program the bound still holds and stays near."""
     model = Model.build(with_everything())
@@ -546,6 +560,7 @@ FAR = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lat", "lon", "territories", "share"), FAR)
 def test_a_rep_far_from_all_others_gets_a_share(lat: float, lon: float, territories: dict, share: int) -> None:
     """No list of near reps names that rep, so that its price went through the roof and the search never saw it."""
@@ -558,6 +573,7 @@ def test_a_rep_far_from_all_others_gets_a_share(lat: float, lon: float, territor
     assert to.certify(problem, result.plan, result.certificate).bound == pytest.approx(result.bound, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [0, 6_000], ids=["by ascent alone", "from a linear program"])
 @pytest.mark.parametrize(("lat", "lon", "territories", "share"), FAR)
 def test_the_bound_at_scale_meets_the_linear_program_there(
@@ -568,6 +584,7 @@ def test_the_bound_at_scale_meets_the_linear_program_there(
     assert found.bound == pytest.approx(program_bound(model).bound, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_plan_outside_the_near_pairs_is_found() -> None:
     """Few accounts may move, and bands are hard: most accounts must stay with reps far down any list."""
     rng = np.random.default_rng(2)

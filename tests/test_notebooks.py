@@ -37,6 +37,7 @@ def test_notebook_is_short_and_asks_one_question(path: Path) -> None:
     assert first.source.splitlines()[0].endswith("?")
 
 
+@pytest.mark.slow
 @every_notebook
 def test_notebook_needs_nothing_but_the_door(path: Path) -> None:
     """It imports ``territory_opt`` and no part of it, and builds no model."""

@@ -111,6 +111,7 @@ def test_where_one_solver_gives_up_another_tries(monkeypatch: pytest.MonkeyPatch
     assert mathopt.mathopt.SolverType.GLOP in asked
 
 
+@pytest.mark.slow
 def test_who_carries_what_the_guards_of_others_keep_away_is_named() -> None:
     """Five reps may grow by a quarter, which is too little; the sixth has no last quota and gets all the rest.
 

@@ -137,6 +137,7 @@ def test_who_left_keeps_the_quotas_of_the_past_and_the_others_carry_the_rest() -
     assert (rest.problem.accounts["incumbent"] == "").sum() == (result.plan.assignment == gone).sum()
 
 
+@pytest.mark.slow
 def test_targets_of_managers_and_hedges_are_freed_of_what_is_frozen() -> None:
     """Two teams of two, one with a target of its own; the company hedges by 5 %, the other team by 3 %."""
     problem = solved().model.problem
@@ -226,11 +227,23 @@ def test_quarters_need_whole_quarters() -> None:
 # --- the command ----------------------------------------------------------------------------------------------
 
 
-def test_the_command_freezes_and_plans_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write_market(generate_market(90, 4, seed=3, months=24), tmp_path / "company")
-    plan, rest = tmp_path / "plan", tmp_path / "rest"
-    assert run(["solve", str(path), "--out", str(plan), "--quiet"]) in (0, 3)
-    target = yaml.safe_load(path.read_text(encoding="utf-8"))["quotas"]["target"]
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a made-up company and its plan, made by the command with a seed and a time limit of its own."""
+    folder = tmp_path_factory.mktemp("company")
+    path = write_market(generate_market(90, 4, seed=3, months=24), folder / "company")
+    options = ["--set", "solve.seed=5", "--set", "solve.time_limit=21", "--set", "solve.gap=0.05"]
+    assert run(["solve", str(path), "--out", str(folder / "plan"), "--quiet", *options]) in (0, 3)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_command_freezes_and_plans_the_rest(
+    company: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, rest = company / "plan", tmp_path / "rest"
+    scenario = company / "company" / "scenario.yaml"
+    target = yaml.safe_load(scenario.read_text(encoding="utf-8"))["quotas"]["target"]
     capsys.readouterr()
     code = run(
         [
@@ -353,16 +366,15 @@ def test_months_that_are_missing_are_not_months_without_sales() -> None:
         replan(result.model.problem, result.plan, as_of="2027-06", sales=late)
 
 
+@pytest.mark.slow
 def test_a_failed_review_leaves_no_half_folder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    company: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_market(generate_market(90, 4, seed=3, months=24), tmp_path / "company")
-    options = ["--set", "solve.seed=5", "--set", "solve.time_limit=21"]
-    assert run(["solve", str(path), "--out", str(tmp_path / "plan"), "--quiet", *options]) in (0, 3)
+    plan, rest = str(company / "plan"), tmp_path / "rest"
     monkeypatch.setattr("territory_opt.report.save.save_plan", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
-    assert run(["replan", str(tmp_path / "plan"), "--as-of", "2027-03", "--out", str(tmp_path / "rest")]) == 2
-    assert not (tmp_path / "rest").exists()
+    assert run(["replan", plan, "--as-of", "2027-03", "--out", str(rest)]) == 2
+    assert not rest.exists()
     monkeypatch.undo()
-    assert run(["replan", str(tmp_path / "plan"), "--as-of", "2027-03", "--out", str(tmp_path / "rest")]) in (0, 3)
-    written = yaml.safe_load((tmp_path / "rest" / "scenario.yaml").read_text(encoding="utf-8"))
+    assert run(["replan", plan, "--as-of", "2027-03", "--out", str(rest)]) in (0, 3)
+    written = yaml.safe_load((rest / "scenario.yaml").read_text(encoding="utf-8"))
     assert (written["solve"]["seed"], written["solve"]["time_limit"]) == (5, 21)

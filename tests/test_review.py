@@ -13,6 +13,7 @@ import pytest
 from scipy.stats import norm
 
 import territory_opt as to
+from builders import mostly_slow
 from territory_opt.cli.commands import run
 from territory_opt.estimate.shocks import Shocks
 from territory_opt.model.model import Model
@@ -183,7 +184,7 @@ def test_fair_quotas_are_called_fair() -> None:
     assert {test.name for test in found.tests} == {"size", "potential", "tenure", "region", "spread"}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", mostly_slow(range(3), quick=1))
 @pytest.mark.parametrize("what", ["size", "tenure", "region"])
 def test_planted_bias_is_found_and_named(what: str, seed: int) -> None:
     """Quotas 15 % easier or harder by size, tenure or region, under noise: the right test says so."""
@@ -207,6 +208,7 @@ def test_planted_bias_is_found_and_named(what: str, seed: int) -> None:
     assert next(test for test in biased.unfair if test.name == what).p < 0.05
 
 
+@pytest.mark.slow
 def test_bias_is_rarely_seen_where_there_is_none() -> None:
     """Noise alone: of the plans tested, about one in twenty is called unfair, however many tests it stands."""
     plans, struck = 40, 0
@@ -279,8 +281,9 @@ def reasons(model: Model, plan: Plan) -> dict[tuple[str, str], str]:
     return found
 
 
+@pytest.mark.slow
 def test_good_quotas_are_smart() -> None:
-    result = to.solve(company(hit_share="50 %", step=100), time_limit=20.0)
+    result = to.solve(company(hit_share="50 %", step=100), time_limit=20.0, gap=0.05)
     assert reasons(result.model, result.plan) == {}
 
 

@@ -16,7 +16,9 @@ GOOD_ENOUGH = 0.10
 SHIPPED = sorted(path.parent.name for path in (ROOT / "scenarios").glob("*/scenario.yaml"))
 
 
-@pytest.fixture(scope="module", params=SHIPPED)
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[] if name == "toy" else [pytest.mark.slow]) for name in SHIPPED]
+)
 def solved(request: pytest.FixtureRequest) -> to.Result:
     """Solve a shipped scenario with its own settings, but not further than GOOD_ENOUGH."""
     if request.param == "adventureworks":

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import territory_opt as to
-from builders import random_problem
+from builders import mostly_slow, random_problem
 from territory_opt.optimize.mip import mathopt
 from territory_opt.synthetic.market import generate_market
 
@@ -82,6 +82,7 @@ def test_impossible_rules_give_the_least_bad_plan_and_a_proof() -> None:
     assert to.certify(result.model.problem, result.plan, result.certificate).least_violation > 0
 
 
+@pytest.mark.slow
 def test_a_market_beyond_the_exact_method() -> None:
     result, _ = solved_market()
     assert result.method == "large"
@@ -142,7 +143,7 @@ def test_account_that_nobody_may_serve() -> None:
 # --- progress -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("large", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_progress_ends_with_a_plan_and_a_bound(large: bool) -> None:
     if large:
         result, seen = solved_market()
@@ -164,6 +165,7 @@ def test_progress_ends_with_a_plan_and_a_bound(large: bool) -> None:
     assert all(p.phase for p in seen)
 
 
+@pytest.mark.slow
 def test_seconds_and_phases_are_reported() -> None:
     result, _ = solved_market()
     assert 0 < sum(result.phases.values()) <= result.seconds + 0.1
@@ -174,7 +176,7 @@ def test_seconds_and_phases_are_reported() -> None:
 # --- same seed, same plan -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [market, toy])
+@pytest.mark.parametrize("make", [pytest.param(market, marks=pytest.mark.slow), toy])
 def test_same_seed_same_plan(make: Any) -> None:
     first = solved_market()[0] if make is market else to.solve(make(), seed=7)
     again = to.solve(make(), seed=7)
@@ -197,6 +199,7 @@ def test_solving_leaves_the_problem_as_it_was() -> None:
 # --- quotas ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_joint_is_at_least_as_good_as_sequential() -> None:
     joint, _ = solved_market()
     assert joint.joint_gain >= -1e-6 * abs(joint.objective)
@@ -208,7 +211,7 @@ def test_joint_is_at_least_as_good_as_sequential() -> None:
     assert judged.objective <= judged.bound
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", mostly_slow(range(6), quick=2))
 def test_sequential_mode_takes_the_territories_of_a_plan_without_quotas(seed: int) -> None:
     problem = random_problem(seed, quotas=True)
     alone = to.solve(with_quotas(problem, target=None))
@@ -220,6 +223,7 @@ def test_sequential_mode_takes_the_territories_of_a_plan_without_quotas(seed: in
         assert sequential.bound >= sequential.objective - 1e-6 * abs(sequential.objective)
 
 
+@pytest.mark.slow
 def test_sequential_mode_does_not_claim_the_optimum_of_the_joint_model() -> None:
     """Branch and bound has seen the territories alone: its claim is not one about territories with quotas."""
     wrong = []
@@ -234,6 +238,7 @@ def test_sequential_mode_does_not_claim_the_optimum_of_the_joint_model() -> None
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_territories_without_quotas() -> None:
     result = to.solve(with_quotas(market(), target=None))
     assert not result.plan.has_quotas
@@ -245,6 +250,7 @@ def test_territories_without_quotas() -> None:
     assert result.gap < 0.05
 
 
+@pytest.mark.slow
 def test_quotas_add_up_to_the_hedged_target() -> None:
     result, _ = solved_market()
     target = market().policy.quotas.target
@@ -253,6 +259,7 @@ def test_quotas_add_up_to_the_hedged_target() -> None:
     assert result.plan.quotas["quota"].sum() == pytest.approx(result.plan.annual.sum(), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_kappa_of_the_plan_is_its_own_fair_share() -> None:
     """Quotas at kappa times expected sales meet the target: kappa is data, but not any data."""
     result, _ = solved_market()
@@ -279,7 +286,7 @@ def interrupted_at(problem: to.Problem, number: int) -> tuple[to.Result, list[to
         raise AssertionError(f'Ctrl-C during "{seen[-1].phase}" (call {number}) escaped from solve') from None
 
 
-@pytest.mark.parametrize("number", [2, 3, 4, 6, 10, 11, 12, 14, 17])
+@pytest.mark.parametrize("number", mostly_slow([2, 3, 4, 6, 10, 11, 12, 14, 17], quick=2))
 def test_ctrl_c_returns_a_plan_and_a_bound(number: int) -> None:
     """Calls 2-9 are about territories alone, 10-17 about territories with quotas."""
     result, seen = interrupted_at(market(), number)

@@ -162,6 +162,7 @@ def test_a_shock_of_the_rest_of_the_year_is_not_known_at_half_time() -> None:
     assert 0.2 < found.chance(np.array([0.52e9]))[0] < 0.3
 
 
+@pytest.mark.slow
 def test_mid_year_odds_come_true_on_companies_whose_year_is_known() -> None:
     """80 % ranges after half a year hold about so many totals; sure is seldom wrong (figures: benchmarks)."""
     reps = mid_year(seeds=4, history=36, accounts=120, after=(6,)).loc[("rep", 6)]
@@ -290,9 +291,10 @@ def test_months_and_figures_that_cannot_be() -> None:
     assert "is not in" in words or "no such account" in words
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scenario = write_market(generate_market(80, 4, 5), tmp_path / "company")
-    assert run(["solve", str(scenario), "--out", str(tmp_path / "plan"), "--time-limit", "5", "--quiet"]) in (0, 3)
+    assert run(["solve", str(scenario), "--out", str(tmp_path / "plan"), "--gap", "5 %", "--quiet"]) in (0, 3)
     problem = to.load_scenario(scenario).problem()
     rows = pd.DataFrame({"account_id": problem.accounts["account_id"], "month": "2027-01", "sales": 4000.0})
     rows.to_csv(tmp_path / "so_far.csv", index=False)

@@ -57,6 +57,7 @@ def test_a_planted_loss_is_found(loss: float) -> None:
     assert found.high - found.low < 0.12
 
 
+@pytest.mark.slow
 def test_the_range_holds_the_planted_loss_about_four_times_in_five() -> None:
     held = 0
     for seed in range(40):

@@ -776,6 +776,7 @@ def test_mutated_files_give_findings_or_all_accounts(tmp_path: Path, data: st.Da
     assert np.isfinite(problem.reps[["lat", "lon", "fte", "capacity_hours"]].to_numpy()).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_mutated_cells_give_findings_or_all_accounts(data: st.DataObject) -> None:
