@@ -22,6 +22,7 @@ from territory_opt.model.quantities import Basis, Term
 from territory_opt.model.rows import Kind, Row, Words
 from territory_opt.optimize.pairs.factors import Factors
 from territory_opt.optimize.pairs.pricing import best_reps, pairs_of
+from territory_opt.optimize.solve import solve
 from territory_opt.plan.explain_account import explain_account
 from test_rows_golden import lp_text, toy_model
 
@@ -97,7 +98,7 @@ def test_the_best_plan_that_keeps_it_is_found(seed: int, method: str) -> None:
     driven = np.array([[km[plan == j, j].sum() for j in range(2)] for plan in plans])
     worth = value[np.arange(problem.n_accounts), plans].sum(axis=1)
     kept = (driven <= MOST_KM).all(axis=1)
-    result = to.solve(problem, gap=0.0, time_limit=20, settings=settings)
+    result = solve(problem, gap=0.0, time_limit=20, settings=settings)
     assert result.method == method
     if not kept.any():
         assert result.status is to.Status.INFEASIBLE

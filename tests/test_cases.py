@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import territory_opt as to
 from builders import mostly_slow, random_problem, tuned
+from territory_opt.optimize.solve import solve
 from territory_opt.plan.cases import Cases
 from territory_opt.plan.certificate import bound_by_cases
 from territory_opt.plan.folder import check_folder, read_folder, write_folder
@@ -112,13 +113,13 @@ def test_a_small_plan_is_proven_best(seed: int) -> None:
 def test_where_large_accounts_decide_the_gap_at_scale_shrinks() -> None:
     settings = tuned(core={"pairs": 0})
     problem = make_market("heavy", 400, 5, seed=0).problem()
-    result = to.solve(problem, gap=1e-5, threads=2, settings=settings)
+    result = solve(problem, gap=1e-5, threads=2, settings=settings)
     assert result.method == "large"
     root = to.certify(problem, result.plan, without_cases(result.certificate))
     found = to.certify(problem, result.plan, result.certificate)
     assert found.objective <= found.bound < root.bound
     assert found.gap < 0.8 * root.gap
-    again = to.solve(problem, gap=1e-5, threads=1, settings=settings)
+    again = solve(problem, gap=1e-5, threads=1, settings=settings)
     assert again.bound == result.bound
     pd.testing.assert_series_equal(again.plan.assignment, result.plan.assignment)
 

@@ -17,6 +17,7 @@ from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.mip.linear import linear_model
 from territory_opt.optimize.mip.lumps import lump_start
 from territory_opt.optimize.mip.mathopt import Solution, solve_mip
+from territory_opt.optimize.solve import solve
 from territory_opt.plan.certificate import dual_bound
 
 pytestmark = pytest.mark.slow
@@ -111,7 +112,7 @@ def test_a_poor_plan_that_keeps_the_rules_does_not_end_the_search(
     table["incumbent"] = homes["rep_id"].to_numpy()[rep]
     total = np.bincount(rep, table["potential"], minlength=reps)
     given = problem(table, homes, float(np.abs(total / total.mean() - 1.0).max()) * 1.0000001, hard=True)
-    result = to.solve(given, seed=seed, time_limit=100.0, settings=tuned(core={"pairs": 0}))
+    result = solve(given, seed=seed, time_limit=100.0, settings=tuned(core={"pairs": 0}))
     assert to.audit(given, result.plan) == []
     assert result.gap < 0.05
 

@@ -36,6 +36,7 @@ from territory_opt.optimize.search.moves import Effort, Search, State
 from territory_opt.optimize.search.moves import _gather as gather
 from territory_opt.optimize.search.rows import SearchRows, rep_cost, shared_cost
 from territory_opt.optimize.settings import CeilingSettings
+from territory_opt.optimize.solve import solve
 from territory_opt.optimize.task import Task
 from territory_opt.plan.certificate import dual_bound, multiplier_problems
 from territory_opt.synthetic.market import generate_market
@@ -192,7 +193,7 @@ def test_forced_onto_small_problems_it_is_never_above_its_bound(seed: int) -> No
     """The large method on problems of a few accounts, every family of rules in play, next to the exact one."""
     problem = random_problem(seed)
     best = to.solve(problem)
-    result = to.solve(problem, time_limit=20.0, settings=tuned(solve={"exact_pairs": 0}))
+    result = solve(problem, time_limit=20.0, settings=tuned(solve={"exact_pairs": 0}))
     assert result.method == "large"
     certificate = to.certify(problem, result.plan, result.certificate)
     assert certificate.problems == ()
@@ -218,7 +219,7 @@ def test_a_market_is_solved_close_to_its_bound() -> None:
 def test_the_number_of_threads_changes_nothing(name: str) -> None:
     problem = market(300, 24) if name == "plain" else with_everything()
     settings = tuned(core={"pairs": 0})  # branch and bound has one thread anyway
-    one, two = (to.solve(problem, time_limit=300.0, threads=k, seed=3, settings=settings) for k in (1, 2))
+    one, two = (solve(problem, time_limit=300.0, threads=k, seed=3, settings=settings) for k in (1, 2))
     assert one.raw_status == two.raw_status == "complete"
     pd.testing.assert_series_equal(one.plan.assignment, two.plan.assignment)
     assert one.objective == two.objective
