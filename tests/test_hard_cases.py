@@ -16,7 +16,7 @@ from territory_opt.model.model import Model
 from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.mip.linear import linear_model
 from territory_opt.optimize.mip.lumps import lump_start
-from territory_opt.optimize.mip.mathopt import Solution, solve_mip
+from territory_opt.optimize.mip.mathopt import MipLimits, Solution, solve_mip
 from territory_opt.optimize.solve import solve
 from territory_opt.plan.certificate import dual_bound
 
@@ -132,7 +132,7 @@ def test_ties_in_place_hide_no_plan(hard: bool) -> None:
     given = problem(table, homes, 0.03, hard=hard)
     model = Model.build(given)
     linear = linear_model(model, model.pairs(), model.rows)
-    best = solve_mip(linear, time_limit=100.0, gap=1e-4, seed=0, solver="highs")
+    best = solve_mip(linear, MipLimits(100.0, gap=1e-4), solver="highs")
     result = to.solve(given, time_limit=100.0)
     assert result.method == "large"
     assert result.objective >= best.objective * linear.money - 1e-3 * abs(best.objective * linear.money)
