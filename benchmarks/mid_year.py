@@ -17,6 +17,7 @@ import pandas as pd
 import territory_opt as to
 from territory_opt.intake.actuals import check_actuals
 from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
 from territory_opt.quota.track import track
 from territory_opt.synthetic.market import generate_market
@@ -50,7 +51,7 @@ def stands(problem: to.Problem, coming: pd.DataFrame, after: Sequence[int] = AFT
     kept = np.maximum(kept, 0).astype(np.int64)
     expected = evaluate(model, Plan.from_positions(model, kept, np.zeros(problem.n_reps))).rep_sales
     sales, rows = check_actuals(coming, problem), []
-    year = track(model, Plan.from_positions(model, kept, expected), sales)
+    year = track(Figures(model, Plan.from_positions(model, kept, expected)), sales)
     sold = year.reps.set_index("rep_id")["sold"]
     for goal in GOALS:
         plan = Plan.from_positions(model, kept, goal * expected)
@@ -58,7 +59,7 @@ def stands(problem: to.Problem, coming: pd.DataFrame, after: Sequence[int] = AFT
         policy = model.problem.policy.model_copy(update={"quotas": quotas})
         aimed = replace(model, problem=replace(model.problem, policy=policy))
         for months in after:
-            found = track(aimed, plan, sales, as_of=f"{YEAR}-{months:02d}")
+            found = track(Figures(aimed, plan), sales, as_of=f"{YEAR}-{months:02d}")
             reps = found.reps[found.reps["quota"] > 0].assign(who="rep")
             came = sold[reps["rep_id"]].to_numpy(float)
             everyone = pd.DataFrame([found.company]).assign(who="company")

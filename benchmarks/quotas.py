@@ -27,6 +27,7 @@ from benchmarks.run import machine
 from territory_opt.estimate.backtest import Backtest, backtest
 from territory_opt.estimate.expected import estimate_sales
 from territory_opt.estimate.methods import ESTIMATE
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
 from territory_opt.quota.simulate import simulate
 from territory_opt.synthetic.market import TRUTH, generate_market
@@ -110,7 +111,7 @@ def simulation_seconds(accounts: int = 20_000, reps: int = 1_000, draws: int = 1
     node = np.maximum(model.source.incumbent[model.source.nodes.first], 0)
     plan = Plan.from_positions(model, node.astype(np.int64), np.full(reps, np.round(target / reps)))
     started = time.perf_counter()
-    simulate(model, plan, draws=draws)
+    simulate(Figures(model, plan), draws=draws)
     return time.perf_counter() - started
 
 

@@ -211,11 +211,11 @@ def test_the_summary_of_a_clash_counts_what_is_broken(scenario: to.Scenario) -> 
 
 
 def test_a_result_without_a_plan_says_so(result: to.Result) -> None:
-    none = replace(result, status=to.Status.NO_PLAN, raw_status="time limit", evaluation=None, _plan=None)
+    none = replace(result, status=to.Status.NO_PLAN, raw_status="time limit", _figures=None)
     assert repr(none) == "Result(no_plan: time limit)"
     assert none.summary()["status"] == "no_plan"
     assert "give a longer time limit" in none._repr_html_()
-    for ask in (lambda: none.reps, lambda: none.moves, none.evaluated, none.plot_map):
+    for ask in (lambda: none.reps, lambda: none.moves, lambda: none.figures, none.plot_map):
         with pytest.raises(to.NoPlanError, match="time limit"):
             ask()
 

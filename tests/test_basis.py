@@ -16,6 +16,7 @@ from territory_opt.errors import DataError
 from territory_opt.estimate.backtest import backtest
 from territory_opt.estimate.methods import METHODS
 from territory_opt.model.model import Model
+from territory_opt.plan.figures import Figures
 from territory_opt.quota.explain_quota import explain_quotas
 from territory_opt.synthetic.market import generate_market
 
@@ -53,7 +54,7 @@ def test_quotas_are_in_proportion_to_the_methods_basis(method: str) -> None:
     base = np.bincount(reps, model.estimate.basis.amounts, minlength=5) + model.estimate.basis.equal * model.share
     ratio = result.plan.annual.to_numpy() / base
     np.testing.assert_allclose(ratio, ratio.mean(), rtol=0.01)
-    for explained in explain_quotas(model, result.plan):
+    for explained in explain_quotas(Figures(model, result.plan)):
         assert round(explained.lines["amount"].sum(), 2) == explained.quota
 
 
@@ -62,7 +63,7 @@ def test_flat_is_the_same_for_everyone_by_working_time() -> None:
     result = to.solve(problem, time_limit=60.0)
     per_share = result.plan.annual.to_numpy() / Model.build(problem).share
     np.testing.assert_allclose(per_share, 8_000_000, rtol=1e-3)
-    explained = explain_quotas(result.model, result.plan)[0]
+    explained = explain_quotas(Figures(result.model, result.plan))[0]
     assert explained.lines["line"].iloc[0] == "the same for everyone, by working time"
     assert explained.doubts
     assert all(text.endswith(", and the odds with them, not this quota") for text in explained.doubts)

@@ -16,6 +16,7 @@ import territory_opt as to
 from territory_opt.cli.commands import run
 from territory_opt.errors import DataError, ScenarioError
 from territory_opt.model.model import Model
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import check_folder, read_folder
 from territory_opt.plan.plan import Plan
 from territory_opt.quota.by_part import by_part, round_cells
@@ -32,7 +33,7 @@ def planned(**quotas: object) -> tuple[Model, Plan]:
 
 def test_every_row_adds_up_to_the_quota_in_whole_steps() -> None:
     model, plan = planned()
-    table = by_part(model, plan)
+    table = by_part(Figures(model, plan))
     assert set(table["part"]) == {"enterprise", "mid", "small"}
     sums = table.groupby("rep_id")["quota"].sum()
     assert (sums[plan.annual.index] == plan.annual).all()
@@ -45,7 +46,7 @@ def test_parts_have_their_own_sums(hedge: float) -> None:
     """Named parts come to their sum with the hedge, to within a step; the open part takes the rest."""
     sums = {"enterprise": 5_000_000, "small": 2_500_000}
     model, plan = planned(part_targets=sums, target=12_000_000 / (1 + hedge), hedge={"company": hedge})
-    table = by_part(model, plan).groupby("part")["quota"].sum()
+    table = by_part(Figures(model, plan)).groupby("part")["quota"].sum()
     for part, target in sums.items():
         assert abs(table[part] - target * (1 + hedge)) < 1000
     assert table.sum() == plan.annual.sum()
@@ -54,9 +55,9 @@ def test_parts_have_their_own_sums(hedge: float) -> None:
 def test_proportions_are_kept() -> None:
     """What fitting does is scale rows and columns: the odds ratios of the fair cells stay."""
     model, plan = planned(step=0.01)
-    fair = by_part(model, plan).pivot_table(index="rep_id", columns="part", values="quota")
+    fair = by_part(Figures(model, plan)).pivot_table(index="rep_id", columns="part", values="quota")
     tied, _ = planned(step=0.01, part_targets={"enterprise": 5_000_000})
-    fitted = by_part(tied, plan).pivot_table(index="rep_id", columns="part", values="quota")
+    fitted = by_part(Figures(tied, plan)).pivot_table(index="rep_id", columns="part", values="quota")
 
     def odds(table: pd.DataFrame) -> np.ndarray:
         cells = np.log(table.to_numpy())
@@ -110,7 +111,7 @@ def test_sums_that_cannot_be() -> None:
     alone = plan.assignment.copy()
     alone[large] = plan.annual.index[1]  # who owes 1,000,000 in all
     with pytest.raises(ScenarioError, match="enterprise cannot come to 9,000,000"):
-        by_part(model, Plan(alone, plan.annual, plan.quotas, plan.kappa))
+        by_part(Figures(model, Plan(alone, plan.annual, plan.quotas, plan.kappa)))
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import pytest
 
 import territory_opt as to
 from territory_opt.errors import ScenarioError
+from territory_opt.plan.figures import Figures
 from territory_opt.problem.calendar import first_month, month_numbers, month_text, read_month
 from territory_opt.quota.review import review
 from territory_opt.synthetic.market import generate_market
@@ -57,7 +58,7 @@ def test_a_solve_and_review_with_history_and_absences_handle_few_dates(monkeypat
     problem = dated(start_date="2027-02-10", leave_start="2027-05-01", leave_end="2027-06-15")
     calls = counted(monkeypatch)
     result = to.solve(problem)
-    review(result.model, result.plan, draws=100)
+    review(Figures(result.model, result.plan), draws=100)
     assert calls.total() <= 10, calls
 
 

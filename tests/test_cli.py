@@ -180,7 +180,7 @@ def test_no_plan_in_time_is_exit_code_4(
 
         from territory_opt.optimize.result import Status
 
-        return replace(solve(*arguments, **options), status=Status.NO_PLAN, evaluation=None, _plan=None)
+        return replace(solve(*arguments, **options), status=Status.NO_PLAN, _figures=None)
 
     monkeypatch.setattr(door, "solve", too_slow)
     code, out, _ = run(capsys, "solve", TOY, "--time-limit", 7)

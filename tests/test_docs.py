@@ -22,6 +22,7 @@ import pytest
 
 import territory_opt as to
 from territory_opt.intake.tables import TableSource
+from territory_opt.plan.figures import Figures
 from territory_opt.problem.schema import TABLES, Column
 from territory_opt.whatif.keys import section_at
 from territory_opt.whatif.scenario_file import ScenarioFile
@@ -216,7 +217,7 @@ def test_the_quota_example_is_what_the_toy_says() -> None:
 
     result = to.solve(to.load_scenario(TOY).problem(), time_limit=10)
     document = [line.strip() for line in text_of(ROOT / "docs" / "quotas.md").splitlines()]
-    example = explain_quota(result.model, result.plan, "R4").money.text("quota")
+    example = explain_quota(Figures(result.model, result.plan), "R4").money.text("quota")
     assert [line for line in example.splitlines() if line.strip() not in document] == []
 
 

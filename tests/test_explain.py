@@ -20,6 +20,7 @@ from territory_opt.optimize.result import Result
 from territory_opt.optimize.solve import solve
 from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.explain_account import AccountExplanation, MoneyLines, explain_account
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.policy import Policy
 from territory_opt.quota.explain_quota import QuotaExplanation, explain_quota, explain_quotas
@@ -86,7 +87,7 @@ def test_lines_as_text() -> None:
 def test_a_quota_of_the_toy() -> None:
     """Dan: 300 expected, 20 at risk for A10, fair share 284.75."""
     model, plan = toy()
-    found = explain_quota(model, plan, "R4")
+    found = explain_quota(Figures(model, plan), "R4")
     assert found.expected_sales == pytest.approx(280)
     assert found.fair_quota == pytest.approx(280 * 1200 / 1180)
     lines = dict(zip(found.lines["line"], found.lines["amount"], strict=True))
@@ -114,7 +115,7 @@ def test_a_quota_of_the_toy() -> None:
 
 def test_the_roll_up_is_named_where_it_moves_a_quota() -> None:
     model, plan = toy()
-    assert explain_quota(model, plan, "R3").binding == [
+    assert explain_quota(Figures(model, plan), "R3").binding == [
         "roll-up: all quotas and hedges meet the target of 1,200; with the limits and whole steps of every rep "
         "that moves this quota down by 10"
     ]
@@ -130,25 +131,25 @@ def test_hedges_guards_and_odds() -> None:
         "quotas.periods": "quarter",
     }
     model, plan = toy(settings_, (390, 390, 380, 130))
-    dan = explain_quota(model, plan, "R4")
+    dan = explain_quota(Figures(model, plan), "R4")
     assert dan.lines["line"].tolist()[5:7] == ["hedge of manager Saul, 3 %", "hedge of the company, 5 %"]
     assert dan.binding == ["growth guard: quota at most 130 (quota at most 30% above and 30% below that of last year)"]
     assert dan.what_would_change[-1] == "none of these adds anything while the growth guard holds the quota"
     assert dan.periods["quota"].sum() == 130
     assert "by period:\n  2027-01 to 2027-03  30.00" in str(dan)
-    ada = explain_quota(model, plan, "R1")
+    ada = explain_quota(Figures(model, plan), "R1")
     assert ada.binding[0].startswith("odds: quota at most ")
     assert ada.binding[0].endswith(f"the quota is {390 - int(ada.binding[0][20:23])} above")
     assert ada.binding[1].startswith("roll-up: ")
     soft, plan = toy({**settings_, "quotas.growth_guard": {**guard, "hard": False}}, (390, 390, 380, 130))
-    assert explain_quota(soft, plan, "R4").what_would_change[-1] == (
+    assert explain_quota(Figures(soft, plan), "R4").what_would_change[-1] == (
         "the growth guard is at its limit: other reps carry what it keeps away, unless its price is paid"
     )
 
 
 def test_every_quota_of_a_solved_plan() -> None:
     result = solved()
-    found = explain_quotas(result.model, result.plan)
+    found = explain_quotas(Figures(result.model, result.plan))
     assert [one.rep_id for one in found] == ["R1", "R2", "R3", "R4"]
     assert sum(sum(cents(one.lines)) for one in found) == 120_000
     for one in found:
@@ -168,18 +169,18 @@ def assert_exact(found: QuotaExplanation, plan: Plan) -> None:
 def test_a_plan_made_elsewhere_is_held_against_its_own_fair_share() -> None:
     model, plan = toy()
     foreign = Plan(plan.assignment, plan.annual, plan.quotas)
-    assert explain_quota(model, foreign, "R4").lines.equals(explain_quota(model, plan, "R4").lines)
+    assert explain_quota(Figures(model, foreign), "R4").lines.equals(explain_quota(Figures(model, plan), "R4").lines)
 
 
 def test_unknown_reps_and_plans_without_quotas() -> None:
     model, plan = toy()
     with pytest.raises(DataError, match=r'^reps  rep_id  "Dan"  is the name of a rep, not an id; write R4\n1 error'):
-        explain_quota(model, plan, "Dan")
+        explain_quota(Figures(model, plan), "Dan")
     with pytest.raises(DataError, match=r'"R44"  no such rep; nearest: "Dan" \(R4\)'):
-        explain_quota(model, plan, "R44")
+        explain_quota(Figures(model, plan), "R44")
     bare = Plan(plan.assignment, plan.annual.iloc[:0], plan.quotas.iloc[:0])
     with pytest.raises(DataError, match="the plan sets no quota for this rep; set quotas"):
-        explain_quota(model, bare, "R4")
+        explain_quota(Figures(model, bare), "R4")
 
 
 # --- accounts ---------------------------------------------------------------------------------------------------
@@ -343,7 +344,7 @@ def random_case(seed: int) -> tuple[Model, Plan]:
 @example(1323)  # growth too small for a line of its own
 def test_random_quotas_add_up(seed: int) -> None:
     model, plan = random_case(seed)
-    for found in explain_quotas(model, plan):
+    for found in explain_quotas(Figures(model, plan)):
         assert_exact(found, plan)
 
 

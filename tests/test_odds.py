@@ -18,6 +18,7 @@ from territory_opt.estimate.shocks import Shocks
 from territory_opt.model.model import Model
 from territory_opt.model.rules import build_rows
 from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.odds import chance_to_reach, company_odds, company_shock, hit_probability
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.policy import Odds
@@ -136,6 +137,9 @@ def test_shocks_of_regions_and_segments_offset_each_other_for_the_company() -> N
     model = Model.build(to.Problem.from_tables(**tables, policy=policy))
     node = np.maximum(model.source.incumbent[model.source.nodes.first], 0).astype(np.int64)
     plan = Plan.from_positions(model, node, np.full(40, 5e5))
-    closed, drawn = company_odds(model, plan), simulate(model, plan, draws=20_000, shape="normal").nodes.iloc[0]
+    closed, drawn = (
+        company_odds(model, plan),
+        simulate(Figures(model, plan), draws=20_000, shape="normal").nodes.iloc[0],
+    )
     assert closed.p90 - closed.p10 == pytest.approx(drawn["p90"] - drawn["p10"], rel=0.12)
     assert company_shock(model) < 0.8 * model.estimate.shocks.together

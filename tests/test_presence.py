@@ -12,6 +12,7 @@ import pytest
 import territory_opt as to
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.odds import company_odds
 from territory_opt.plan.plan import Plan, month_weights, split_periods
 from territory_opt.problem.policy import Period
@@ -93,7 +94,7 @@ def test_a_leave_costs_as_much_as_its_season_and_a_ramp_what_it_says() -> None:
 def test_what_comes_while_a_rep_is_away_counts_for_the_company_alone() -> None:
     model, plan = solved(problem(JOINS, odds={"common_shock": 0}))
     found = evaluate(model, plan)
-    drawn = simulate(model, plan, draws=4000, seed=1)
+    drawn = simulate(Figures(model, plan), draws=4000, seed=1)
     np.testing.assert_allclose(drawn.reps["expected_sales"], found.rep_sales)
     assert drawn.reps["p50"].to_numpy() == pytest.approx(found.rep_sales, rel=0.03)
     assert drawn.nodes["p50"].iloc[0] == pytest.approx(found.book_sales.sum(), rel=0.03)
@@ -104,14 +105,14 @@ def test_what_comes_while_a_rep_is_away_counts_for_the_company_alone() -> None:
 
 def test_the_lines_say_so_and_add_up() -> None:
     model, plan = solved(problem(JOINS))
-    found = explain_quota(model, plan, "S")
+    found = explain_quota(Figures(model, plan), "S")
     lines = found.lines.set_index("line")["amount"]
     gone = lines["months the rep is not there, or new"]
     evaluation = evaluate(model, plan)
     assert gone == pytest.approx(evaluation.rep_sales[0] - evaluation.book_sales[0], abs=0.02)
     assert round(lines.sum(), 2) == plan.annual["S"]
     assert found.expected_sales == evaluation.rep_sales[0]
-    assert "months the rep is not there, or new" not in explain_quota(model, plan, "W").lines["line"].tolist()
+    assert "months the rep is not there, or new" not in explain_quota(Figures(model, plan), "W").lines["line"].tolist()
 
 
 def test_limits_count_for_the_days_there() -> None:
@@ -143,14 +144,14 @@ def sold(amounts: dict[str, float], rep: str = "") -> pd.DataFrame:
 
 def test_tracking_credits_a_rep_with_the_days_there_and_whoever_is_named() -> None:
     model, plan = solved(problem({"start_date": ["2027-06-16", ""]}))
-    found = track(model, plan, sold({"2027-05": 100.0, "2027-06": 80.0, "2027-07": 60.0}))
+    found = track(Figures(model, plan), sold({"2027-05": 100.0, "2027-06": 80.0, "2027-07": 60.0}))
     by_rep = found.reps.set_index("rep_id")["sold"]
     assert by_rep["S"] == pytest.approx(80.0 / 2 + 60.0)
     assert by_rep["W"] == 240.0
     assert found.company["sold"] == 480.0
     assert found.uncovered == pytest.approx(140.0)
     assert "140 came while the account's rep was not there" in str(found)
-    named = track(model, plan, sold({"2027-05": 100.0}, rep="W"))
+    named = track(Figures(model, plan), sold({"2027-05": 100.0}, rep="W"))
     assert named.reps.set_index("rep_id")["sold"].to_dict() == {"S": 0.0, "W": 200.0}
     assert named.uncovered == 0.0
 
@@ -165,7 +166,7 @@ def test_a_year_as_expected_is_on_pace_for_joiner_and_company() -> None:
         for month in range(1, 10)
     ]
     sales = pd.DataFrame(lines, columns=["account_id", "month", "sales"]).assign(rep_id="")
-    found = track(model, plan, sales.assign(month=pd.to_datetime(sales["month"])))
+    found = track(Figures(model, plan), sales.assign(month=pd.to_datetime(sales["month"])))
     assert found.reps["adjusted"].to_numpy() == pytest.approx(1.0)
     assert np.ptp(found.reps["pace"]) < 1e-6
     assert found.company["adjusted"] == pytest.approx(1.0)
@@ -184,7 +185,7 @@ def test_a_ramp_as_planned_is_on_pace_and_what_it_takes_off_comes_for_nobody() -
         for month in range(1, 7)
     ]  # fmt: skip
     sales = pd.DataFrame(lines, columns=["account_id", "month", "sales"]).assign(rep_id="")
-    tracked = track(model, plan, sales.assign(month=pd.to_datetime(sales["month"])))
+    tracked = track(Figures(model, plan), sales.assign(month=pd.to_datetime(sales["month"])))
     assert tracked.reps["adjusted"].to_numpy() == pytest.approx(1.0)
     assert tracked.company["adjusted"] == pytest.approx(1.0)
     assert tracked.company["outlook"] == pytest.approx(found.rep_sales.sum())
@@ -227,7 +228,7 @@ def test_a_rep_who_is_never_there_owes_nothing_and_breaks_no_rule() -> None:
     model, plan = solved(problem(away, target=3000.0, odds=odds, limits={"low": 500, "hard": True}))
     assert plan.annual.to_dict() == {"S": 0.0, "W": 3000.0}
     assert (plan.quotas.loc[plan.quotas["rep_id"] == "S", "quota"] == 0).all()
-    lines = explain_quota(model, plan, "S").lines
+    lines = explain_quota(Figures(model, plan), "S").lines
     assert round(lines["amount"].sum(), 2) == 0.0
 
 
@@ -256,7 +257,7 @@ def test_a_plan_of_a_few_months_has_the_season_of_the_same_months_of_a_year() ->
 def test_what_comes_besides_has_the_rest_of_the_noise() -> None:
     """A book's noise is that of what the joiner is credited with and of what comes before: together as much as ever."""
     model, plan = solved(problem(JOINS))
-    books, found = Books.of(model, plan), evaluate(model, plan)
+    books, found = Books.of(Figures(model, plan)), evaluate(model, plan)
     assert books.variance[:2] == pytest.approx(found.rep_variance)
     assert books.variance[:2] + books.variance[2:] == pytest.approx(found.book_variance)
     assert 0.3 < books.variance[2] / found.book_variance[0] < 0.6

@@ -17,6 +17,7 @@ from territory_opt.errors import ScenarioError
 from territory_opt.intake.actuals import check_actuals
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import month_weights
 from territory_opt.quota.by_part import by_part
 from territory_opt.synthetic.market import generate_market, write_market
@@ -355,7 +356,7 @@ def test_sums_of_parts_are_freed_of_what_is_frozen() -> None:
     left = rest.problem.policy.quotas.part_targets
     assert sum(left.values()) == pytest.approx(rest.problem.policy.quotas.target, abs=0.01)
     assert all(0 < left[name] < amount for name, amount in sums.items())
-    by_part(Model.build(rest.problem), to.solve(rest.problem, time_limit=60.0).plan)
+    by_part(Figures(Model.build(rest.problem), to.solve(rest.problem, time_limit=60.0).plan))
 
 
 def test_months_that_are_missing_are_not_months_without_sales() -> None:

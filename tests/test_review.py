@@ -18,6 +18,7 @@ from territory_opt.cli.commands import run
 from territory_opt.estimate.shocks import Shocks
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.odds import company_odds, hit_probability
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.policy import Pay
@@ -61,7 +62,7 @@ def base() -> tuple[Model, Plan]:
 def test_simulated_odds_are_those_of_the_closed_form() -> None:
     """Normal noise and one shock for all: exactly the model of the closed forms."""
     model, plan = base()
-    found = simulate(model, plan, draws=DRAWS, shape="normal")
+    found = simulate(Figures(model, plan), draws=DRAWS, shape="normal")
     exact, whole = hit_probability(model, plan), company_odds(model, plan)
     assert np.abs(found.reps["p_hit"].to_numpy() - exact.to_numpy()).max() < CLOSE
     assert found.p_company_target == pytest.approx(whole.p_company_target, abs=CLOSE)
@@ -74,7 +75,7 @@ def test_simulated_odds_are_those_of_the_closed_form() -> None:
 def test_shared_shocks_make_the_company_less_safe_but_not_the_rep() -> None:
     """The same spread per rep, once its own and once shared by all: independence overstates the company's odds."""
     model, plan = as_is(company(odds={"common_shock": "20 %"}, target=30_000_000))
-    shared = simulate(model, plan, draws=DRAWS, shape="normal")
+    shared = simulate(Figures(model, plan), draws=DRAWS, shape="normal")
     alone = _own_noise(model, plan)
     assert shared.p_company_target < alone - 0.05
 
@@ -89,7 +90,7 @@ def _own_noise(model: Model, plan: Plan) -> float:
 
 def test_shocks_of_regions_and_segments_hit_who_they_should() -> None:
     model, plan = as_is(company(odds={"common_shock": 0, "region_shock": "30 %"}))
-    books = replace(Books.of(model, plan), variance=np.zeros(24))
+    books = replace(Books.of(Figures(model, plan)), variance=np.zeros(24))
     sales, _ = books.draw(np.random.default_rng(0), 4000, "normal")
     related = np.corrcoef(sales.T)
     same = books.region[:, None] == books.region[None, :]
@@ -97,7 +98,7 @@ def test_shocks_of_regions_and_segments_hit_who_they_should() -> None:
     np.testing.assert_allclose(related[same], 1.0)
     assert np.abs(related[~same]).max() < 0.1
     model, plan = as_is(company(odds={"common_shock": 0, "segment_shock": "30 %"}))
-    books = replace(Books.of(model, plan), variance=np.zeros(24))
+    books = replace(Books.of(Figures(model, plan)), variance=np.zeros(24))
     sales, _ = books.draw(np.random.default_rng(0), 4000, "normal")
     spread = np.sqrt((0.3**2 * books.mean**2).sum(axis=1))
     np.testing.assert_allclose(sales.std(axis=0), spread, rtol=0.05)
@@ -105,7 +106,7 @@ def test_shocks_of_regions_and_segments_hit_who_they_should() -> None:
 
 def test_lopsided_noise_keeps_mean_and_spread_and_is_never_below_nothing() -> None:
     model, plan = base()
-    books = replace(Books.of(model, plan), shocks=Shocks())
+    books = replace(Books.of(Figures(model, plan)), shocks=Shocks())
     sales, _ = books.draw(np.random.default_rng(1), 40_000, "gamma")
     assert sales.min() >= 0
     np.testing.assert_allclose(sales.mean(axis=0), books.mean.sum(axis=1), rtol=0.02)
@@ -128,7 +129,7 @@ def test_the_rule_on_odds_keeps_its_promise_in_the_simulation() -> None:
     at_limit = Plan(plan.assignment, pd.Series(np.where(chosen, np.floor(limit), 1.0), index=plan.annual.index),
                     plan.quotas, plan.kappa)  # fmt: skip
     for shape, slack in (("normal", 0.0), ("gamma", 0.03)):
-        found = simulate(model, at_limit, draws=DRAWS, shape=shape)
+        found = simulate(Figures(model, at_limit), draws=DRAWS, shape=shape)
         assert found.reps["p_hit"].to_numpy()[chosen].min() >= 0.7 - slack - CLOSE
 
 
@@ -136,7 +137,7 @@ def test_pay_is_that_of_the_pieces() -> None:
     """Against the closed form: E min(A, 1) + accelerator x E max(A - 1, 0) for normal attainment."""
     model, plan = base()
     pay = Pay(threshold=0.0, accelerator=2.5, cap=None)
-    found = simulate(model, plan, draws=DRAWS, shape="normal", pay=pay)
+    found = simulate(Figures(model, plan), draws=DRAWS, shape="normal", pay=pay)
     facts, quotas = evaluate(model, plan), plan.annual.to_numpy()
     mean = facts.rep_sales / quotas
     spread = np.sqrt(facts.rep_variance + (0.06 * facts.rep_sales) ** 2) / quotas
@@ -151,7 +152,7 @@ def test_pay_is_that_of_the_pieces() -> None:
 
 @pytest.mark.parametrize("shape", ["gamma", "normal"])
 def test_no_year_sells_less_than_nothing(shape: Shape) -> None:
-    books = Books.of(*as_is(company(odds={"common_shock": "90 %", "region_shock": "60 %"})))
+    books = Books.of(Figures(*as_is(company(odds={"common_shock": "90 %", "region_shock": "60 %"}))))
     sales, _ = books.draw(np.random.default_rng(3), 2_000, shape)
     assert sales.min() == 0.0
 
@@ -159,19 +160,19 @@ def test_no_year_sells_less_than_nothing(shape: Shape) -> None:
 def test_who_is_over_or_under_paid_is_flagged() -> None:
     factor = np.ones(24)
     factor[:3], factor[3:6] = 2.5, 0.4
-    flags = simulate(*as_is(company(), factor), draws=2_000).reps["flag"].tolist()
+    flags = simulate(Figures(*as_is(company(), factor)), draws=2_000).reps["flag"].tolist()
     assert flags[:3] == ["under-paid"] * 3
     assert flags[3:6] == ["over-paid"] * 3
 
 
 def test_same_seed_same_figures_and_draws_in_chunks() -> None:
     model, plan = base()
-    one, two = (simulate(model, plan, draws=2_500, seed=5) for _ in range(2))
+    one, two = (simulate(Figures(model, plan), draws=2_500, seed=5) for _ in range(2))
     pd.testing.assert_frame_equal(one.reps, two.reps)
     assert one.to_dict() == two.to_dict()
-    assert simulate(model, plan, draws=2_500, seed=6).to_dict() != one.to_dict()
+    assert simulate(Figures(model, plan), draws=2_500, seed=6).to_dict() != one.to_dict()
     with pytest.raises(ValueError, match="draws is 0"):
-        simulate(model, plan, draws=0)
+        simulate(Figures(model, plan), draws=0)
 
 
 # --- fairness -------------------------------------------------------------------------------------------------
@@ -179,7 +180,7 @@ def test_same_seed_same_figures_and_draws_in_chunks() -> None:
 
 def test_fair_quotas_are_called_fair() -> None:
     model, plan = base()
-    found = plan_fairness(model, plan)
+    found = plan_fairness(Figures(model, plan))
     assert found.unfair == []
     assert {test.name for test in found.tests} == {"size", "potential", "tenure", "region", "spread"}
 
@@ -197,11 +198,11 @@ def test_planted_bias_is_found_and_named(what: str, seed: int) -> None:
     sales = evaluate(model, plan).rep_sales
     kept = sales > 0
     years = (pd.Timestamp("2027-01-01") - reps["start_date"]).dt.days.to_numpy(float)
-    region = Books.of(model, plan).region
+    region = Books.of(Figures(model, plan)).region
     by = {"size": sales, "tenure": years, "region": (region == region.max()) * 1.0}[what]
     rank = (pd.Series(by).rank(pct=True).to_numpy() - 0.5) * 2 if what != "region" else by * 2 - 1
     factor = (1 + 0.15 * rank) * rng.lognormal(0, 0.04, 24)
-    biased = plan_fairness(*as_is(problem, factor))
+    biased = plan_fairness(Figures(*as_is(problem, factor)))
     assert kept.sum() >= 20
     named = [test.name for test in biased.unfair]
     assert what in named
@@ -214,7 +215,7 @@ def test_bias_is_rarely_seen_where_there_is_none() -> None:
     plans, struck = 40, 0
     for seed in range(plans):
         noise = np.random.default_rng(100 + seed).lognormal(0, 0.1, 24)
-        found = plan_fairness(*_noisy(noise))
+        found = plan_fairness(Figures(*_noisy(noise)))
         known = [test for test in found.tests if test.verdict != "unknown" and test.name != "spread"]
         assert len(known) >= 3
         assert all(test.p <= test.p_any <= min(len(known) * test.p, 1.0) for test in known)
@@ -276,7 +277,7 @@ def test_what_matters_is_a_point_between_the_outer_thirds(top: float, verdict: s
 
 def reasons(model: Model, plan: Plan) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
-    for f in lint(model, plan, simulate(model, plan, draws=1000)):
+    for f in lint(Figures(model, plan), simulate(Figures(model, plan), draws=1000)):
         found[f.rep_id, f.criterion] = found.get((f.rep_id, f.criterion), "") + f.reason + "; "
     return found
 
@@ -332,7 +333,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_review_reads_as_text() -> None:
     model, plan = base()
-    text = str(review(model, plan, draws=500))
+    text = str(review(Figures(model, plan), draws=500))
     assert "of 24 reps should make their quota" in text
     assert "this plan" in text
     assert "last year" in text

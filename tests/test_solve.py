@@ -104,7 +104,7 @@ def test_no_time_before_any_plan() -> None:
 
 
 def test_a_result_without_a_plan_refuses_to_give_one() -> None:
-    result = replace(to.solve(toy()), _plan=None, status=to.Status.NO_PLAN, raw_status="time limit before any plan")
+    result = replace(to.solve(toy()), _figures=None, status=to.Status.NO_PLAN, raw_status="time limit before any plan")
     assert not result.has_plan
     with pytest.raises(to.NoPlanError) as raised:
         _ = result.plan

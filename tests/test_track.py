@@ -22,6 +22,7 @@ from territory_opt.estimate.shocks import Shocks
 from territory_opt.intake.actuals import check_actuals, read_metrics
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan, month_weights
 from territory_opt.problem.policy import ASSUMED_SHOCK
 from territory_opt.quota.outlook import LASTING, Book, look_ahead
@@ -61,7 +62,7 @@ def as_expected(model: Model, plan: Plan, months: int, factor: np.ndarray | floa
 
 def test_who_sells_what_was_expected_is_on_pace() -> None:
     model, plan = planned(company())
-    found = track(model, plan, as_expected(model, plan, 5))
+    found = track(Figures(model, plan), as_expected(model, plan, 5))
     assert found.as_of == "2027-05"
     assert found.months == 5
     for name in ("pace", "adjusted", "needed"):
@@ -74,7 +75,7 @@ def test_who_sells_what_was_expected_is_on_pace() -> None:
 def test_due_follows_the_season_not_the_calendar() -> None:
     """Five months of a year that peaks late are less than five twelfths of the quota."""
     model, plan = planned(company())
-    due = track(model, plan, as_expected(model, plan, 5)).reps.set_index("rep_id")["due"]
+    due = track(Figures(model, plan), as_expected(model, plan, 5)).reps.set_index("rep_id")["due"]
     weight = month_weights(model, plan.assignment)
     part = weight[:, :5].sum(axis=1) / weight.sum(axis=1)
     assert np.ptp(part) > 1e-4
@@ -190,7 +191,7 @@ def test_a_short_history_makes_ranges_wider() -> None:
         certain = replace(model.estimate, history_months=10**6, shocks=Shocks(ASSUMED_SHOCK))
         exact = replace(model, estimate=certain)
         for one_model in (model, exact):
-            found = track(one_model, plan, sold)
+            found = track(Figures(one_model, plan), sold)
             reps, whole = found.reps, found.company
             widths.append([float(((reps["high"] - reps["low"]) / reps["quota"]).mean()),
                            (whole["high"] - whole["low"]) / whole["quota"]])  # fmt: skip
@@ -203,7 +204,7 @@ def test_a_short_history_makes_ranges_wider() -> None:
 def test_when_the_year_is_over_there_is_nothing_left_to_chance() -> None:
     model, plan = planned(company())
     factor = np.array([1.01, 0.99, 1.2, 0.5, 1.01, 0.99])
-    found = track(model, plan, as_expected(model, plan, 12, factor)).reps.set_index("rep_id")
+    found = track(Figures(model, plan), as_expected(model, plan, 12, factor)).reps.set_index("rep_id")
     chance = found.loc[model.problem.reps["rep_id"], "p_finish"].to_numpy()
     assert chance.tolist() == [1.0, 0.0, 1.0, 0.0, 1.0, 0.0]
     assert found.loc[model.problem.reps["rep_id"], "status"].tolist() == ["ahead", "behind"] * 3
@@ -214,7 +215,9 @@ def test_the_leaderboard_knows_difficulty_and_luck() -> None:
     problem = company()
     ease = np.array([0.7, 1.3, 1.0, 1.0, 1.0, 1.0])
     model, plan = planned(problem, ease)
-    found = track(model, plan, as_expected(model, plan, 4, np.array([0.95, 1.05, 1, 1, 1, 1]))).reps.set_index("rep_id")
+    found = track(Figures(model, plan), as_expected(model, plan, 4, np.array([0.95, 1.05, 1, 1, 1, 1]))).reps.set_index(
+        "rep_id"
+    )
     easy, hard = problem.reps["rep_id"].iloc[0], problem.reps["rep_id"].iloc[1]
     assert found.loc[easy, "pace"] > found.loc[hard, "pace"]
     assert found.loc[easy, "adjusted"] < found.loc[hard, "adjusted"]
@@ -228,13 +231,15 @@ def test_sales_without_a_seller_count_for_the_accounts_rep() -> None:
     model, plan = planned(company())
     named = as_expected(model, plan, 3)
     bare = check_actuals(named.drop(columns="rep_id"), model.problem)
-    pd.testing.assert_series_equal(track(model, plan, named).reps["sold"], track(model, plan, bare).reps["sold"])
+    pd.testing.assert_series_equal(
+        track(Figures(model, plan), named).reps["sold"], track(Figures(model, plan), bare).reps["sold"]
+    )
 
 
 def test_metrics_stand_beside(tmp_path: Path) -> None:
     model, plan = planned(company())
     metrics = pd.DataFrame({"rep_id": model.problem.reps["rep_id"].iloc[:3], "win_rate": [0.2, 0.3, 0.4]})
-    found = track(model, plan, as_expected(model, plan, 2), metrics=metrics)
+    found = track(Figures(model, plan), as_expected(model, plan, 2), metrics=metrics)
     assert found.reps["win_rate"].notna().sum() == 3
     assert len(found.reps) == 6
     heads, *lines = str(found).splitlines()[-7:]
@@ -271,10 +276,10 @@ def test_the_row_of_a_month_outside_the_year_is_that_of_the_file() -> None:
 def test_months_and_figures_that_cannot_be() -> None:
     model, plan = planned(company())
     sales = as_expected(model, plan, 3)
-    assert track(model, plan, sales, as_of="2027-02").months == 2
+    assert track(Figures(model, plan), sales, as_of="2027-02").months == 2
     for month, words in (("2026-12", "lies outside the plan year"), ("May", "is not a month")):
         with pytest.raises(ScenarioError, match=words):
-            track(model, plan, sales, as_of=month)
+            track(Figures(model, plan), sales, as_of=month)
     late = pd.DataFrame({"account_id": ["A-0001"] * 2, "month": ["2026-11", "2028-01"], "sales": [1.0, 2.0]})
     late["account_id"] = model.problem.accounts["account_id"].iloc[0]
     with pytest.raises(DataError, match="no row lies in the plan year"):
@@ -316,7 +321,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_tracking_reads_as_text() -> None:
     model, plan = planned(company())
-    found = track(model, plan, as_expected(model, plan, 6))
+    found = track(Figures(model, plan), as_expected(model, plan, 6))
     assert isinstance(found, Tracking)
     assert "on pace" in str(found)
     assert found.to_dict()["months"] == 6
@@ -331,7 +336,7 @@ def test_an_account_that_changed_owner_mid_year_counts_for_who_sold() -> None:
         {"account_id": account, "month": month, "sales": 1000.0, "rep_id": owner if month < "2027-03" else other}
         for month in MONTHS[:5]
     ]
-    found = track(model, plan, check_actuals(pd.DataFrame(rows), model.problem)).reps.set_index("rep_id")
+    found = track(Figures(model, plan), check_actuals(pd.DataFrame(rows), model.problem)).reps.set_index("rep_id")
     assert found.loc[owner, "sold"] == 2000.0
     assert found.loc[other, "sold"] == 3000.0
     assert found["sold"].sum() == 5000.0
@@ -373,7 +378,7 @@ def test_no_table_of_sales_ends_in_anything_but_figures_or_findings(rows: list[d
         problems = [issue.problem for issue in error.issues]
     else:
         problems = []
-        found = track(model, plan, sales)
+        found = track(Figures(model, plan), sales)
         assert np.isfinite(found.reps[["due", "sold", "outlook", "p_finish", "adjusted"]].to_numpy(float)).all()
     assert all(problems)
 
@@ -388,4 +393,4 @@ def test_months_that_the_file_does_not_hold_are_not_without_sales() -> None:
     with pytest.raises(
         ScenarioError, match="sales end with 2027-05: give a file that holds 2027-09, or --as-of 2027-05"
     ):
-        track(model, plan, as_expected(model, plan, 5), as_of="2027-09")
+        track(Figures(model, plan), as_expected(model, plan, 5), as_of="2027-09")

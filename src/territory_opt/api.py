@@ -232,7 +232,7 @@ def explain(
         return explain_account(result.model, result.plan, account, result.certificate.values if proven else None)
     from territory_opt.quota.explain_quota import explain_quota
 
-    return explain_quota(result.model, result.plan, str(rep))
+    return explain_quota(result.figures, str(rep))
 
 
 def review(result: Outcome, *, draws: int = 10_000, seed: int = 0) -> Review:
@@ -252,7 +252,7 @@ def review(result: Outcome, *, draws: int = 10_000, seed: int = 0) -> Review:
     """
     from territory_opt.quota.review import review as look_at
 
-    return look_at(result.model, result.plan, draws=draws, seed=seed)
+    return look_at(result.figures, draws=draws, seed=seed)
 
 
 def track(
@@ -282,10 +282,10 @@ def track(
     """
     from territory_opt.quota.track import track as hold_against
 
-    figures = _sales_of(sales, result.problem, result)
+    so_far = _sales_of(sales, result.problem, result)
     beside = None if metrics is None else _metrics_of(metrics, result.problem)
-    found = hold_against(result.model, result.plan, figures, as_of=as_of, metrics=beside)
-    return replace(found, issues=(*figures.attrs["issues"], *(() if beside is None else beside.attrs["issues"])))
+    found = hold_against(result.figures, so_far, as_of=as_of, metrics=beside)
+    return replace(found, issues=(*so_far.attrs["issues"], *(() if beside is None else beside.attrs["issues"])))
 
 
 def replan(

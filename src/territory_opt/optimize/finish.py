@@ -16,9 +16,9 @@ from territory_opt.optimize.mip.quotas import far_above_fair, set_quotas
 from territory_opt.optimize.result import Relaxation, Result, Status
 from territory_opt.optimize.search.incumbent import Incumbent
 from territory_opt.optimize.task import Task
-from territory_opt.plan.audit import Violation, audit_model
+from territory_opt.plan.audit import Violation, audit_figures
 from territory_opt.plan.certificate import Multipliers, tolerated
-from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
 
 FloatArray = npt.NDArray[np.float64]
@@ -35,7 +35,8 @@ def finish(found: Found, pairs: Pairs | None, *, why: str, quick: bool) -> Resul
     model, totals = task.model, task.model.totals(best.reps)[0]
     quotas = clock.run("quotas", lambda: set_quotas(model, totals)) if model.has_quotas else None
     plan = Plan.from_positions(model, best.reps, quotas)
-    evaluation, violations = evaluate(model, plan), audit_model(model, plan)
+    figures = Figures(model, plan)
+    evaluation, violations = figures.evaluation, audit_figures(figures)
     clash = _clash(task, pairs, violations)
     task = by_cases(task, task.judged(best.reps), exact=pairs is not None, quick=quick)
     certificate = Multipliers.of(model, task.multipliers, clash.multipliers, task.bounded.cases)
@@ -54,7 +55,6 @@ def finish(found: Found, pairs: Pairs | None, *, why: str, quick: bool) -> Resul
         method="large" if pairs is None else "exact",
         why=why,
         certificate=certificate,
-        evaluation=evaluation,
         violations=tuple(violations),
         relaxations=clash.ways,
         least_violation=clash.least_violation,
@@ -63,7 +63,7 @@ def finish(found: Found, pairs: Pairs | None, *, why: str, quick: bool) -> Resul
         seconds=clock.seconds,
         phases=dict(clock.phases),
         warnings=(*_warnings(found), *(() if quotas is None else far_above_fair(model, totals, quotas))),
-        _plan=plan,
+        _figures=figures,
     )
 
 

@@ -12,6 +12,7 @@ from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation
 from territory_opt.plan.certificate import Multipliers, relative_gap
 from territory_opt.plan.evaluate import Evaluation, evaluate, kappa_drift
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.outcome import Outcome
 from territory_opt.plan.plan import Plan
 
@@ -78,7 +79,6 @@ class Result(Outcome):
     method: str
     why: str
     certificate: Multipliers = field(repr=False)
-    evaluation: Evaluation | None = field(repr=False)
     violations: tuple[Violation, ...] = ()
     relaxations: tuple[Relaxation, ...] = ()
     least_violation: float = 0.0
@@ -88,19 +88,24 @@ class Result(Outcome):
     phases: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     bound_kind: Literal["verified"] = "verified"
-    _plan: Plan | None = field(default=None, repr=False)
+    _figures: Figures | None = field(default=None, repr=False)
 
     @property
-    def plan(self) -> Plan:
-        """The plan. Raise :class:`NoPlanError` if there is none."""
-        if self._plan is None:
+    def figures(self) -> Figures:
+        """What the plan comes to, computed once. Raise :class:`NoPlanError` if there is none."""
+        if self._figures is None:
             raise NoPlanError(f"no plan was found ({self.raw_status}); give a longer time limit")
-        return self._plan
+        return self._figures
 
     @property
     def has_plan(self) -> bool:
         """Whether there is a plan."""
-        return self._plan is not None
+        return self._figures is not None
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """What the plan is worth by the data; None without a plan."""
+        return None if self._figures is None else self._figures.evaluation
 
     @property
     def gap(self) -> float:
@@ -121,12 +126,6 @@ class Result(Outcome):
     def proven(self) -> bool:
         """Whether it is proven that the hard rules cannot all hold."""
         return self.least_violation > 0.0
-
-    def evaluated(self) -> Evaluation:
-        """Return what the plan is worth by the data. Raise :class:`NoPlanError` if there is none."""
-        if self.evaluation is None:
-            raise NoPlanError(f"no plan was found ({self.raw_status}); give a longer time limit")
-        return self.evaluation
 
     def claims(self, name: str = "") -> dict[str, Any]:
         """Return what ``plan.json`` states about the plan, called ``name``."""

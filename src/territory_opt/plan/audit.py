@@ -10,7 +10,7 @@ import pandas as pd
 
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
-from territory_opt.plan.evaluate import annual_quotas, evaluate, rep_positions
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan, split_periods
 from territory_opt.plan.rollup import roll_up_problems
 from territory_opt.problem.problem import Problem
@@ -62,22 +62,28 @@ def audit(problem: Problem, plan: Plan) -> list[Violation]:
 
 def audit_model(model: Model, plan: Plan) -> list[Violation]:
     """As :func:`audit`, for a model already built from the data."""
+    return audit_figures(Figures(model, plan))
+
+
+def audit_figures(figures: Figures) -> list[Violation]:
+    """As :func:`audit`, for a plan whose figures may be known already."""
+    model, plan = figures.model, figures.plan
     twice = plan.assignment.index.has_duplicates or plan.annual.index.has_duplicates
-    rows = [] if twice else broken_rows(model, plan)
+    rows = [] if twice else broken_rows(figures)
     known = {(violation.rule, violation.subject) for violation in rows}
     return [
-        *_assignment_problems(model, plan),
-        *_eligibility_problems(model, plan),
-        *_family_problems(model, plan),
+        *_assignment_problems(figures),
+        *_eligibility_problems(figures),
+        *_family_problems(figures),
         *rows,
         *(found for found in _quota_problems(model, plan) if (found.rule, found.subject) not in known),
     ]
 
 
-def broken_rows(model: Model, plan: Plan) -> list[Violation]:
+def broken_rows(figures: Figures) -> list[Violation]:
     """List the hard rows the plan breaks."""
-    found = evaluate(model, plan)
-    value = model.rows.activity(found.totals, annual_quotas(model, plan))
+    model, found = figures.model, figures.evaluation
+    value = model.rows.activity(found.totals, figures.quotas)
     violations = []
     for r in np.flatnonzero(model.rows.hard & (np.abs(found.outside) > row_tolerances(model.rows))):
         row = model.rows.items[r]
@@ -97,8 +103,9 @@ def row_tolerances(rows: Rows) -> FloatArray:
     return np.where(alone, QUOTA_TOLERANCE, ROW_TOLERANCE * rows.scale)
 
 
-def _assignment_problems(model: Model, plan: Plan) -> list[Violation]:
+def _assignment_problems(figures: Figures) -> list[Violation]:
     """Accounts without a rep, with two, or with one nobody knows; accounts nobody knows."""
+    model, plan = figures.model, figures.plan
     known = pd.Index(model.problem.accounts["account_id"])
     found = [Violation("assignment", str(a), 1.0, sentence="the plan names it twice")
              for a in plan.assignment.index[plan.assignment.index.duplicated()]]  # fmt: skip
@@ -106,7 +113,7 @@ def _assignment_problems(model: Model, plan: Plan) -> list[Violation]:
               for a in plan.assignment.index.difference(known)]  # fmt: skip
     if plan.assignment.index.has_duplicates:
         return found
-    rep = rep_positions(model, plan)
+    rep = figures.rep
     wanted = plan.assignment.reindex(known)
     for i in np.flatnonzero(rep < 0):
         who = wanted.iloc[i]
@@ -115,11 +122,12 @@ def _assignment_problems(model: Model, plan: Plan) -> list[Violation]:
     return found
 
 
-def _eligibility_problems(model: Model, plan: Plan) -> list[Violation]:
+def _eligibility_problems(figures: Figures) -> list[Violation]:
     """Accounts with a rep who may not serve them, with the rule that forbids it."""
+    model, plan = figures.model, figures.plan
     if plan.assignment.index.has_duplicates:
         return []
-    rep = rep_positions(model, plan)
+    rep = figures.rep
     found: list[Violation] = []
     accounts = np.flatnonzero(rep >= 0)
     distance = model.source.eligibility.distance_km(accounts, rep[accounts])
@@ -131,12 +139,13 @@ def _eligibility_problems(model: Model, plan: Plan) -> list[Violation]:
     return found
 
 
-def _family_problems(model: Model, plan: Plan) -> list[Violation]:
+def _family_problems(figures: Figures) -> list[Violation]:
     """Families whose accounts are with more than one rep."""
+    model, plan = figures.model, figures.plan
     if plan.assignment.index.has_duplicates:
         return []
     accounts = model.problem.accounts
-    rep = pd.Series(rep_positions(model, plan))
+    rep = pd.Series(figures.rep)
     named = accounts["family"] != ""
     reps_per_family = rep[named].groupby(accounts["family"][named]).nunique()
     return [

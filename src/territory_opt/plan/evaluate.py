@@ -45,6 +45,14 @@ class Evaluation:
     common_margin: float
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """``pairs``: one line per assigned account with the facts of its pair; ``totals`` (n_reps, n_quantities)."""
+
+    pairs: pd.DataFrame
+    totals: FloatArray
+
+
 def rep_positions(model: Model, plan: Plan) -> IntArray:
     """Return each account's rep position (n_accounts,); -1 for no rep or an unknown one."""
     wanted = plan.assignment.reindex(model.problem.accounts["account_id"])
@@ -63,7 +71,11 @@ def evaluate(model: Model, plan: Plan) -> Evaluation:
 
 def evaluate_positions(model: Model, rep_of_account: IntArray, quotas: FloatArray) -> Evaluation:
     """Evaluate rep positions (n_accounts,) and yearly quotas (n_reps,)."""
-    found = _choose(model, rep_of_account)
+    return evaluate_chosen(model, choose(model, rep_of_account), quotas)
+
+
+def evaluate_chosen(model: Model, found: Chosen, quotas: FloatArray) -> Evaluation:
+    """Evaluate the pairs that a plan chose, with yearly quotas (n_reps,)."""
     chosen, totals = found.pairs, found.totals
     margin = model.problem.policy.territories.margin
     outside = model.rows.outside(totals, quotas)
@@ -107,20 +119,7 @@ def _hard_rules(model: Model) -> set[str]:
     return {row.rule for row in model.rows.items} - {row.rule for row in model.rows.items if not row.hard}
 
 
-def chosen_pairs(model: Model, plan: Plan) -> pd.DataFrame:
-    """Return one line per account with the facts of the pair the plan chose (positions in account, rep)."""
-    return _choose(model, rep_positions(model, plan)).pairs
-
-
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """``pairs``: one line per assigned account with the facts of its pair; ``totals`` (n_reps, n_quantities)."""
-
-    pairs: pd.DataFrame
-    totals: FloatArray
-
-
-def _choose(model: Model, rep_of_account: IntArray) -> _Chosen:
+def choose(model: Model, rep_of_account: IntArray) -> Chosen:
     """Collect the pairs of an assignment (n_accounts,), -1 for no rep. Cost: linear in accounts, in blocks."""
     source, n_reps = model.source, model.problem.n_reps
     company = company_part(model.problem, model.estimate)
@@ -131,7 +130,7 @@ def _choose(model: Model, rep_of_account: IntArray) -> _Chosen:
     totals, rep = np.zeros((n_reps, len(source.names))), pairs["rep"].to_numpy(int)
     for k in range(len(source.names)):
         totals[:, k] = np.bincount(rep, np.concatenate([amounts[k] for _, amounts in found]), minlength=n_reps)
-    return _Chosen(pairs, totals)
+    return Chosen(pairs, totals)
 
 
 def _chosen_block(

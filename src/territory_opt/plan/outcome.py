@@ -12,8 +12,7 @@ from territory_opt.errors import NoPlanError
 from territory_opt.model.model import Model
 from territory_opt.plan import plots, tables
 from territory_opt.plan.certificate import Multipliers
-from territory_opt.plan.evaluate import Evaluation
-from territory_opt.plan.odds import company_odds
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.problem import Problem
 from territory_opt.problem.show import html_lines
@@ -30,8 +29,8 @@ class Outcome(ABC):
 
     The unit of every column stands at the end of its name: money in the policy's currency with what it is for
     (``_usd_per_year``, for a plan of six months ``_usd_in_6_months``), ``_km``, ``_hours_per_year``, ``_share`` (1 is
-    all of it), ``_probability``. A name without a unit is an id, a word or a count. Tables are made anew at each call,
-    in one or two passes over the accounts; they raise :class:`NoPlanError` if there is no plan.
+    all of it), ``_probability``. A name without a unit is an id, a word or a count. Tables are made anew at each
+    call from figures that are computed once; they raise :class:`NoPlanError` if there is no plan.
 
     >>> import territory_opt as to
     >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
@@ -55,8 +54,13 @@ class Outcome(ABC):
 
     @property
     @abstractmethod
+    def figures(self) -> Figures:
+        """What the plan comes to, computed once. Raise :class:`NoPlanError` if there is none."""
+
+    @property
     def plan(self) -> Plan:
         """The plan. Raise :class:`NoPlanError` if there is none."""
+        return self.figures.plan
 
     @property
     @abstractmethod
@@ -77,10 +81,6 @@ class Outcome(ABC):
     def broken_rules(self) -> int:
         """Number of hard rules that the plan breaks."""
 
-    @abstractmethod
-    def evaluated(self) -> Evaluation:
-        """Return what the plan is worth by the data."""
-
     @property
     def problem(self) -> Problem:
         """The problem that the plan is for."""
@@ -95,7 +95,7 @@ class Outcome(ABC):
         quotas; METRIC_of_fair_share and METRIC_today_of_fair_share of each balanced metric; hours_per_year,
         capacity_hours_per_year, travel_km_per_year.
         """
-        return tables.reps_table(self.model, self.plan)
+        return tables.reps_table(self.figures)
 
     @property
     def accounts(self) -> pd.DataFrame:
@@ -105,12 +105,12 @@ class Outcome(ABC):
         it today); potential, current_sales, expected_sales (net of what a change may lose), sales_at_risk and
         travel_cost in money; hours_per_year with travel, distance_km from the rep's home, fit_share of skills.
         """
-        return tables.accounts_table(self.model, self.plan)
+        return tables.accounts_table(self.figures)
 
     @property
     def quotas(self) -> pd.DataFrame:
         """One row per rep and period: rep_id, name, period, quota in money of that period. Empty without quotas."""
-        return tables.quotas_table(self.model, self.plan)
+        return tables.quotas_table(self.figures)
 
     @property
     def moves(self) -> pd.DataFrame:
@@ -119,7 +119,7 @@ class Outcome(ABC):
         The columns of :attr:`accounts`, with from_rep_id, from_rep, to_rep_id and to_rep, and distance_before_km and
         fit_before_share of the rep it leaves.
         """
-        return tables.moves_table(self.model, self.plan)
+        return tables.moves_table(self.figures)
 
     def summary(self) -> dict[str, Any]:
         """Return every headline number, by name; numbers that are not known are NaN.
@@ -138,17 +138,17 @@ class Outcome(ABC):
 
     def plot_map(self, *, ax: Axes | None = None) -> Axes:
         """Draw accounts by rep with homes; return the axes. Raise :class:`TerritoryError` if matplotlib is missing."""
-        return plots.plot_map(self.model, self.plan, note=self._standing(), ax=ax)
+        return plots.plot_map(self.figures, note=self._standing(), ax=ax)
 
     def plot_quotas(self, *, ax: Axes | None = None) -> Axes:
         """Draw each rep's 80 % range, quota and odds; return the axes.
 
         Raise :class:`NoPlanError` if the plan sets no quotas, :class:`TerritoryError` if matplotlib is missing.
         """
-        return plots.plot_quotas(self.model, self.plan, note=self._standing(), ax=ax)
+        return plots.plot_quotas(self.figures, note=self._standing(), ax=ax)
 
     def _expectation(self) -> dict[str, Any]:
-        odds = company_odds(self.model, self.plan, self.evaluated())
+        odds = self.figures.odds
         found = {"expected_sales": odds.p50, "low_80": odds.p10, "high_80": odds.p90}
         if self.plan.has_quotas:
             found |= {

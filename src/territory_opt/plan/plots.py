@@ -8,14 +8,12 @@ import numpy as np
 
 from territory_opt.errors import NoPlanError, TerritoryError
 from territory_opt.geography.palette import rep_colours
-from territory_opt.plan.evaluate import rep_positions
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.tables import money_unit, reps_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from territory_opt.model.model import Model
-    from territory_opt.plan.plan import Plan
 
 NAMED_REPS = 12
 """Up to this many reps a legend names them."""
@@ -25,10 +23,11 @@ RANGE, MIDDLE, QUOTA = "#C9D3DD", "#1F4E79", "#C05621"
 MILLION = 1e6
 
 
-def plot_map(model: Model, plan: Plan, *, note: str = "", ax: Axes | None = None) -> Axes:
+def plot_map(figures: Figures, *, note: str = "", ax: Axes | None = None) -> Axes:
     """Draw accounts in the colour of their rep, sized by potential, and each rep's home as a star; return the axes."""
+    model = figures.model
     ax = _axes(ax, (7.0, 5.0))
-    accounts, reps, rep = model.problem.accounts, model.problem.reps, rep_positions(model, plan)
+    accounts, reps, rep = model.problem.accounts, model.problem.reps, figures.rep
     colours = [*rep_colours(reps["lat"].to_numpy(float), reps["lon"].to_numpy(float)), "#9AA5B1"]
     potential = accounts["potential"].to_numpy(float)
     area = np.clip(LARGEST * potential / max(float(potential.max(initial=0.0)), 1e-12), SMALLEST, LARGEST)
@@ -43,15 +42,16 @@ def plot_map(model: Model, plan: Plan, *, note: str = "", ax: Axes | None = None
     return ax
 
 
-def plot_quotas(model: Model, plan: Plan, *, note: str = "", ax: Axes | None = None) -> Axes:
+def plot_quotas(figures: Figures, *, note: str = "", ax: Axes | None = None) -> Axes:
     """Draw each rep's sales in eight years of ten, the quota and the odds of making it; return the axes.
 
     Raise :class:`NoPlanError` if the plan sets no quotas.
     """
+    model, plan = figures.model, figures.plan
     if not plan.has_quotas:
         raise NoPlanError("the plan sets no quotas; set quotas.target and solve again")
     unit, policy = money_unit(model), model.problem.policy
-    table = reps_table(model, plan)
+    table = reps_table(figures)
     largest = float(max(table[f"high_80_{unit}"].max(), table[f"quota_{unit}"].max()))
     size, word = (MILLION, "million ") if largest >= MILLION else (1.0, "")
     low, middle, high, quota = (

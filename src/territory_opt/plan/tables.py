@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.model.model import Model
-from territory_opt.plan.evaluate import chosen_pairs, evaluate, rep_positions
-from territory_opt.plan.odds import hits, range_80
-from territory_opt.plan.plan import Plan, held_by_rep
+from territory_opt.plan.figures import Figures
+from territory_opt.plan.odds import range_80
+from territory_opt.plan.plan import held_by_rep
 
 FloatArray = npt.NDArray[np.float64]
 TextArray = npt.NDArray[np.object_]
@@ -29,11 +29,11 @@ def money_unit(model: Model) -> str:
     return f"{policy.currency} {policy.period.term}".lower().replace(" ", "_")
 
 
-def reps_table(model: Model, plan: Plan) -> pd.DataFrame:
+def reps_table(figures: Figures) -> pd.DataFrame:
     """Return one row per rep, in the order of the reps table; see :attr:`Outcome.reps`."""
+    model, plan = figures.model, figures.plan
     reps, n, unit = model.problem.reps, model.problem.n_reps, money_unit(model)
-    rep, today, found = rep_positions(model, plan), model.source.incumbent, evaluate(model, plan)
-    pairs = chosen_pairs(model, plan)
+    rep, today, found = figures.rep, model.source.incumbent, figures.evaluation
     low, high = range_80(found.rep_sales, found.rep_variance, model.estimate.shocks.together)
     table = pd.DataFrame(
         {
@@ -51,20 +51,21 @@ def reps_table(model: Model, plan: Plan) -> pd.DataFrame:
     if plan.has_quotas:
         table[f"quota_{unit}"] = plan.annual.reindex(reps["rep_id"]).to_numpy(float)
         table[f"last_quota_{unit}"] = reps["last_quota"].to_numpy(float)
-        table["hit_probability"] = hits(model, plan, found).to_numpy(float)
+        table["hit_probability"] = figures.odds.hits.to_numpy(float)
     for metric in balanced_metrics(model):
         table[f"{metric}_of_fair_share"] = fair_shares(model, rep, metric)
         table[f"{metric}_today_of_fair_share"] = fair_shares(model, today, metric)
     table["hours_per_year"] = found.rep_hours
     table["capacity_hours_per_year"] = reps["capacity_hours"].to_numpy(float)
-    table["travel_km_per_year"] = np.bincount(pairs["rep"], pairs["travel_km"], minlength=n)
+    table["travel_km_per_year"] = figures.per_rep("travel_km")
     return table
 
 
-def accounts_table(model: Model, plan: Plan) -> pd.DataFrame:
+def accounts_table(figures: Figures) -> pd.DataFrame:
     """Return one row per account, in the order of the accounts table; see :attr:`Outcome.accounts`."""
-    accounts, rep, unit = model.problem.accounts, rep_positions(model, plan), money_unit(model)
-    pairs = chosen_pairs(model, plan).set_index("account").reindex(range(len(accounts)))
+    model = figures.model
+    accounts, rep, unit = model.problem.accounts, figures.rep, money_unit(model)
+    pairs = figures.by_account
     ids, names = (np.append(model.problem.reps[key].to_numpy(object), "") for key in ("rep_id", "name"))
     return pd.DataFrame(
         {
@@ -87,11 +88,12 @@ def accounts_table(model: Model, plan: Plan) -> pd.DataFrame:
     )
 
 
-def moves_table(model: Model, plan: Plan) -> pd.DataFrame:
+def moves_table(figures: Figures) -> pd.DataFrame:
     """Return one row per account that goes from one rep to another, largest sales first; see :attr:`Outcome.moves`."""
-    table = accounts_table(model, plan)
+    model = figures.model
+    table = accounts_table(figures)
     moved = np.flatnonzero(table["change"] == "moves")
-    rep, today = rep_positions(model, plan)[moved], model.source.incumbent[moved]
+    rep, today = figures.rep[moved], model.source.incumbent[moved]
     names = model.problem.reps["name"].to_numpy(object)
     before = model.source.facts(moved, today)
     table = table.iloc[moved].rename(columns={"incumbent": "from_rep_id", "rep_id": "to_rep_id"})
@@ -104,8 +106,9 @@ def moves_table(model: Model, plan: Plan) -> pd.DataFrame:
     return table.sort_values([sales, "account_id"], ascending=[False, True], ignore_index=True)
 
 
-def quotas_table(model: Model, plan: Plan) -> pd.DataFrame:
+def quotas_table(figures: Figures) -> pd.DataFrame:
     """Return one row per rep and quota period, empty without quotas; see :attr:`Outcome.quotas`."""
+    model, plan = figures.model, figures.plan
     reps, quotas = model.problem.reps, plan.quotas
     names = dict(zip(reps["rep_id"], reps["name"], strict=True))
     return pd.DataFrame(

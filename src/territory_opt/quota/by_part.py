@@ -16,8 +16,7 @@ from ortools.graph.python import min_cost_flow
 from territory_opt.errors import ScenarioError
 from territory_opt.intake.parse import NO_PART, as_text
 from territory_opt.model.model import Model
-from territory_opt.plan.evaluate import annual_quotas, chosen_pairs
-from territory_opt.plan.plan import Plan
+from territory_opt.plan.figures import Figures
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -30,20 +29,21 @@ COST = 1_000_000
 """Resolution of the rounding: fractions of a step count to six digits."""
 
 
-def by_part(model: Model, plan: Plan) -> pd.DataFrame:
+def by_part(figures: Figures) -> pd.DataFrame:
     """Return columns rep_id, part, quota: every rep's quota by ``quotas.by``, in whole steps that add up to the year.
 
     Sums of ``quotas.part_targets`` hold to within a step, hedges included. Raise :class:`ScenarioError` if no column is
     named, a part is unknown, or the sums cannot be met by those who have accounts of the part.
     """
+    model = figures.model
     policy = model.problem.policy.quotas
     if not policy.by:
         raise ScenarioError("quotas.by names no column of accounts")
     if policy.by not in model.problem.accounts:
         raise ScenarioError(f'quotas.by: the accounts table has no column "{policy.by}"')
     part, names = _parts(model, policy.by)
-    quotas = annual_quotas(model, plan)
-    cells = _fair_cells(model, plan, part, len(names))
+    quotas = figures.quotas
+    cells = _fair_cells(figures, part, len(names))
     wanted = _sums(model, names, float(quotas.sum()))
     fitted = _fit(cells, quotas, wanted, names, policy.step)
     steps = round_cells(fitted / policy.step, np.rint(quotas / policy.step).astype(np.int64))
@@ -64,12 +64,13 @@ def _parts(model: Model, column: str) -> tuple[IntArray, list[str]]:
     return codes.astype(np.int64), [str(name) or NO_PART for name in names]
 
 
-def _fair_cells(model: Model, plan: Plan, part: IntArray, n_parts: int) -> FloatArray:
+def _fair_cells(figures: Figures, part: IntArray, n_parts: int) -> FloatArray:
     """Fair quota of each rep from the accounts of each part, (n_reps, n_parts).
 
     What a method shares out equally goes by expected sales; where a rep expects nothing, by potential, then equally.
     """
-    pairs, n_reps = chosen_pairs(model, plan), model.problem.n_reps
+    model = figures.model
+    pairs, n_reps = figures.pairs, model.problem.n_reps
     account = pairs["account"].to_numpy(int)
     basis = model.estimate.basis
     key = pairs["rep"].to_numpy(int) * n_parts + part[account]

@@ -26,8 +26,9 @@ import pandas as pd
 from territory_opt.errors import DataError, Issue
 from territory_opt.model.model import Model, fair_kappa
 from territory_opt.model.rows import Kind
-from territory_opt.plan.evaluate import Evaluation, annual_quotas, chosen_pairs, evaluate
+from territory_opt.plan.evaluate import Evaluation
 from territory_opt.plan.explain_account import MoneyLines, at_kappa_of, position_of
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.odds import chance_to_reach
 from territory_opt.plan.plan import Plan
 from territory_opt.words import money, named, percent
@@ -115,42 +116,44 @@ class QuotaExplanation:
         }
 
 
-def explain_quota(model: Model, plan: Plan, rep_id: str) -> QuotaExplanation:
+def explain_quota(figures: Figures, rep_id: str) -> QuotaExplanation:
     """Explain the yearly quota of ``rep_id`` in ``plan``.
 
     Raise :class:`DataError` for an unknown rep or a plan without a quota for the rep. Cost: one pass over the plan;
     use :func:`explain_quotas` for many reps.
     """
-    return explain_quotas(model, plan, [rep_id])[0]
+    return explain_quotas(figures, [rep_id])[0]
 
 
-def explain_quotas(model: Model, plan: Plan, rep_ids: Sequence[str] | None = None) -> list[QuotaExplanation]:
+def explain_quotas(figures: Figures, rep_ids: Sequence[str] | None = None) -> list[QuotaExplanation]:
     """Explain the yearly quotas of ``rep_ids`` (all reps by default) with one pass over the plan.
 
     Raise :class:`DataError` naming every rep without a quota, or the first that is unknown.
     """
+    model, plan = figures.model, figures.plan
     ids = [str(rep) for rep in model.problem.reps["rep_id"]] if rep_ids is None else list(rep_ids)
     positions = [position_of(model, "rep", rep_id) for rep_id in ids]
     bare = [rep_id for rep_id in ids if not model.has_quotas or rep_id not in plan.annual.index]
     if bare:
         problem, fix = "the plan sets no quota for this rep", "set quotas.target and solve again"
         raise DataError([Issue("error", "plan", 0, "rep_id", rep_id, problem, fix) for rep_id in bare])
-    found, pairs = evaluate(model, plan), chosen_pairs(model, plan)
+    found, pairs = figures.evaluation, figures.pairs
     # A plan made elsewhere carries no kappa: it is held against its own fair share.
     kappa = plan.kappa if plan.kappa > 0 else fair_kappa(model.problem, model.hierarchy, model.fair_base(found.totals))
-    book, quotas, model = _Book(pairs), annual_quotas(model, plan), at_kappa_of(model, plan)
+    book, quotas, model = _Book(pairs), figures.quotas, at_kappa_of(model, plan)
     cases = [_Case.of(model, rep, book.of(rep), found, quotas, kappa) for rep in positions]
-    parts = _by_part(model, plan)
+    parts = _by_part(figures)
     return [_explanation(plan, parts, rep_id, case) for rep_id, case in zip(ids, cases, strict=True)]
 
 
-def _by_part(model: Model, plan: Plan) -> pd.DataFrame:
+def _by_part(figures: Figures) -> pd.DataFrame:
     """Quotas by part, if the policy asks for them: rep_id, part, quota."""
+    model = figures.model
     if not model.problem.policy.quotas.by:
         return pd.DataFrame({"rep_id": [], "part": [], "quota": []})
     from territory_opt.quota.by_part import by_part
 
-    return by_part(model, plan)
+    return by_part(figures)
 
 
 def _explanation(plan: Plan, parts: pd.DataFrame, rep_id: str, case: _Case) -> QuotaExplanation:

@@ -21,8 +21,8 @@ from scipy.stats import rankdata
 
 from territory_opt.estimate.shocks import regions
 from territory_opt.model.model import Model
-from territory_opt.plan.evaluate import annual_quotas, evaluate, rep_positions
-from territory_opt.plan.plan import Plan, held_by_rep
+from territory_opt.plan.figures import Figures
+from territory_opt.plan.plan import Plan
 from territory_opt.problem.calendar import month_numbers
 from territory_opt.words import plain_rows
 
@@ -79,11 +79,10 @@ class Fairness:
         return {"what": self.what, "tests": plain_rows(self.table().to_dict("records"))}
 
 
-def plan_fairness(model: Model, plan: Plan, *, seed: int = 0) -> Fairness:
+def plan_fairness(figures: Figures, *, seed: int = 0) -> Fairness:
     """Test the quotas of ``plan`` against expected sales."""
-    found, quotas = evaluate(model, plan), annual_quotas(model, plan)
-    potential = held_by_rep(model, rep_positions(model, plan))
-    facts = {"size": found.rep_sales, "potential": potential, "tenure": model.problem.calendar.years_before}
+    model, found, quotas = figures.model, figures.evaluation, figures.quotas
+    facts = {"size": found.rep_sales, "potential": figures.potential, "tenure": model.problem.calendar.years_before}
     return _tests("this plan", found.rep_sales, quotas, facts, regions(model.problem), None, seed)
 
 
@@ -98,7 +97,7 @@ def past_fairness(model: Model, *, seed: int = 0) -> Fairness | None:
     sales, quotas = (reps[name].to_numpy(float) for name in ("last_sales", "last_quota"))
     if (np.isfinite(sales) & (quotas > 0)).sum() < 2:
         return None
-    potential = held_by_rep(model, rep_positions(model, Plan.today(model)))
+    potential = Figures(model, Plan.today(model)).potential
     facts = {"size": quotas, "potential": potential, "tenure": model.problem.calendar.years_before}
     return _tests("last year", sales, quotas, facts, regions(model.problem), _growth(model), seed)
 

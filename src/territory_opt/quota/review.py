@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from territory_opt.model.model import Model
-from territory_opt.plan.plan import Plan
+from territory_opt.plan.figures import Figures
 from territory_opt.quota.fairness import Fairness, past_fairness, plan_fairness
 from territory_opt.quota.simulate import DRAWS, Simulation, simulate
 from territory_opt.quota.smart import Finding, lint
@@ -87,17 +86,18 @@ class Review:
         }
 
 
-def review(model: Model, plan: Plan, *, draws: int = DRAWS, seed: int = 0) -> Review:
+def review(figures: Figures, *, draws: int = DRAWS, seed: int = 0) -> Review:
     """Simulate, test and lint the quotas of ``plan``. Raise :class:`ScenarioError` if it sets none."""
-    odds = simulate(model, plan, draws=draws, seed=seed)
+    model = figures.model
+    odds = simulate(figures, draws=draws, seed=seed)
     hit_share = model.problem.policy.quotas.hit_share
     chance = pd.Series(odds.reps["p_hit"].to_numpy(float), index=odds.reps["rep_id"], name="probability")
     low = chance[(chance < hit_share - 3.0 * np.sqrt(hit_share * (1.0 - hit_share) / draws)).to_numpy()].sort_values()
     return Review(
         odds,
-        plan_fairness(model, plan, seed=seed),
+        plan_fairness(figures, seed=seed),
         past_fairness(model, seed=seed),
-        tuple(lint(model, plan, odds)),
+        tuple(lint(figures, odds)),
         low,
         hit_share,
     )

@@ -24,8 +24,7 @@ import pandas as pd
 from territory_opt.errors import ScenarioError
 from territory_opt.estimate.shocks import Shocks, regions
 from territory_opt.model.model import Model
-from territory_opt.plan.evaluate import annual_quotas, chosen_pairs
-from territory_opt.plan.plan import Plan
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.rollup import roll_up
 from territory_opt.problem.policy import Pay
 
@@ -90,20 +89,21 @@ class Simulation:
 
 
 def simulate(
-    model: Model, plan: Plan, *, draws: int = DRAWS, seed: int = 0, shape: Shape = "gamma", pay: Pay | None = None
+    figures: Figures, *, draws: int = DRAWS, seed: int = 0, shape: Shape = "gamma", pay: Pay | None = None
 ) -> Simulation:
     """Simulate ``draws`` plan years of ``plan``; ``pay`` by default the policy's. Cost: linear in draws x reps.
 
     The same seed gives the same figures. Raise :class:`ScenarioError` if the plan sets no quotas.
     """
+    model, plan = figures.model, figures.plan
     if not plan.has_quotas:
         raise ScenarioError("the plan sets no quotas; set quotas.target and solve again")
     if draws < 1:
         raise ValueError(f"draws is {draws}; it must be 1 or more")
     pay = pay or model.problem.policy.quotas.pay
-    books, quotas = Books.of(model, plan), annual_quotas(model, plan)
+    books, quotas = Books.of(figures), figures.quotas
     members = membership(model)
-    targets = node_targets(model, plan)
+    targets = node_targets(figures)
     tally = _Tally(len(quotas), draws)
     company = np.empty((draws, len(targets)))
     generator = np.random.default_rng(seed)
@@ -138,9 +138,10 @@ class Books:
     shocks: Shocks
 
     @classmethod
-    def of(cls, model: Model, plan: Plan) -> Books:
+    def of(cls, figures: Figures) -> Books:
         """Sum the chosen pairs by rep and segment."""
-        pairs, n_reps = chosen_pairs(model, plan), model.problem.n_reps
+        model = figures.model
+        pairs, n_reps = figures.pairs, model.problem.n_reps
         segment, names = pd.factorize(model.problem.accounts["segment"])
         rep = pairs["rep"].to_numpy(int)
         key = rep * len(names) + segment[pairs["account"].to_numpy(int)]
@@ -186,8 +187,9 @@ def membership(model: Model) -> FloatArray:
     return found
 
 
-def node_targets(model: Model, plan: Plan) -> FloatArray:
+def node_targets(figures: Figures) -> FloatArray:
     """Target of each node without its own hedge, (n_nodes,): what has to be sold for it."""
+    model, plan = figures.model, figures.plan
     annual = plan.annual.reindex(model.problem.reps["rep_id"]).fillna(0.0)
     return roll_up(model, annual)["target"].to_numpy(float)
 

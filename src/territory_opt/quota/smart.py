@@ -12,9 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.model.model import Model
-from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate
-from territory_opt.plan.plan import Plan
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.rollup import roll_up_problems
 from territory_opt.quota.simulate import Simulation, membership
 
@@ -40,12 +38,11 @@ class Finding:
         return f"{self.rep_id}: not {self.criterion}: {self.reason}"
 
 
-def lint(model: Model, plan: Plan, odds: Simulation) -> list[Finding]:
+def lint(figures: Figures, odds: Simulation) -> list[Finding]:
     """List every reason why a quota of ``plan`` is not SMART, by rep and criterion; empty if all are."""
+    model = figures.model
     found = [
-        Finding(rep, criterion, reason)
-        for criterion, check in _CHECKS
-        for rep, reason in check(_Case(model, plan, odds))
+        Finding(rep, criterion, reason) for criterion, check in _CHECKS for rep, reason in check(_Case(figures, odds))
     ]
     order = {rep: k for k, rep in enumerate(model.problem.reps["rep_id"])}
     return sorted(found, key=lambda f: (order[f.rep_id], CRITERIA.index(f.criterion)))
@@ -54,13 +51,14 @@ def lint(model: Model, plan: Plan, odds: Simulation) -> list[Finding]:
 class _Case:
     """What the checks look at, one value per rep."""
 
-    def __init__(self, model: Model, plan: Plan, odds: Simulation) -> None:
+    def __init__(self, figures: Figures, odds: Simulation) -> None:
+        model, plan = figures.model, figures.plan
         self.model, self.plan = model, plan
         self.reps = model.problem.reps["rep_id"].to_numpy(object)
-        self.quota = annual_quotas(model, plan)
+        self.quota = figures.quotas
         self.chance = odds.reps["p_hit"].to_numpy(float)
-        self.fair = plan.kappa * model.fair_base(evaluate(model, plan).totals)
-        pairs = chosen_pairs(model, plan)
+        self.fair = plan.kappa * model.fair_base(figures.evaluation.totals)
+        pairs = figures.pairs
         rep, account = pairs["rep"].to_numpy(int), pairs["account"].to_numpy(int)
         n = len(self.reps)
         self.accounts = np.bincount(rep, minlength=n)

@@ -16,9 +16,9 @@ import pandas as pd
 
 from territory_opt.errors import Issue, ScenarioError
 from territory_opt.model.model import Model
-from territory_opt.plan.evaluate import annual_quotas, chosen_pairs, evaluate, rep_positions
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.odds import company_shock
-from territory_opt.plan.plan import Plan, month_weights, season_weights
+from territory_opt.plan.plan import month_weights, season_weights
 from territory_opt.problem.calendar import month_numbers, month_text, read_month
 from territory_opt.quota.outlook import Book, Outlook, look_ahead
 from territory_opt.words import aligned, named, plain_rows
@@ -98,7 +98,7 @@ def _figure(value: object) -> str:
 
 
 def track(
-    model: Model, plan: Plan, sales: pd.DataFrame, *, as_of: str | None = None, metrics: pd.DataFrame | None = None
+    figures: Figures, sales: pd.DataFrame, *, as_of: str | None = None, metrics: pd.DataFrame | None = None
 ) -> Tracking:
     """Hold ``sales`` of the plan year (see :func:`check_actuals`) against the quotas of ``plan``.
 
@@ -107,12 +107,13 @@ def track(
     ``metrics`` has a column rep_id; its other columns (win rate, cycle, deal size ...) are shown beside. Raise
     :class:`ScenarioError` for a month outside the plan year or if the plan sets no quotas.
     """
+    model, plan = figures.model, figures.plan
     if not plan.has_quotas:
         raise ScenarioError("the plan sets no quotas; set quotas.target and solve again")
     last, months = _as_of(model, sales, as_of)
     sales = sales[month_numbers(sales["month"]) <= last]
-    (book, due), (sold, uncovered) = _books(model, plan, months), _sold(model, plan, sales)
-    quotas, total = annual_quotas(model, plan), float(sales["sales"].sum())
+    (book, due), (sold, uncovered) = _books(figures, months), _sold(figures, sales)
+    quotas, total = figures.quotas, float(sales["sales"].sum())
     shocks = model.estimate.shocks
     ahead = look_ahead(book, sold, shocks.company, math.hypot(shocks.region, shocks.segment))
     found = _standing(book, due, sold, quotas, ahead)
@@ -129,7 +130,7 @@ def track(
         taken = {name: f"{name} (metrics)" for name in metrics.columns if name in reps and name != "rep_id"}
         reps = reps.merge(metrics.rename(columns=taken), on="rep_id", how="left", validate="one_to_one")
     target = float(model.problem.policy.quotas.target or 0.0)
-    (everyone, due), all_sold = _company(model, plan, months), np.array([total])
+    (everyone, due), all_sold = _company(figures, months), np.array([total])
     ahead = look_ahead(everyone, all_sold, company_shock(model), 0.0)
     whole = _standing(everyone, due, all_sold, np.array([target]), ahead)
     company = {name: float(values[0]) for name, values in whole.items() if name != "status"}
@@ -157,9 +158,10 @@ def _as_of(model: Model, sales: pd.DataFrame, as_of: str | None) -> tuple[int, i
     return last, months
 
 
-def _books(model: Model, plan: Plan, months: int) -> tuple[Book, FloatArray]:
+def _books(figures: Figures, months: int) -> tuple[Book, FloatArray]:
     """What is expected of each rep, and the part of each quota that is due, (n_reps,)."""
-    pairs, n = chosen_pairs(model, plan), model.problem.n_reps
+    model, plan = figures.model, figures.plan
+    pairs, n = figures.pairs, model.problem.n_reps
     rep, account = pairs["rep"].to_numpy(int), pairs["account"].to_numpy(int)
     mean, variance, doubt = (
         np.bincount(rep, amounts, minlength=n).astype(float)
@@ -169,19 +171,20 @@ def _books(model: Model, plan: Plan, months: int) -> tuple[Book, FloatArray]:
     return Book(mean, np.maximum(variance - doubt, 0.0), doubt, past, model.estimate.season_doubt), past
 
 
-def _company(model: Model, plan: Plan, months: int) -> tuple[Book, FloatArray]:
+def _company(figures: Figures, months: int) -> tuple[Book, FloatArray]:
     """The company as one book: others cover while a rep is away, and quotas do not fall due."""
-    found, quotas = evaluate(model, plan), annual_quotas(model, plan)
+    model, plan = figures.model, figures.plan
+    found, quotas = figures.evaluation, figures.quotas
     mean, variance = found.book_sales, float(found.book_variance.sum())
-    doubt = float(model.estimate.doubt[rep_positions(model, plan) >= 0].sum())
+    doubt = float(model.estimate.doubt[figures.rep >= 0].sum())
     season = season_weights(model, plan.assignment) * model.problem.calendar.covered
     parts = [_part(weights, months) for weights in (season, month_weights(model, plan.assignment))]
     past, due = (
         float(part @ weight) / float(weight.sum()) if weight.sum() > 0 else float(part.mean())
         for part, weight in zip(parts, (mean, quotas), strict=True)
     )
-    figures = (float(mean.sum()), max(variance - doubt, 0.0), doubt, past)
-    total, noise, unsure, gone = (np.array([x]) for x in figures)
+    alone = (float(mean.sum()), max(variance - doubt, 0.0), doubt, past)
+    total, noise, unsure, gone = (np.array([x]) for x in alone)
     return Book(total, noise, unsure, gone, model.estimate.season_doubt), np.array([due])
 
 
@@ -210,14 +213,15 @@ def _part(weights: FloatArray, months: int) -> FloatArray:
     return np.asarray(np.divide(weights[:, :months].sum(axis=1), year, out=even, where=year > 0))
 
 
-def _sold(model: Model, plan: Plan, sales: pd.DataFrame) -> tuple[FloatArray, float]:
+def _sold(figures: Figures, sales: pd.DataFrame) -> tuple[FloatArray, float]:
     """Sales so far by rep, (n_reps,): of the seller where the row names one of the reps, else of the account's rep.
 
     The latter is credited with a month's sales by the days there; second, what came while that rep was away.
     """
+    model = figures.model
     account = pd.Index(model.problem.accounts["account_id"]).get_indexer(pd.Index(sales["account_id"]))
     seller = model.source.rep_index.get_indexer(pd.Index(sales["rep_id"]))
-    rep = np.where(seller >= 0, seller, rep_positions(model, plan)[account])
+    rep = np.where(seller >= 0, seller, figures.rep[account])
     amount, known = sales["sales"].to_numpy(float), rep >= 0
     calendar = model.problem.calendar
     month = np.clip(month_numbers(sales["month"]) - calendar.first_month, 0, calendar.there.shape[1] - 1)

@@ -16,7 +16,6 @@ import pandas as pd
 from territory_opt import __version__
 from territory_opt.optimize.result import Result
 from territory_opt.plan.folder import file_hash, table_csv, write_folder
-from territory_opt.plan.rollup import roll_up
 from territory_opt.whatif.saved import SavedPlan
 from territory_opt.whatif.scenario import Scenario, load_scenario, relative_path
 from territory_opt.whatif.write import write_scenario
@@ -88,13 +87,13 @@ def _quotas_by_part(result: Result) -> pd.DataFrame | None:
         return None
     from territory_opt.quota.by_part import by_part
 
-    return by_part(result.model, result.plan)
+    return by_part(result.figures)
 
 
 def _roll_up_table(result: Result) -> pd.DataFrame:
     if not result.plan.has_quotas:
         return pd.DataFrame({"node_id": []})
-    return roll_up(result.model, result.plan.annual)
+    return result.figures.roll_up
 
 
 def _versions() -> dict[str, str]:

@@ -15,10 +15,9 @@ from territory_opt.errors import ComparisonError
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation
 from territory_opt.plan.certificate import certify_model
-from territory_opt.plan.evaluate import Evaluation
 from territory_opt.plan.explain_account import at_kappa_of
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import PlanFolder
-from territory_opt.plan.plan import Plan
 from territory_opt.plan.tables import balanced_metrics
 from territory_opt.problem.problem import Problem
 from territory_opt.study.side import Side, TextArray
@@ -40,12 +39,8 @@ class Planned(Protocol):
         """Pairs, rows and shares."""
 
     @property
-    def plan(self) -> Plan:
-        """Who has what and owes what."""
-
-    @property
-    def evaluation(self) -> Evaluation | None:
-        """What the plan is worth."""
+    def figures(self) -> Figures:
+        """What the plan comes to."""
 
     @property
     def bound(self) -> float:
@@ -238,14 +233,12 @@ def _side(name: str, given: Planned | PlanFolder, base: Model) -> Side:
     """A result by its own model, or a plan folder by ``base``, as a side."""
     if not isinstance(given, PlanFolder):
         _require_same(name, base, given.model)
-        return Side.of(
-            name, given.model, given.plan, bound=given.bound, evaluation=given.evaluation, violations=given.violations
-        )
+        return Side.of(name, given.figures, bound=given.bound, violations=given.violations)
     _require_ids(name, "account", base.source.account_index, given.plan.assignment.index)
     _require_ids(name, "rep", base.source.rep_index, given.plan.annual.index.union(base.source.rep_index))
     model = at_kappa_of(base, given.plan)
     proof = certify_model(model, given.plan, given.certificate)
-    return Side.of(name, model, given.plan, bound=proof.bound)
+    return Side.of(name, Figures(model, given.plan), bound=proof.bound)
 
 
 def _require_same(name: str, base: Model, other: Model) -> None:

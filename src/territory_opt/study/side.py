@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.model.model import Model
-from territory_opt.plan.audit import Violation, audit_model
-from territory_opt.plan.evaluate import Evaluation, annual_quotas, chosen_pairs, evaluate, rep_positions
-from territory_opt.plan.odds import CompanyOdds, company_odds
+from territory_opt.plan.audit import Violation, audit_figures
+from territory_opt.plan.evaluate import Evaluation
+from territory_opt.plan.figures import Figures
+from territory_opt.plan.odds import CompanyOdds
 from territory_opt.plan.plan import Plan
 from territory_opt.plan.tables import balanced_metrics, fair_shares
 from territory_opt.words import percent
@@ -29,49 +30,64 @@ BEYOND_TERRITORIES = {"assignment", "quota", "quota step", "period quotas"}
 
 @dataclass(frozen=True)
 class Side:
-    """One plan, judged by the rules of ``model``.
+    """One plan, judged by the rules of its model; ``figures`` are what it comes to.
 
     ``bound``: what no plan that keeps these rules can exceed, money; NaN where that is not proven. ``violations``:
     hard rules it breaks; None: not looked for yet. ``past``: it is how things stand, whose quotas need not keep this
-    year's rules and whose accounts may have no rep. ``rep`` (n_accounts,) positions, -1 for nobody; ``pairs`` one line
-    per account with the facts of its pair (NaN where it has no rep); ``quotas`` (n_reps,); ``shares`` metric ->
-    (n_reps,) share of the fair share, NaN for a rep without one.
+    year's rules and whose accounts may have no rep. ``shares`` metric -> (n_reps,) share of the fair share, NaN for a
+    rep without one.
     """
 
     name: str
-    model: Model
-    plan: Plan
+    figures: Figures
     bound: float
     violations: Sequence[Violation] | None
     past: bool
-    rep: IntArray
-    pairs: pd.DataFrame
-    quotas: FloatArray
-    evaluation: Evaluation
     shares: dict[str, FloatArray]
 
     @classmethod
     def of(
-        cls,
-        name: str,
-        model: Model,
-        plan: Plan,
-        *,
-        bound: float = np.nan,
-        evaluation: Evaluation | None = None,
-        violations: Sequence[Violation] | None = None,
+        cls, name: str, figures: Figures, *, bound: float = np.nan, violations: Sequence[Violation] | None = None
     ) -> Side:
-        """Collect the facts of ``plan``; give its ``evaluation`` and ``violations`` where they are known already."""
-        rep = rep_positions(model, plan)
-        pairs = chosen_pairs(model, plan).set_index("account").reindex(range(model.problem.n_accounts))
-        shares = {metric: fair_shares(model, rep, metric) for metric in balanced_metrics(model)}
-        found = evaluate(model, plan) if evaluation is None else evaluation
-        return cls(name, model, plan, bound, violations, False, rep, pairs, annual_quotas(model, plan), found, shares)
+        """Take up the figures of a plan; give its ``violations`` where they are known already."""
+        model = figures.model
+        shares = {metric: fair_shares(model, figures.rep, metric) for metric in balanced_metrics(model)}
+        return cls(name, figures, bound, violations, False, shares)
 
     @classmethod
     def today(cls, name: str, model: Model, *, bound: float) -> Side:
         """Collect the facts of today by the rules of ``model``: incumbents and last quotas."""
-        return replace(cls.of(name, model, Plan.today(model), bound=bound), past=True)
+        return replace(cls.of(name, Figures(model, Plan.today(model)), bound=bound), past=True)
+
+    @property
+    def model(self) -> Model:
+        """The model that judges it."""
+        return self.figures.model
+
+    @property
+    def plan(self) -> Plan:
+        """Who has what and owes what."""
+        return self.figures.plan
+
+    @property
+    def rep(self) -> IntArray:
+        """Position of each account's rep, (n_accounts,), -1 for nobody."""
+        return self.figures.rep
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """One line per account with the facts of its pair, NaN where it has no rep."""
+        return self.figures.by_account
+
+    @property
+    def quotas(self) -> FloatArray:
+        """Yearly quotas, (n_reps,)."""
+        return self.figures.quotas
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """What the plan is worth."""
+        return self.figures.evaluation
 
     def column(self, name: str) -> FloatArray:
         """Return one fact per account, (n_accounts,), NaN where it has no rep."""
@@ -79,8 +95,7 @@ class Side:
 
     def per_rep(self, name: str) -> FloatArray:
         """Return the sum of one fact per rep, (n_reps,)."""
-        known = self.rep >= 0
-        return np.bincount(self.rep[known], self.column(name)[known], minlength=len(self.quotas)).astype(float)
+        return self.figures.per_rep(name)
 
     def counts(self) -> IntArray:
         """Return the number of accounts of each rep, (n_reps,)."""
@@ -101,12 +116,12 @@ class Side:
     @cached_property
     def odds(self) -> CompanyOdds | None:
         """Odds of reps and company; None where the policy asks for no quotas."""
-        return company_odds(self.model, self.plan) if self.model.has_quotas else None
+        return self.figures.odds if self.model.has_quotas else None
 
     @cached_property
     def broken(self) -> int:
         """How many hard rules it breaks; how things stand is held against the rules of territories only."""
-        found = audit_model(self.model, self.plan) if self.violations is None else self.violations
+        found = audit_figures(self.figures) if self.violations is None else self.violations
         quota_rules = {row.rule for row in self.model.rows.items if row.sets_quotas} | BEYOND_TERRITORIES
         return sum(not self.past or violation.rule not in quota_rules for violation in found)
 

@@ -18,6 +18,7 @@ from territory_opt.errors import Issue, ScenarioError
 from territory_opt.intake.crosschecks import empty_months
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.outcome import Outcome
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.calendar import month_numbers, read_month
@@ -219,7 +220,7 @@ def _parts_left(
     asked, target = policy.quotas.part_targets, float(policy.quotas.target or 0.0)
     if not asked or problem.policy.quotas.by != policy.quotas.by:
         return dict(asked)
-    table = by_part(Model.build(problem, kappa=plan.kappa), plan)
+    table = by_part(Figures(Model.build(problem, kappa=plan.kappa), plan))
     annual = plan.annual.reindex(table["rep_id"]).to_numpy(float)
     past = frozen.reindex(table["rep_id"]).fillna(0.0).to_numpy(float)
     done = np.divide(past, annual, out=np.zeros_like(annual), where=annual > 0) * table["quota"]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from territory_opt.errors import PlanFolderError
 from territory_opt.model.model import Model
-from territory_opt.plan.audit import Violation, audit_model
+from territory_opt.plan.audit import Violation, audit_figures
 from territory_opt.plan.certificate import Multipliers
-from territory_opt.plan.evaluate import Evaluation, evaluate
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import Check, PlanFolder, changed_inputs, check_folder, read_folder
 from territory_opt.plan.outcome import Outcome
 from territory_opt.plan.plan import Plan
@@ -66,7 +66,7 @@ class SavedPlan(Outcome):
     @cached_property
     def model(self) -> Model:
         """Pairs, rows and hierarchy of :attr:`problem`, at the fair share that the plan was made with."""
-        return Model.build(self.problem, kappa=self.plan.kappa)
+        return Model.build(self.problem, kappa=self.folder.plan.kappa)
 
     @property
     def changed_inputs(self) -> list[str]:
@@ -109,14 +109,15 @@ class SavedPlan(Outcome):
         """Return what ``plan.json`` states."""
         return dict(self.folder.claims)
 
-    def evaluated(self) -> Evaluation:
-        """Return what the plan is worth by the data as they are now."""
-        return evaluate(self.model, self.plan)
+    @cached_property
+    def figures(self) -> Figures:
+        """What the plan comes to by the data as they are now."""
+        return Figures(self.model, self.folder.plan)
 
     @cached_property
     def violations(self) -> tuple[Violation, ...]:
         """Hard rules that the plan breaks by the data as they are now."""
-        return tuple(audit_model(self.model, self.plan))
+        return tuple(audit_figures(self.figures))
 
     def as_result(self) -> Result:
         """Return the plan as the result it was saved from: claims as stated, violations and worth by the data."""
@@ -134,14 +135,13 @@ class SavedPlan(Outcome):
             method=str(claims.get("method")),
             why=str(claims.get("why")),
             certificate=self.certificate,
-            evaluation=self.evaluated(),
             violations=self.violations,
             relaxations=ways,
             least_violation=self._stated("least_violation"),
             joint_gain=self._stated("joint_gain"),
             seed=int(claims.get("seed") or 0),
             seconds=math.nan,
-            _plan=self.plan,
+            _figures=self.figures,
         )
 
     def check(self) -> Check:
