@@ -1,1 +1,1 @@
-"""What to expect of each account."""
+"""What to expect of each account: forecast, seasonality, growth, shared shocks, back-test."""

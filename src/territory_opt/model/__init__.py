@@ -1,1 +1,1 @@
-"""What a plan is worth: pairs, quantities and rows, read by solver and judge alike."""
+"""What a plan is worth: quantities, pairs, eligibility and rules, read by solver and judge alike."""

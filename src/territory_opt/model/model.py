@@ -16,6 +16,7 @@ from territory_opt.model.presence import share_targets, typical_credit
 from territory_opt.model.rows import Rows
 from territory_opt.model.rules import build_rows, rounding_slack
 from territory_opt.problem.problem import Problem
+from territory_opt.words import listed
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -168,7 +169,7 @@ class Model:
         for reason, excluded in self.source.eligibility.drop_reasons(members, distance):
             for j in np.flatnonzero(excluded.any(axis=0)):
                 why.setdefault(reason, []).append(str(self.problem.reps["rep_id"].iloc[j]))
-        rules = "; ".join(f"{reason}: {_listed(reps)}" for reason, reps in why.items())
+        rules = "; ".join(f"{reason}: {listed(reps, most=NAMED_ACCOUNTS)}" for reason, reps in why.items())
         whom = f' (with its family "{row["family"]}")' if len(members) > 1 else ""
         return Issue(
             "error", str(self.problem.accounts.attrs.get("file", "accounts")), account + 2, "account_id",
@@ -204,7 +205,3 @@ def _ways_out(why: dict[str, list[str]], in_family: bool) -> str:
     worst = sorted(why, key=lambda reason: -len(why[reason]))
     named = dict.fromkeys(way for reason in worst for start, way in ways.items() if reason.startswith(start))
     return ", or ".join([*named, *(["take the account out of its family"] if in_family else [])])
-
-
-def _listed(items: list[str], most: int = NAMED_ACCOUNTS) -> str:
-    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")

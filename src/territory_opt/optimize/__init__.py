@@ -1,1 +1,1 @@
-"""Who gets what and owes what: bound, search, branch and bound."""
+"""Who gets what and owes what: a bound, then a plan. ``solve.py`` tells the story."""

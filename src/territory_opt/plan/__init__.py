@@ -1,1 +1,1 @@
-"""What came out, and its judge, which knows no solver."""
+"""What came out, and its judge, which knows no solver: figures, odds, audit, certificate, plan folder."""

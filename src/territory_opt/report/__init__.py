@@ -1,1 +1,1 @@
-"""Workbook and page."""
+"""Workbook, page with map, saving a plan."""
