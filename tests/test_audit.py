@@ -93,6 +93,13 @@ def test_unknown_rep() -> None:
     assert (violation.subject, violation.sentence) == ("A01", 'rep "R9" is not in the reps table')
 
 
+def test_what_no_row_measures_has_no_amounts_of_a_row() -> None:
+    """An unknown rep is neither above nor below a limit, and no share of what is fair."""
+    found = to.audit(toy_result().model.problem, give("A01", "R9"))
+    (violation,) = [v for v in found if v.rule == "assignment"]
+    assert (violation.amount, violation.value, violation.limit, violation.share) == (1.0, 0.0, 0.0, 0.0)
+
+
 def test_account_left_out() -> None:
     plan = with_assignment(lambda assignment: assignment.drop("A01"))
     found = [v for v in to.audit(toy_result().model.problem, plan) if v.rule == "assignment"]
