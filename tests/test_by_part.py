@@ -74,6 +74,15 @@ def test_money_moved_between_the_parts_of_one_rep_is_found(amount: float, texts:
     assert all(text in fault for text, fault in zip(texts, faults, strict=True))
 
 
+def test_sums_of_parts_carry_the_hedge_and_every_cell_is_asked_for() -> None:
+    sums = {"enterprise": 5_000_000, "small": 2_500_000}
+    model, plan = planned(part_targets=sums, target=12_000_000 / 1.05, hedge={"company": 0.05})
+    table = by_part(Figures(model, plan))
+    assert part_problems(model, plan.annual, table) == []
+    (fault,) = part_problems(model, plan.annual, table.iloc[1:])
+    assert "one row for each rep and each segment" in fault
+
+
 def test_proportions_are_kept() -> None:
     """What fitting does is scale rows and columns: the odds ratios of the fair cells stay."""
     model, plan = planned(step=0.01)

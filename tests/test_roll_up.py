@@ -16,8 +16,8 @@ QUOTAS = {"a": 366.67, "b": 366.67, "c": 366.66}
 
 
 @cache
-def company() -> Model:
-    """Three managers with a hedge of a tenth and one rep each; c's manager is in a region; the target is 1,000."""
+def company(**hedge: float) -> Model:
+    """Three managers with a hedge of a tenth or ``hedge``, one rep each, c's in a region; the target is 1,000."""
     place = {"lat": [40.0] * 3, "lon": [-90.0] * 3}
     accounts = pd.DataFrame({"account_id": ["x", "y", "z"], **place, "potential": [500.0] * 3, "incumbent": [*"abc"]})
     reps = pd.DataFrame({"rep_id": [*"abc"], **place, "manager": ["ma", "mb", "mc"]})
@@ -30,7 +30,7 @@ def company() -> Model:
             "target": [np.nan] * 4,
         }
     )
-    quotas = {"target": 1000, "step": 0.01, "hedge": {"manager": 0.1}}
+    quotas = {"target": 1000, "step": 0.01, "hedge": {"manager": 0.1, **hedge}}
     policy = to.Policy.model_validate({"quotas": quotas})
     return Model.build(to.Problem.from_tables(accounts, reps, managers=managers, policy=policy))
 
@@ -57,3 +57,16 @@ def test_a_cent_off_the_target_is_a_problem_of_the_company(cents: int) -> None:
     annual = pd.Series(QUOTAS) + pd.Series({"a": cents / 100, "b": 0.0, "c": 0.0})
     found = [(node, off) for node, off, _ in roll_up_problems(company(), annual)]
     assert found == ([("Company", cents)] if cents else [])
+
+
+def test_a_plan_with_one_quota_has_quotas() -> None:
+    plan = to.Plan(pd.Series({"x": "a"}), pd.Series({"a": 100.0}), pd.DataFrame())
+    assert plan.has_quotas
+    assert not to.Plan(plan.assignment, plan.annual.iloc[:0], plan.quotas).has_quotas
+
+
+def test_every_rep_owes_with_the_hedges_of_the_own_line() -> None:
+    """366.74 / 1.1 twice and 333.20 without a hedge make 1,000; 1.10 more for a is 1.00 more of the target."""
+    annual, more = pd.Series({"a": 366.74, "b": 366.74, "c": 333.2}), pd.Series({"a": 1.1, "b": 0.0, "c": 0.0})
+    assert list(roll_up_problems(company(mc=0.0), annual)) == []
+    assert [(node, off) for node, off, _ in roll_up_problems(company(mc=0.0), annual + more)] == [("Company", 100)]
