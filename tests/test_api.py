@@ -23,6 +23,8 @@ from scipy.stats import norm
 import territory_opt as to
 from territory_opt import api
 from territory_opt.cli import commands as cli
+from territory_opt.plan.figures import Figures
+from territory_opt.plan.tables import moves_table
 
 mpl.use("Agg")
 
@@ -159,6 +161,27 @@ def test_tables_say_what_the_plan_says(planned: to.Result) -> None:
     assert len(planned.moves) == planned.summary()["moved_accounts"] > 0
     assert (accounts.loc[~known, "change"] == "new").all()
     assert planned.moves["sales_at_risk_usd_per_year"].sum() == pytest.approx(planned.summary()["sales_at_risk"])
+
+
+def test_accounts_in_and_out_are_counted_for_every_rep(planned: to.Result) -> None:
+    accounts, reps = planned.accounts, planned.reps.set_index("rep_id")
+    changed = accounts[accounts["incumbent"] != accounts["rep_id"]]
+    for key, column in (("rep_id", "accounts_in"), ("incumbent", "accounts_out")):
+        assert reps[column].tolist() == [int((changed[key] == rep).sum()) for rep in reps.index]
+    assert reps["accounts_in"].iloc[0] > 0
+
+
+def test_moves_of_equal_sales_stand_by_account(planned: to.Result) -> None:
+    """Giving everything of one rep to another; largest sales first, then by name."""
+    problem = planned.problem
+    accounts = problem.accounts.assign(current_sales=100.0)
+    first, second = problem.reps["rep_id"].iloc[:2]
+    model = to.Model.build(replace(problem, accounts=accounts, sales=problem.sales.iloc[:0]))
+    given = planned.plan.assignment.where(accounts["incumbent"].to_numpy() != first, second)
+    moves = moves_table(Figures(model, replace(planned.plan, assignment=given)))
+    order = moves.sort_values(["current_sales_usd_last_12_months", "account_id"], ascending=[False, True])
+    assert moves.index.tolist() == order.index.tolist() == list(range(len(moves)))
+    assert len(moves) > 1
 
 
 def test_odds_and_range_are_of_one_normal_distribution(planned: to.Result) -> None:

@@ -93,6 +93,13 @@ def test_unknown_rep() -> None:
     assert (violation.subject, violation.sentence) == ("A01", 'rep "R9" is not in the reps table')
 
 
+def test_what_no_row_measures_has_no_amounts_of_a_row() -> None:
+    """An unknown rep is neither above nor below a limit, and no share of what is fair."""
+    found = to.audit(toy_result().model.problem, give("A01", "R9"))
+    (violation,) = [v for v in found if v.rule == "assignment"]
+    assert (violation.amount, violation.value, violation.limit, violation.share) == (1.0, 0.0, 0.0, 0.0)
+
+
 def test_account_left_out() -> None:
     plan = with_assignment(lambda assignment: assignment.drop("A01"))
     found = [v for v in to.audit(toy_result().model.problem, plan) if v.rule == "assignment"]
@@ -338,3 +345,17 @@ def test_a_quota_below_nothing_is_off_by_what_it_lacks() -> None:
     plan = with_quotas(result, {"R2": -50.0 - result.plan.annual["R2"]})
     (found,) = [v for v in to.audit(result.model.problem, plan) if v.rule == "quota"]
     assert (found.subject, found.amount, found.sentence) == ("R2", 50.0, "-50.00 is below 0")
+
+
+def test_no_account_may_move_and_one_does() -> None:
+    """A budget of nothing is judged in units of one account."""
+    problem = to.load_scenario(TOY, overrides={"territories.keep.max_moved_accounts": 0}).problem()
+    (found,) = [v for v in to.audit(problem, toy_result().plan) if v.rule == "moved accounts"]
+    assert (found.amount, found.limit, found.share) == (found.value, 0.0, found.value)
+
+
+@pytest.mark.parametrize(("limits", "scale"), [({"low": 50.0}, 50.0), ({"low": 50.0, "high": 400.0}, 400.0)])
+def test_limits_on_quotas_are_judged_in_units_of_the_cap_or_else_of_the_floor(limits: dict, scale: float) -> None:
+    problem = to.load_scenario(TOY, overrides={"quotas.limits": limits}).problem()
+    rows = [row for row in to.Model.build(problem).rows.items if row.rule == "quota limits"]
+    assert [row.scale for row in rows] == [scale] * problem.n_reps

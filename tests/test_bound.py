@@ -118,6 +118,27 @@ def test_zero_multipliers_bound_by_the_best_pair_of_each_account() -> None:
     assert dual_bound(model, np.zeros(len(model.rows))) == pytest.approx(best)
 
 
+def test_multipliers_without_a_proof_of_a_clash_prove_none() -> None:
+    """Nothing need be broken as far as a certificate knows that holds no multipliers for it, or none that count."""
+    model = model_of(0)
+    plan, zero = replace(any_plan(model), kappa=model.kappa), multipliers_of(model, np.zeros(len(model.rows)))
+    assert to.certify(model.problem, plan, zero).least_violation == 0.0
+    listed = replace(zero, least_violation=np.zeros(len(model.rows)))
+    assert to.certify(model.problem, plan, listed).least_violation == 0.0
+
+
+def test_the_drift_is_how_far_the_fair_share_of_the_plan_is_from_its_kappa() -> None:
+    """A plan at its own fair share has no drift; at twice that share it is one half below."""
+    model = to.Model.build(random_problem(5, quotas=True, reps=3))
+    plan = replace(any_plan(model), kappa=model.kappa)
+    own = model.kappa * (1.0 + certified(model, np.zeros(len(model.rows))).kappa_drift)
+    for times, drift in ((1.0, 0.0), (2.0, -0.5)):
+        at = to.Model.build(model.problem, kappa=own * times)
+        zero = multipliers_of(at, np.zeros(len(at.rows)))
+        found = to.certify(at.problem, replace(plan, kappa=at.kappa), zero)
+        assert found.kappa_drift == pytest.approx(drift, abs=1e-9)
+
+
 # --- what proves nothing is refused ---------------------------------------------------------------------------
 
 

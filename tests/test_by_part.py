@@ -18,6 +18,7 @@ from territory_opt.errors import DataError, ScenarioError
 from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import check_folder, read_folder
+from territory_opt.plan.parts import part_problems
 from territory_opt.plan.plan import Plan
 from territory_opt.quota.by_part import by_part, round_cells
 from territory_opt.synthetic.market import generate_market, write_market
@@ -50,6 +51,36 @@ def test_parts_have_their_own_sums(hedge: float) -> None:
     for part, target in sums.items():
         assert abs(table[part] - target * (1 + hedge)) < 1000
     assert table.sum() == plan.annual.sum()
+
+
+@pytest.mark.parametrize(
+    ("amount", "texts"),
+    [
+        (0.0, []),
+        (0.5, ["not a multiple of 1000"]),
+        (2000.0, ["enterprise comes to", "small comes to"]),
+        (1e8, ["or is below 0", "enterprise comes to", "small comes to"]),
+    ],
+)
+def test_money_moved_between_the_parts_of_one_rep_is_found(amount: float, texts: list[str]) -> None:
+    """The rep's quota still adds up: it is off the step, below 0 or off the sums of the parts."""
+    model, plan = planned(part_targets={"enterprise": 5_000_000, "small": 2_500_000})
+    table = by_part(Figures(model, plan)).set_index(["rep_id", "part"])["quota"]
+    rep = plan.annual.index[0]
+    table[rep, "small"] -= amount
+    table[rep, "enterprise"] += amount
+    faults = part_problems(model, plan.annual, table.reset_index())
+    assert len(faults) == len(texts)
+    assert all(text in fault for text, fault in zip(texts, faults, strict=True))
+
+
+def test_sums_of_parts_carry_the_hedge_and_every_cell_is_asked_for() -> None:
+    sums = {"enterprise": 5_000_000, "small": 2_500_000}
+    model, plan = planned(part_targets=sums, target=12_000_000 / 1.05, hedge={"company": 0.05})
+    table = by_part(Figures(model, plan))
+    assert part_problems(model, plan.annual, table) == []
+    (fault,) = part_problems(model, plan.annual, table.iloc[1:])
+    assert "one row for each rep and each segment" in fault
 
 
 def test_proportions_are_kept() -> None:

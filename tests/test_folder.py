@@ -68,6 +68,18 @@ def test_a_plan_that_reaches_its_bound_is_confirmed(tmp_path: Path) -> None:
     assert check_folder(read_folder(tmp_path / "plan"), result.model.problem).faults == ()
 
 
+def test_a_stated_part_of_the_objective_that_is_off_is_a_fault_to_the_cent(tmp_path: Path) -> None:
+    write(tmp_path / "plan")
+    found = read_folder(tmp_path / "plan")
+    parts = dict(found.claims["parts"])
+    real = parts["transfer loss"]
+    claims = {**found.claims, "parts": {**parts, "transfer loss": real - 1000.0}}
+    (fault,) = check_folder(replace(found, claims=claims), toy_result().model.problem).faults
+    assert fault == (
+        f'part "transfer loss" of the objective is stated as {real - 1000:,.2f}, recomputed it is {real:,.2f}'
+    )
+
+
 def test_the_manifest_has_a_hash_of_every_other_file(tmp_path: Path) -> None:
     save_plan(toy_result(), tmp_path / "plan", name="toy")
     outputs = json.loads((tmp_path / "plan" / "manifest.json").read_text(encoding="utf-8"))["outputs"]

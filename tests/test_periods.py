@@ -64,6 +64,13 @@ def test_who_joins_leaves_or_is_on_leave_owes_only_what_falls_into_the_days_ther
     assert (leaves["S"].iloc[9:] == 0).all()
 
 
+def test_the_quota_of_nobody_known_is_split_evenly() -> None:
+    model = Model.build(problem())
+    assignment = model.problem.accounts.set_index("account_id")["incumbent"]
+    found = split_periods(model, assignment, pd.Series({"nobody": 12_000.0}))
+    assert found["quota"].tolist() == [1_000.0] * 12
+
+
 def test_a_leave_lowers_the_share_of_everything() -> None:
     """Half a year away: half the fair share, in brute force terms 184 of 365 days there."""
     share = Model.build(problem({"leave_start": ["2027-01-01", ""], "leave_end": ["2027-06-30", ""]})).share
