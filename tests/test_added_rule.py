@@ -17,6 +17,7 @@ import pytest
 import territory_opt as to
 from brute_force import haversine
 from builders import bounded, tuned
+from territory_opt.intake.crosschecks import RESERVED, RESERVED_FAMILY
 from territory_opt.model import quantities, rules
 from territory_opt.model.quantities import Basis, Term
 from territory_opt.model.rows import Kind, Row, Words
@@ -174,3 +175,26 @@ def test_its_rows_read_as_the_golden_text() -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text(text + "\n", encoding="utf-8")
     assert text + "\n" == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_the_judge_follows_a_new_term_of_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a pair is worth is written once too: the objective, its parts and the explanation follow."""
+    usual = quantities.value_of
+
+    def with_a_fee(given: quantities.Given) -> quantities.Quantity:
+        return quantities.Quantity("value", (*usual(given).terms, Term(-7.0, Basis.MOVED, label="handing over")))
+
+    monkeypatch.setattr("territory_opt.model.pairs.value_of", with_a_fee)
+    problem = company(3)
+    result = to.solve(problem, gap=0.0, time_limit=20)
+    moved = result.figures.evaluation.moved_accounts
+    assert result.figures.evaluation.parts["handing over"] == pytest.approx(-7.0 * moved)
+    assert result.objective <= result.bound + 1e-6
+    assert to.certify(problem, result.plan, result.certificate).objective == pytest.approx(result.objective)
+    texts = [str(explain_account(result.model, result.plan, a)) for a in problem.accounts["account_id"]]
+    assert any("handing over" in text for text in texts)
+
+
+def test_names_that_the_model_uses_are_those_that_no_metric_may_have() -> None:
+    """The registry and the check of the tables know the same names; this test's own is not among the latter."""
+    assert set(quantities.REGISTRY) - {"driven"} == {*RESERVED, RESERVED_FAMILY}

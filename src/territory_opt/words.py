@@ -63,7 +63,7 @@ def percent(share: float, digits: int = 0, *, down: bool = False, trim: bool = F
     points = 100.0 * share
     if down:
         points = math.floor(round(points * 10**digits, 6)) / 10**digits
-    text = f"{points:.{digits}f}"
+    text = f"{round(points, digits) + 0.0:.{digits}f}"
     return f"{text.rstrip('0').rstrip('.') if trim and '.' in text else text} %"
 
 

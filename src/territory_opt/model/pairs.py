@@ -253,6 +253,20 @@ class PairSource:
         gain = net - column(self.common_sales[accounts], reps)
         return {Basis.TRAVEL_KM: facts.travel_km, Basis.NET_SALES: net, Basis.GAIN: gain, Basis.MOVED: facts.moved}
 
+    def value_parts(self, accounts: IntArray, reps: IntArray | None, facts: Facts) -> dict[str, FloatArray]:
+        """Return the value of pairs term by term: "gain from fit" and "transfer loss", then each other term's label."""
+        bases = self.bases(accounts, reps, facts)
+        before = facts.gross_sales - column(self.common_sales[accounts], reps)
+        parts = {"gain from fit": np.zeros(1), "transfer loss": np.zeros(1)}
+        for term in self.value.terms:
+            split = {term.label: bases}
+            if term.basis is Basis.GAIN:
+                lost = facts.net_sales - facts.gross_sales
+                split = {"gain from fit": {**bases, Basis.GAIN: before}, "transfer loss": {**bases, Basis.GAIN: lost}}
+            for label, given in split.items():
+                parts[label] = parts.get(label, np.zeros(1)) + term.of_pairs(accounts, reps, given)
+        return parts
+
     def _worth(self, accounts: IntArray, facts: Facts, reps: IntArray | None) -> tuple[FloatArray, list[FloatArray]]:
         bases = self.bases(accounts, reps, facts)
         value, *columns = (q.of_pairs(accounts, reps, bases) for q in (self.value, *self.quantities))

@@ -58,15 +58,19 @@ class ByRep:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One summand: ``amount`` (n_accounts,) or one number for all x ``basis`` of the pair x ``by_rep``, if any."""
+    """One summand: ``amount`` (n_accounts,) or one number for all x ``basis`` of the pair x ``by_rep``, if any.
+
+    ``label`` names it in a sum that is shown term by term.
+    """
 
     amount: FloatArray | float
     basis: Basis = Basis.ONE
     by_rep: ByRep | None = None
+    label: str = ""
 
     def of_pairs(self, accounts: IntArray, reps: IntArray | None, bases: Bases) -> FloatArray:
         """Return the term's part of a quantity, as :meth:`Quantity.of_pairs`."""
-        own = np.full(len(accounts), self.amount) if isinstance(self.amount, float) else self.amount[accounts]
+        own = np.full(len(accounts), self.amount) if np.ndim(self.amount) == 0 else np.asarray(self.amount)[accounts]
         amount: FloatArray = column(own, reps)
         if self.basis is not Basis.ONE:
             amount = amount * bases[self.basis]
@@ -124,7 +128,8 @@ Formula = Callable[[Given, str], tuple[Term, ...]]
 """Terms of a quantity; the text is what follows ": " in its name ("covered: language"), empty for most."""
 
 REGISTRY: dict[str, Formula] = {}
-"""Formulas by name of quantity, up to ": "; any other name is a column of the accounts table."""
+"""Formulas by name of quantity; those of a family by what their names begin with ("covered: "). Any other name is a
+column of the accounts table."""
 
 
 def quantity(name: str) -> Callable[[Formula], Formula]:
@@ -140,14 +145,16 @@ def quantity(name: str) -> Callable[[Formula], Formula]:
 def quantity_of(name: str, given: Given) -> Quantity:
     """Return the quantity that rules call ``name``."""
     family, _, detail = name.partition(": ")
-    formula = REGISTRY.get(family)
-    return Quantity(name, (Term(_amounts(given, name)),) if formula is None else formula(given, detail))
+    for known, of in ((name, ""), (f"{family}: ", detail)):
+        if known in REGISTRY:
+            return Quantity(name, REGISTRY[known](given, of))
+    return Quantity(name, (Term(_amounts(given, name)),))
 
 
 def value_of(given: Given) -> Quantity:
     """Return what a pair is worth: margin on the sales above what comes whoever serves the account, less travel."""
     margin = given.problem.policy.territories.margin
-    return Quantity("value", (Term(margin, Basis.GAIN), Term(-given.cost_per_km, Basis.TRAVEL_KM)))
+    return Quantity("value", (Term(margin, Basis.GAIN), Term(-given.cost_per_km, Basis.TRAVEL_KM, label="travel")))
 
 
 @quantity("hours")
@@ -169,7 +176,7 @@ def _moved_sales(given: Given, _: str) -> tuple[Term, ...]:
     return (Term(given.current_sales, Basis.MOVED),)
 
 
-@quantity("covered")
+@quantity("covered: ")
 def _covered(given: Given, skill: str) -> tuple[Term, ...]:
     """Potential that meets a rep who has the skill it asks for, money per year."""
     return (Term(_amounts(given, "potential"), by_rep=given.covered(skill)),)

@@ -66,7 +66,7 @@ class Clock:
         if self.report is None:
             return
         try:
-            if self.report(Progress(phase, self.seconds, self.incumbent, self.bound, detail)) is False:
+            if _refused(self.report(Progress(phase, self.seconds, self.incumbent, self.bound, detail))):
                 self.stop()
         except KeyboardInterrupt:
             if self.interrupted:
@@ -125,3 +125,8 @@ class Clock:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def _refused(answer: object) -> bool:
+    """Whether a progress callback asks to end: False, NumPy's too; None and all else mean to go on."""
+    return isinstance(answer, bool | np.bool_) and not answer

@@ -41,13 +41,13 @@ def finish(found: Found, pairs: Pairs | None, *, why: str, quick: bool) -> Resul
     task = by_cases(task, task.judged(best.reps), exact=pairs is not None, quick=quick)
     certificate = Multipliers.of(model, task.multipliers, clash.multipliers, task.bounded.cases)
     bound = task.bounded.best + tolerated(model.rows, certificate, evaluation.outside)
-    clock.bound = bound
+    clock.bound, ended = bound, _ended(found)
     clock.show(float("nan") if violations else evaluation.objective, "done", "hard rules broken" if violations else "")
     near = bound - evaluation.objective <= task.gap * abs(evaluation.objective)
     optimal = Status.OPTIMAL if found.claim.complete or near else Status.FEASIBLE
     return Result(
         status=Status.INFEASIBLE if violations else optimal,
-        raw_status=_ended(found),
+        raw_status=ended,
         model=model,
         objective=evaluation.objective,
         bound=bound,

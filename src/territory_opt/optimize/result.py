@@ -11,10 +11,9 @@ from territory_opt.errors import NoPlanError
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation
 from territory_opt.plan.certificate import Multipliers, relative_gap
-from territory_opt.plan.evaluate import Evaluation, evaluate, kappa_drift
+from territory_opt.plan.evaluate import Evaluation, kappa_drift
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.outcome import Outcome
-from territory_opt.plan.plan import Plan
 
 
 class Status(StrEnum):
@@ -59,7 +58,7 @@ class Relaxation:
     enough: bool
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Result(Outcome):
     """A solved problem: its plan, how good it is, and its tables (see :class:`Outcome`).
 
@@ -151,7 +150,7 @@ class Result(Outcome):
             "reps": problem.n_reps,
         }
         if evaluation is not None:
-            incumbent = evaluate(self.model, Plan.today(self.model))
+            incumbent = self.figures.today.evaluation
             facts |= {
                 "parts": evaluation.parts,
                 "incumbent_parts": incumbent.parts,

@@ -264,6 +264,7 @@ class PolishSettings:
     rounds: tuple[tuple[int, float], ...] = ((2, 1.5), (3, 0.2))
     """Size of the neighbourhoods in reps, and how many of them per rep: small ones pay most per second."""
     most_neighbourhoods: int = 60
+    """Neighbourhoods of one size at most."""
     tree: int = 30
     """Nodes of each branch and bound."""
     mend_factor: float = 2.0

@@ -150,7 +150,9 @@ def _from_scratch(way: _Way, task: Task) -> Result:
     clock.stage = 1.0
     task = alone.task.at_kappa(task.kappa_of(alone.best.reps))
     sequential = task.judged(alone.best.reps)
-    return _finish(way, _together(way, task, sequential) if joint else Found(_bound(way, task), sequential))
+    if joint:
+        return _finish(way, _together(way, task, sequential))
+    return _finish(way, Found(_bound(way, task), sequential, alone.claim))
 
 
 def _together(way: _Way, task: Task, sequential: Incumbent) -> Found:

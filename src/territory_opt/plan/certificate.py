@@ -153,7 +153,8 @@ def tolerated(rows: Rows, certificate: Multipliers, outside: FloatArray) -> floa
 def multiplier_problems(model: Model, certificate: Multipliers) -> list[str]:
     """List why the multipliers cannot prove a bound for this model; empty if they can."""
     rows = model.rows
-    if tuple(zip(certificate.rules, certificate.subjects, strict=False)) != rows.names:
+    rules, subjects = zip(*rows.names, strict=True) if len(rows) else ((), ())
+    if certificate.rules != rules or certificate.subjects != subjects:
         return ["the certificate was made for other rules, reps or tables than these"]
     if not (np.isfinite(certificate.kappa) and np.isfinite(model.kappa) and model.kappa >= 0):
         return ["the fair share of expected sales (kappa) is not a number"]

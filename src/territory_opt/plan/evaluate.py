@@ -47,10 +47,14 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """``pairs``: one line per assigned account with the facts of its pair; ``totals`` (n_reps, n_quantities)."""
+    """``pairs``: one line per assigned account with the facts of its pair; ``totals`` (n_reps, n_quantities).
+
+    ``worth``: the value of the pairs by term, money.
+    """
 
     pairs: pd.DataFrame
     totals: FloatArray
+    worth: dict[str, float]
 
 
 def rep_positions(model: Model, plan: Plan) -> IntArray:
@@ -79,11 +83,7 @@ def evaluate_chosen(model: Model, found: Chosen, quotas: FloatArray) -> Evaluati
     chosen, totals = found.pairs, found.totals
     margin = model.problem.policy.territories.margin
     outside = model.rows.outside(totals, quotas)
-    parts = {
-        "gain from fit": margin * float((chosen["gross"] - chosen["common"]).sum()),
-        "transfer loss": -margin * float(chosen["loss"].sum()),
-        "travel": -float(chosen["travel_cost"].sum()),
-    }
+    parts = dict(found.worth)
     hard = _hard_rules(model)
     parts |= {rule: -cost for rule, cost in model.rows.costs(outside).items() if rule not in hard}
     moved = chosen["moved"].to_numpy(bool)
@@ -126,17 +126,18 @@ def choose(model: Model, rep_of_account: IntArray) -> Chosen:
     assigned = np.flatnonzero(rep_of_account >= 0)
     edges = range(0, max(len(assigned), 1), BLOCK_CELLS)
     found = [_chosen_block(model, company, assigned[k : k + BLOCK_CELLS], rep_of_account) for k in edges]
-    pairs = pd.concat([pairs for pairs, _ in found], ignore_index=True)
+    pairs = pd.concat([pairs for pairs, *_ in found], ignore_index=True)
     totals, rep = np.zeros((n_reps, len(source.names))), pairs["rep"].to_numpy(int)
     for k in range(len(source.names)):
-        totals[:, k] = np.bincount(rep, np.concatenate([amounts[k] for _, amounts in found]), minlength=n_reps)
-    return Chosen(pairs, totals)
+        totals[:, k] = np.bincount(rep, np.concatenate([amounts[k] for _, amounts, _ in found]), minlength=n_reps)
+    worth = {label: float(sum(parts[label].sum() for *_, parts in found)) for label in found[0][2]}
+    return Chosen(pairs, totals, worth)
 
 
 def _chosen_block(
     model: Model, company: FloatArray, accounts: IntArray, rep_of_account: IntArray
-) -> tuple[pd.DataFrame, list[FloatArray]]:
-    """Facts and quantities of some accounts with their reps; ``company`` from :func:`company_part`."""
+) -> tuple[pd.DataFrame, list[FloatArray], dict[str, FloatArray]]:
+    """Facts, quantities and value by part of some accounts with their reps; ``company`` from :func:`company_part`."""
     source, rep = model.source, rep_of_account[accounts]
     facts = source.facts(accounts, rep)
     comes = company[model.estimate.segment[accounts], rep]
@@ -168,4 +169,5 @@ def _chosen_block(
             "fit": facts.fit,
         }
     )
-    return pairs, [q.of_pairs(accounts, rep, bases) for q in source.quantities]
+    amounts = [q.of_pairs(accounts, rep, bases) for q in source.quantities]
+    return pairs, amounts, source.value_parts(accounts, rep, facts)

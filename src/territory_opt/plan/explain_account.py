@@ -239,12 +239,9 @@ class _Decision:
         node = int(source.nodes.of_account[account])
         members = source.nodes.members(node)
         facts, block = source.facts(members), source.block(node, node + 1)
-        margin = model.problem.policy.territories.margin
-        money = {
-            "sales from fit": margin * facts.gross_sales.sum(axis=0),
-            "transfer loss": margin * (facts.net_sales - facts.gross_sales).sum(axis=0),
-            "travel": -source.cost_per_km * facts.travel_km.sum(axis=0),
-        }
+        parts = source.value_parts(members, None, facts)
+        shape = facts.distance_km.shape
+        money = {label: np.broadcast_to(amounts, shape).sum(axis=0) for label, amounts in parts.items()}
         quantities = np.array([np.broadcast_to(q, block.eligible.shape)[0] for q in block.quantities])
         rules = {} if multipliers is None else _rule_values(model, quantities, multipliers)
         return cls(model, members, facts, block.eligible[0], money, rules)
@@ -281,7 +278,7 @@ class _Decision:
         lines = {label: float(values[chosen] - values[other]) for label, values in self.money.items()}
         lost = lines.pop("transfer loss")
         label = "transfer loss avoided" if lost >= 0 else "transfer loss paid"
-        lines = {"sales from fit": lines["sales from fit"], label: lost, "travel": lines["travel"]}
+        lines = {"sales from fit": lines.pop("gain from fit"), label: lost, **lines}
         lines |= {
             rule: float(values[chosen] - values[other])
             for rule, values in self.rules.items()

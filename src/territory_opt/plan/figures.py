@@ -67,6 +67,11 @@ class Figures:
         return company_odds(self.model, self.plan, self.evaluation)
 
     @cached_property
+    def today(self) -> Figures:
+        """Figures of the incumbents and last quotas under the same rules."""
+        return Figures(self.model, Plan.today(self.model))
+
+    @cached_property
     def roll_up(self) -> pd.DataFrame:
         """Quotas up the hierarchy, one line per node; for a plan with quotas."""
         return roll_up(self.model, self.plan.annual)

@@ -31,7 +31,7 @@ class _NoReader:
         raise RuntimeError("tables are read by territory_opt.intake: take the class from territory_opt.Problem")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """Accounts, reps and rules after validation.
 

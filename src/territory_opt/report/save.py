@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from territory_opt import __version__
+from territory_opt.errors import ScenarioError
 from territory_opt.optimize.result import Result
 from territory_opt.plan.folder import file_hash, table_csv, write_folder
 from territory_opt.whatif.saved import SavedPlan
@@ -30,12 +31,15 @@ def save_plan(
 
     ``scenario`` is where the problem came from: the folder says where it is, so that :func:`load_plan` and ``check``
     find the data again. Without one, the tables and a scenario of their own are written into the folder, which then
-    stands alone. ``name`` stands on the reports, by default the scenario's. Raise :class:`PlanFolderError` if
-    ``folder`` holds something that is not a plan, :class:`NoPlanError` if there is none.
+    stands alone; so it does if the scenario's data lie in ``folder`` itself. ``name`` stands on the reports, by default
+    the scenario's. Raise :class:`PlanFolderError` if ``folder`` holds something that is not a plan,
+    :class:`ScenarioError` for another scenario's settings, :class:`NoPlanError` if there is no plan.
     """
     folder = Path(folder)
     result = outcome.as_result() if isinstance(outcome, SavedPlan) else outcome
-    if scenario is not None:
+    if scenario is not None and not _inside(folder, scenario):
+        if scenario.policy != result.problem.policy:
+            raise ScenarioError(f"{scenario.path}: its settings are not those that the plan was made with; solve again")
         link = {
             "scenario": relative_path(scenario.path, folder),
             "variant": scenario.variant,
@@ -50,6 +54,12 @@ def save_plan(
         link = {"scenario": own.path.name, "variant": None, "overrides": {}, "inputs": _hashes(own.inputs())}
         _write(result, folder, name, link, {file.name: partial(shutil.copyfile, file) for file in own.input_files()})
     return folder
+
+
+def _inside(folder: Path, scenario: Scenario) -> bool:
+    """Whether ``folder`` holds data of the scenario: they have to be written with the plan, which takes its place."""
+    place = folder.resolve()
+    return any(path.resolve().is_relative_to(place) for path in scenario.input_files())
 
 
 def _write(result: Result, folder: Path, name: str, link: dict[str, Any], tables: dict[str, Any]) -> None:

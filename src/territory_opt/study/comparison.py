@@ -21,6 +21,7 @@ from territory_opt.plan.folder import PlanFolder
 from territory_opt.plan.tables import balanced_metrics
 from territory_opt.problem.problem import Problem
 from territory_opt.study.side import Side, TextArray
+from territory_opt.whatif.saved import SavedPlan
 from territory_opt.words import aligned, at_most_short, listed, near_money, percent, plain, short_money
 
 BoolArray = npt.NDArray[np.bool_]
@@ -51,7 +52,7 @@ class Planned(Protocol):
         """Hard rules that the plan breaks."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """Two plans or more of the same accounts and reps, each judged by the rules it was made for.
 
@@ -219,6 +220,7 @@ def _called(plans: Sequence[Planned | PlanFolder | str], names: Sequence[str] | 
     if names is None:
         names = [
             plan if isinstance(plan, str) else plan.path.resolve().name if isinstance(plan, PlanFolder)
+            else plan.folder.path.resolve().name if isinstance(plan, SavedPlan)
             else f"plan {number}"
             for number, plan in enumerate(plans, start=1)
         ]  # fmt: skip
@@ -233,7 +235,10 @@ def _side(name: str, given: Planned | PlanFolder, base: Model) -> Side:
     """A result by its own model, or a plan folder by ``base``, as a side."""
     if not isinstance(given, PlanFolder):
         _require_same(name, base, given.model)
-        return Side.of(name, given.figures, bound=given.bound, violations=given.violations)
+        bound = given.bound
+        if isinstance(given, SavedPlan):  # what a folder states is a claim
+            bound = certify_model(given.model, given.plan, given.certificate).bound
+        return Side.of(name, given.figures, bound=bound, violations=given.violations)
     _require_ids(name, "account", base.source.account_index, given.plan.assignment.index)
     _require_ids(name, "rep", base.source.rep_index, given.plan.annual.index.union(base.source.rep_index))
     model = at_kappa_of(base, given.plan)

@@ -16,6 +16,7 @@ import pandas as pd
 
 from territory_opt.errors import Issue, ScenarioError
 from territory_opt.intake.crosschecks import empty_months
+from territory_opt.intake.validate import validate_tables
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
@@ -93,17 +94,18 @@ def replan(
     numbers = {"target": goal, "part_targets": parts}
     policy = policy.model_copy(update={"quotas": policy.quotas.model_copy(update=numbers)})
     here = _still_here(now, last)
-    rest = Problem.from_tables(
-        accounts=_accounts(now, plan, here),
-        reps=_reps(now, problem, ahead, months)[here].reset_index(drop=True),
-        managers=_managers(now, before, frozen, problem),
-        sales=_sales(now, sales, last),
-        rules=_rules(now, last, here),
-        units=now.units,
-        adjacency=now.adjacency,
-        policy=policy,
-        quota_history=None if now.quota_history is None else _without_leavers(now.quota_history, now, here),
-    )
+    history = None if now.quota_history is None else _without_leavers(now.quota_history, now, here)
+    tables = {
+        "accounts": _accounts(now, plan, here),
+        "reps": _reps(now, problem, ahead, months)[here].reset_index(drop=True),
+        "managers": _managers(now, before, frozen, problem),
+        "sales": _sales(now, sales, last),
+        "rules": _rules(now, last, here),
+        "units": now.units,
+        "adjacency": now.adjacency,
+        "quota_history": history,
+    }
+    rest = validate_tables({name: table for name, table in tables.items() if table is not None}, policy)
     return Replan(rest, past, ahead, str(last))
 
 

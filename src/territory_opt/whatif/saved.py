@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 GIVE_IT = "give it with --scenario PATH, in Python with scenario=PATH"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class SavedPlan(Outcome):
     """A plan folder that was read, with its tables (see :class:`Outcome`) and its problem.
 

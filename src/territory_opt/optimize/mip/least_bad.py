@@ -77,8 +77,10 @@ def _upper_limits(rows: Rows) -> dict[str, FloatArray]:
     limits: dict[str, FloatArray] = {}
     for row in rows.items:
         if row.hard and not row.quotas and len(row.totals) == 1 and np.isfinite(row.high):
-            ((j, metric),) = row.totals
-            limits.setdefault(metric, np.full(rows.n_reps, np.inf))[j] = row.high + ROW_TOLERANCE * row.scale
+            (((j, metric), coefficient),) = row.totals.items()
+            if coefficient > 0:
+                most = (row.high + ROW_TOLERANCE * row.scale) / coefficient
+                limits.setdefault(metric, np.full(rows.n_reps, np.inf))[j] = most
     return limits
 
 

@@ -157,7 +157,7 @@ class _Packing:
             row[:, k] = first[k] + found.row[self.order]
         return Terms(
             quantity=np.array([k for k, _ in flat], dtype=np.int64),
-            scale=np.array([term.amount if isinstance(term.amount, float) else 1.0 for _, term in flat]),
+            scale=np.array([term.amount if np.ndim(term.amount) == 0 else 1.0 for _, term in flat], dtype=float),
             column=np.array(column, dtype=np.int64),
             basis=np.array([int(term.basis) for _, term in flat], dtype=np.int64),
             by_rep=np.array(by_rep, dtype=np.int64),
@@ -167,9 +167,9 @@ class _Packing:
         )
 
     def _column(self, term: Term) -> int:
-        if isinstance(term.amount, float):
+        if np.ndim(term.amount) == 0:
             return NONE
-        self.columns.setdefault(id(term.amount), term.amount)
+        self.columns.setdefault(id(term.amount), np.asarray(term.amount))
         return list(self.columns).index(id(term.amount))
 
     def _table(self, term: Term) -> int:
