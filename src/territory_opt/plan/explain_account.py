@@ -348,6 +348,8 @@ def _argument(decision: _Decision, chosen: int, other: int, label: str) -> str:
     if label == "travel":
         closer = decision.km(other) - decision.km(chosen)
         return f"closer by {closer:,.0f} km than {rival}" if closer >= 1 else f"less travel than for {rival}"
+    if label in decision.money:
+        return f"better by {label} than {rival}"
     row = next(row for row in decision.model.rows.items if row.rule == label)
     return row.argument(name, rival, gives=decision.rules[label][chosen] > 0)
 
