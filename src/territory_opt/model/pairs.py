@@ -253,9 +253,13 @@ class PairSource:
         gain = net - column(self.common_sales[accounts], reps)
         return {Basis.TRAVEL_KM: facts.travel_km, Basis.NET_SALES: net, Basis.GAIN: gain, Basis.MOVED: facts.moved}
 
-    def value_parts(self, accounts: IntArray, reps: IntArray | None, facts: Facts) -> dict[str, FloatArray]:
-        """Return the value of pairs term by term: "gain from fit" and "transfer loss", then each other term's label."""
-        bases = self.bases(accounts, reps, facts)
+    def value_parts(
+        self, accounts: IntArray, reps: IntArray | None, facts: Facts, bases: Bases
+    ) -> dict[str, FloatArray]:
+        """Return the value of pairs term by term: "gain from fit" and "transfer loss", then each other term's label.
+
+        ``bases`` from :meth:`bases`.
+        """
         before = facts.gross_sales - column(self.common_sales[accounts], reps)
         parts = {"gain from fit": np.zeros(1), "transfer loss": np.zeros(1)}
         for term in self.value.terms:

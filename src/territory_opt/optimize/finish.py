@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,8 @@ def finish(found: Found, pairs: Pairs | None, *, why: str, quick: bool) -> Resul
     figures = Figures(model, plan)
     evaluation, violations = figures.evaluation, audit_figures(figures)
     clash = _clash(task, pairs, violations)
-    task = by_cases(task, task.judged(best.reps), exact=pairs is not None, quick=quick)
+    gap = task.gap if pairs is None else 0.0  # what was searched completely is worth a proof to the cent
+    task = by_cases(task, task.judged(best.reps), gap=gap, quick=quick)
     certificate = Multipliers.of(model, task.multipliers, clash.multipliers, task.bounded.cases)
     bound = task.bounded.best + tolerated(model.rows, certificate, evaluation.outside)
     clock.bound, ended = bound, _ended(found)
@@ -67,13 +68,11 @@ def finish(found: Found, pairs: Pairs | None, *, why: str, quick: bool) -> Resul
     )
 
 
-def by_cases(task: Task, best: Incumbent, *, exact: bool, quick: bool) -> Task:
+def by_cases(task: Task, best: Incumbent, *, gap: float, quick: bool = False) -> Task:
     """Return ``task`` with a proof by cases if that closes more of the distance to ``best``; tried once."""
     if np.isfinite(task.bounded.proven) or task.clock.over:
         return task
-    whole = replace(task, gap=0.0) if exact else task
-    proven = task.clock.run("cases", lambda: prove_by_cases(whole, best, quick=quick and not exact))
-    return replace(proven, gap=task.gap)
+    return task.clock.run("cases", lambda: prove_by_cases(task, best, gap=gap, quick=quick))
 
 
 @dataclass(frozen=True, slots=True)

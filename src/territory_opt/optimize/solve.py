@@ -254,9 +254,7 @@ def _bound(way: _Way, task: Task) -> Task:
     return bounded
 
 
-def _search(
-    way: _Way, task: Task, starts: list[IntArray], schedule: Schedule
-) -> tuple[Incumbent, Candidates]:  # fmt: skip
+def _search(way: _Way, task: Task, starts: list[IntArray], schedule: Schedule) -> tuple[Incumbent, Candidates]:
     """Search from the best start; what comes out is no worse than any plan that is to be kept."""
     clock = task.clock
     kept = [np.where(plan >= 0, plan, task.bounded.start) for plan in way.kept]
@@ -279,7 +277,7 @@ def _large_plan(way: _Way, task: Task, starts: list[IntArray]) -> Found:
     if not task.rows.whole and best.score[0] == 0.0:
         return Found(task, best)
     if not task.rows.set_quotas:  # with quotas kappa may still change, and with it all rows
-        task = by_cases(task, best, exact=False, quick=False)
+        task = by_cases(task, best, gap=task.gap)
     core = clock.run("core", lambda: core_stage(task, best))
     clock.show(core.best.shown, "core", core.best.broken)
     return Found(task, core.best, Claim.of(task, core.best, core.bound, gap=task.gap))

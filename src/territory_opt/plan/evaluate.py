@@ -11,11 +11,14 @@ import pandas as pd
 from territory_opt.model.model import Model, fair_kappa
 from territory_opt.model.pairs import BLOCK_CELLS
 from territory_opt.model.presence import company_part
-from territory_opt.model.quantities import quantity_of
+from territory_opt.model.quantities import Quantity, quantity_of
 from territory_opt.plan.plan import Plan
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+SHOWN = {"hours": "hours", "credited": "credited_sales", "variance": "variance"}
+"""Columns of the chosen pairs that are quantities, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +126,10 @@ def choose(model: Model, rep_of_account: IntArray) -> Chosen:
     """Collect the pairs of an assignment (n_accounts,), -1 for no rep. Cost: linear in accounts, in blocks."""
     source, n_reps = model.source, model.problem.n_reps
     company = company_part(model.problem, model.estimate)
+    shown = {column: quantity_of(name, source) for column, name in SHOWN.items()}
     assigned = np.flatnonzero(rep_of_account >= 0)
     edges = range(0, max(len(assigned), 1), BLOCK_CELLS)
-    found = [_chosen_block(model, company, assigned[k : k + BLOCK_CELLS], rep_of_account) for k in edges]
+    found = [_chosen_block(model, company, shown, assigned[k : k + BLOCK_CELLS], rep_of_account) for k in edges]
     pairs = pd.concat([pairs for pairs, *_ in found], ignore_index=True)
     totals, rep = np.zeros((n_reps, len(source.names))), pairs["rep"].to_numpy(int)
     for k in range(len(source.names)):
@@ -135,17 +139,17 @@ def choose(model: Model, rep_of_account: IntArray) -> Chosen:
 
 
 def _chosen_block(
-    model: Model, company: FloatArray, accounts: IntArray, rep_of_account: IntArray
+    model: Model, company: FloatArray, shown: dict[str, Quantity], accounts: IntArray, rep_of_account: IntArray
 ) -> tuple[pd.DataFrame, list[FloatArray], dict[str, FloatArray]]:
-    """Facts, quantities and value by part of some accounts with their reps; ``company`` from :func:`company_part`."""
+    """Facts, quantities and value by part of some accounts with their reps.
+
+    ``company`` from :func:`company_part`; ``shown`` are quantities that get a column whatever the rules add up.
+    """
     source, rep = model.source, rep_of_account[accounts]
     facts = source.facts(accounts, rep)
     comes = company[model.estimate.segment[accounts], rep]
     credit = np.ones(len(accounts)) if source.credited is None else source.credited.of_pairs(accounts, rep)
     bases = source.bases(accounts, rep, facts)
-    hours, credited, variance = (
-        quantity_of(name, source).of_pairs(accounts, rep, bases) for name in ("hours", "credited_sales", "variance")
-    )
     pairs = pd.DataFrame(
         {
             "account": accounts,
@@ -155,19 +159,17 @@ def _chosen_block(
             "loss": facts.transfer_loss,
             "net": facts.net_sales,
             "credit": credit,
-            "credited": credited,
-            "variance": variance,
             "book": facts.net_sales * comes,
             "book_variance": model.estimate.variance[accounts] * comes,
             "travel_cost": facts.travel_km * source.cost_per_km,
             "travel_km": facts.travel_km,
-            "hours": hours,
             "moved": facts.moved,
             "current_sales": source.current_sales[accounts],
             "eligible": facts.eligible,
             "distance_km": facts.distance_km,
             "fit": facts.fit,
+            **{column: quantity.of_pairs(accounts, rep, bases) for column, quantity in shown.items()},
         }
     )
     amounts = [q.of_pairs(accounts, rep, bases) for q in source.quantities]
-    return pairs, amounts, source.value_parts(accounts, rep, facts)
+    return pairs, amounts, source.value_parts(accounts, rep, facts, bases)

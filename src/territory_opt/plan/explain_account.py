@@ -239,7 +239,7 @@ class _Decision:
         node = int(source.nodes.of_account[account])
         members = source.nodes.members(node)
         facts, block = source.facts(members), source.block(node, node + 1)
-        parts = source.value_parts(members, None, facts)
+        parts = source.value_parts(members, None, facts, source.bases(members, None, facts))
         shape = facts.distance_km.shape
         money = {label: np.broadcast_to(amounts, shape).sum(axis=0) for label, amounts in parts.items()}
         quantities = np.array([np.broadcast_to(q, block.eligible.shape)[0] for q in block.quantities])

@@ -124,8 +124,9 @@ def _loads(pair: Comparison) -> tuple[TextArray, TextArray]:
     over, under = np.full(n_reps, "", dtype=object), np.full(n_reps, "", dtype=object)
     capacity = pair.model.problem.reps["capacity_hours"].to_numpy(float)
     if pair.model.problem.policy.territories.hours is not None:
-        for j in np.flatnonzero(pair.before.per_rep("hours") > 1.02 * capacity):
-            excess = pair.before.per_rep("hours")[j] / max(capacity[j], 1.0) - 1.0
+        hours = pair.before.per_rep("hours")
+        for j in np.flatnonzero(hours > 1.02 * capacity):
+            excess = hours[j] / max(capacity[j], 1.0) - 1.0
             over[j] = f"{pair.rep_names[j]} was {percent(excess)} over the year's hours"
     for metric in reversed(balanced_metrics(pair.model)):
         share, width = pair.before.shares[metric], max(band(pair.model, metric) or 0.0, 0.02)

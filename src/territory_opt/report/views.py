@@ -12,7 +12,7 @@ import pandas as pd
 
 from territory_opt.errors import Issue
 from territory_opt.plan.audit import violation_table
-from territory_opt.plan.plan import Plan, held_by_rep
+from territory_opt.plan.plan import Plan
 from territory_opt.plan.rollup import roll_up
 from territory_opt.plan.tables import balanced_metrics
 from territory_opt.report.accounts import account_table
@@ -108,7 +108,7 @@ def rep_table(pair: Comparison, plan: Plan, odds: CompanyOdds | None) -> pd.Data
             "rep_id": reps["rep_id"].to_numpy(object),
             "manager": manager_names(pair.model),
             "accounts": side.counts(),
-            "potential": held_by_rep(pair.model, side.rep),
+            "potential": side.figures.potential,
         }
     )
     for metric in balanced_metrics(pair.model):

@@ -29,15 +29,15 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-def prove_by_cases(task: Task, best: Incumbent, *, quick: bool = False) -> Task:
-    """Return ``task`` with a proof by cases that no plan is better than ``best`` by more than its gap, or nearly so.
+def prove_by_cases(task: Task, best: Incumbent, *, gap: float, quick: bool = False) -> Task:
+    """Return ``task`` with a proof by cases that no plan is better than ``best`` by more than ``gap``, or nearly so.
 
     It comes back as it is where that is of no use: at large sizes, where the gap is met, where ``best`` breaks
     hard rules, without time, and in a ``quick`` re-solve where it would take seconds.
     """
     settings, bounded = task.settings.cases, task.bounded
     cells = task.model.source.n_nodes * task.model.problem.n_reps
-    target = best.value + max(task.gap, settings.same_money) * abs(best.value)
+    target = best.value + max(gap, settings.same_money) * abs(best.value)
     if best.score[0] > 0.0 or bounded.bound <= target or not len(task.rows) or cells > settings.most_cells:
         return task
     tree = _Tree(task, best.value, target)
