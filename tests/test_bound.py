@@ -16,7 +16,7 @@ import territory_opt as to
 from brute_force import BruteForce
 from builders import random_problem
 from territory_opt.model.rows import Rows
-from territory_opt.optimize.mip.quotas import set_quotas
+from territory_opt.optimize.mip.set_quotas import set_quotas
 from territory_opt.plan.certificate import dual_bound, least_violation_bound
 from territory_opt.plan.evaluate import evaluate_positions
 

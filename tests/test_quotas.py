@@ -11,7 +11,7 @@ import pytest
 import territory_opt as to
 from territory_opt.model.model import Model
 from territory_opt.optimize.mip import mathopt
-from territory_opt.optimize.mip.quotas import set_quotas
+from territory_opt.optimize.mip.set_quotas import set_quotas
 from territory_opt.plan.evaluate import evaluate_positions
 from territory_opt.synthetic.market import generate_market
 

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.estimate.basis import quota_basis
 from territory_opt.estimate.forecast import forecast
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import Basis
+from territory_opt.estimate.quota_basis import quota_basis
 from territory_opt.estimate.seasonality import lumpiness, season_doubt, seasonality
 from territory_opt.estimate.shocks import NO_SHOCKS, Shocks, shocks_of
 from territory_opt.problem.calendar import same_months

@@ -12,7 +12,7 @@ from territory_opt.optimize.bound.bounded import prove_least_violation
 from territory_opt.optimize.bound.branching import prove_by_cases
 from territory_opt.optimize.found import Found
 from territory_opt.optimize.mip.least_bad import relaxations
-from territory_opt.optimize.mip.quotas import far_above_fair, set_quotas
+from territory_opt.optimize.mip.set_quotas import far_above_fair, set_quotas
 from territory_opt.optimize.result import Relaxation, Result, Status
 from territory_opt.optimize.search.incumbent import Incumbent
 from territory_opt.optimize.task import Task

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
-from territory_opt.optimize.mip.quotas import set_quotas
+from territory_opt.optimize.mip.set_quotas import set_quotas
 from territory_opt.plan.audit import ROW_TOLERANCE
 
 FloatArray = npt.NDArray[np.float64]
