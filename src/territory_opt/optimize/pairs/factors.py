@@ -25,22 +25,28 @@ NONE = -1
 
 
 class Terms(NamedTuple):
-    """Terms of the value and of every quantity, side by side.
+    """Distinct terms of the value and of all quantities: one stands for all that have its amount, basis and table.
 
-    Term t adds ``scale[t]`` x ``amount[a, column[t]]`` (1 where ``column`` is -1) x basis ``basis[t]`` x
-    ``table[table_row[a, by_rep[t]], j]`` (1 where ``by_rep`` is -1) to quantity ``quantity[t]``; the value is quantity
-    K, after the others. ``amount`` (n_accounts, n_columns); ``table`` (n_rows, n_reps); ``table_row`` (n_accounts,
-    n_tables).
+    Term t is ``amount[a, column[t]]`` (1 where ``column`` is -1) x basis ``basis[t]`` x ``table[table_row[a,
+    by_rep[t]], j]`` (1 where ``by_rep`` is -1). It adds ``scale[s]`` times that to ``quantity[s]`` for each s of
+    ``start[t]:start[t + 1]``; the value is quantity K, after the others. ``amount`` (n_accounts, n_columns); ``table``
+    (n_rows, n_reps); ``table_row`` (n_accounts, n_tables).
     """
 
-    quantity: IntArray
-    scale: FloatArray
     column: IntArray
     basis: IntArray
     by_rep: IntArray
+    start: IntArray
+    quantity: IntArray
+    scale: FloatArray
     amount: FloatArray
     table: FloatArray
     table_row: SmallInts
+
+    def priced(self, price: FloatArray) -> FloatArray:
+        """Return what one unit of each term costs with each rep, (n_terms, m), at ``price`` (K + 1, m)."""
+        each = self.scale[:, None] * price[self.quantity]
+        return np.add.reduceat(each, self.start[:-1], axis=0)
 
 
 class Factors(NamedTuple):
@@ -136,47 +142,56 @@ class Factors(NamedTuple):
 
 @dataclass(slots=True)
 class _Packing:
-    """Collects distinct columns and tables of terms; ``order`` is the node order of accounts."""
+    """Collects distinct columns, tables and terms; ``order`` is the node order of accounts."""
 
     order: IntArray
     n_reps: int
-    columns: dict[int, FloatArray] = field(default_factory=dict)
-    tables: dict[int, ByRep] = field(default_factory=dict)
+    columns: list[FloatArray] = field(default_factory=list)
+    tables: list[ByRep] = field(default_factory=list)
+    users: dict[tuple[int, int, int], list[tuple[int, float]]] = field(default_factory=dict)
 
     def terms(self, quantities: Sequence[Quantity]) -> Terms:
         """Pack the terms of ``quantities``, the value last."""
-        flat = [(k, term) for k, quantity in enumerate(quantities) for term in quantity.terms]
-        column = [self._column(term) for _, term in flat]
-        by_rep = [self._table(term) for _, term in flat]
-        amount = np.zeros((len(self.order), len(self.columns)))
-        for k, values in enumerate(self.columns.values()):
-            amount[:, k] = values[self.order]
-        first = np.cumsum([0, *(len(found.table) for found in self.tables.values())])
-        row = np.zeros((len(self.order), len(self.tables)), dtype=np.int32)
-        for k, found in enumerate(self.tables.values()):
-            row[:, k] = first[k] + found.row[self.order]
+        for k, quantity in enumerate(quantities):
+            for term in quantity.terms:
+                scale = float(term.amount) if np.ndim(term.amount) == 0 else 1.0
+                key = (self._column(term), int(term.basis), self._table(term))
+                self.users.setdefault(key, []).append((k, scale))
+        column, basis, by_rep = np.array(list(self.users), dtype=np.int64).T
+        users = [user for each in self.users.values() for user in each]
+        first = np.cumsum([0, *(len(found.table) for found in self.tables)])
+        rows = [first[k] + found.row[self.order] for k, found in enumerate(self.tables)]
+        n = len(self.order)
         return Terms(
-            quantity=np.array([k for k, _ in flat], dtype=np.int64),
-            scale=np.array([term.amount if np.ndim(term.amount) == 0 else 1.0 for _, term in flat], dtype=float),
-            column=np.array(column, dtype=np.int64),
-            basis=np.array([int(term.basis) for _, term in flat], dtype=np.int64),
-            by_rep=np.array(by_rep, dtype=np.int64),
-            amount=amount,
-            table=np.vstack([np.zeros((0, self.n_reps)), *(found.table for found in self.tables.values())]),
-            table_row=row,
+            column=column.copy(),
+            basis=basis.copy(),
+            by_rep=by_rep.copy(),
+            start=np.cumsum([0, *(len(each) for each in self.users.values())]).astype(np.int64),
+            quantity=np.array([k for k, _ in users], dtype=np.int64),
+            scale=np.array([scale for _, scale in users]),
+            amount=np.column_stack([np.zeros((n, 0)), *(values[self.order] for values in self.columns)]),
+            table=np.vstack([np.zeros((0, self.n_reps)), *(found.table for found in self.tables)]),
+            table_row=np.column_stack([np.zeros((n, 0)), *rows]).astype(np.int32),
         )
 
     def _column(self, term: Term) -> int:
         if np.ndim(term.amount) == 0:
             return NONE
-        self.columns.setdefault(id(term.amount), np.asarray(term.amount))
-        return list(self.columns).index(id(term.amount))
+        amount = np.asarray(term.amount)
+        for k, known in enumerate(self.columns):
+            if known is amount or np.array_equal(known, amount):
+                return k
+        self.columns.append(amount)
+        return len(self.columns) - 1
 
     def _table(self, term: Term) -> int:
         if term.by_rep is None:
             return NONE
-        self.tables.setdefault(id(term.by_rep), term.by_rep)
-        return list(self.tables).index(id(term.by_rep))
+        for k, known in enumerate(self.tables):
+            if known is term.by_rep:
+                return k
+        self.tables.append(term.by_rep)
+        return len(self.tables) - 1
 
 
 def _forbids(forbidden: IntArray, order: IntArray) -> tuple[IntArray, SmallInts]:

@@ -18,9 +18,7 @@ import numpy.typing as npt
 from territory_opt.geography.sphere import EARTH_RADIUS_KM
 from territory_opt.model.model import Pairs
 from territory_opt.model.quantities import Basis
-from territory_opt.optimize.pairs.factors import (
-    Factors,
-)
+from territory_opt.optimize.pairs.factors import Factors
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -34,9 +32,13 @@ _ASIN = tuple(
 """Taylor series of asin(x)/x in x^2: exact to 10^-10 up to x = 0.5; larger x are folded below."""
 BARRED = -1e300
 """Value of a pair that may not be."""
-_FAST = {"contract", "nsz", "arcp", "nnan"}
-ONE, TRAVEL_KM, NET_SALES, GAIN, MOVED = (int(basis) for basis in Basis)
-N_BASES = len(Basis)
+ELIGIBLE = 0.1 * BARRED
+"""A pair with a lower reduced value may not be."""
+BLOCK_CELLS = 8192
+"""Pairs that one step of pricing looks at: they stay in the cache, and what a call costs is shared by many."""
+_kernel = numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "arcp", "nnan"}, error_model="numpy")
+ONE, TRAVEL_KM, NET_SALES = int(Basis.ONE), int(Basis.TRAVEL_KM), int(Basis.NET_SALES)
+GAIN, MOVED = int(Basis.GAIN), int(Basis.MOVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,13 @@ def best_reps(factors: Factors, at_rep: FloatArray, width: int, *, within: float
 
     Only reps whose reduced value is within ``within`` of the node's best are listed. Cost: one pass over all pairs.
     """
-    prices = np.vstack([at_rep.T, np.ones(factors.n_reps)])
+    price = factors.terms.priced(np.vstack([at_rep.T, np.ones(factors.n_reps)]))
     rep = np.full((factors.n_nodes, width), -1, dtype=np.int32)
     best = np.empty(factors.n_nodes)
 
     def work(first: int) -> None:
         last = min(first + CHUNK_NODES, factors.n_nodes)
-        _best_reps(factors, prices, first, last, within, rep, best)
+        _best_reps(factors, price, first, last, within, rep, best)
 
     in_threads(work, range(0, factors.n_nodes, CHUNK_NODES), threads)
     return Lists(rep, best)
@@ -113,168 +115,184 @@ if hasattr(os, "register_at_fork"):  # the threads of a pool do not survive a fo
 
 
 @numba.njit(cache=True, inline="always")
-def _angle(chord):  # type: ignore[no-untyped-def]
-    """Arc of a chord of the unit circle, without a branch, so that loops over reps become vector code."""
-    x = 0.5 * chord
+def _km(dx, dy, dz):  # type: ignore[no-untyped-def]
+    """Great-circle distance of two points of the unit sphere that are so far apart, without a branch.
+
+    So loops over reps become vector code.
+    """
+    x = 0.5 * np.sqrt(dx * dx + dy * dy + dz * dz)
     far = x > 0.5
-    square = 0.5 * (1.0 - x) if far else x * x
-    square = max(square, 0.0)
-    series = _ASIN[11]
-    for k in range(10, -1, -1):
+    square = max(0.5 * (1.0 - x) if far else x * x, 0.0)
+    series = _ASIN[-1]
+    for k in range(len(_ASIN) - 2, -1, -1):
         series = series * square + _ASIN[k]
     angle = series * np.sqrt(square)
-    return np.pi - 4.0 * angle if far else 2.0 * angle
+    return EARTH_RADIUS_KM * (np.pi - 4.0 * angle if far else 2.0 * angle)
 
 
 @numba.njit(cache=True, inline="always")
-def _chord(dx, dy, dz):  # type: ignore[no-untyped-def]
-    """Straight distance of two points of the unit sphere that are so far apart."""
-    return np.sqrt(dx * dx + dy * dy + dz * dz)
-
-
-@numba.njit(cache=True, inline="always")
-def _net_sales(gross, loss):  # type: ignore[no-untyped-def]
+def _net_sales(gross, lost):  # type: ignore[no-untyped-def]
     """Expected sales after transfer loss."""
-    return max(gross - loss, 0.0)
+    return max(gross - lost, 0.0)
 
 
-@numba.njit(cache=True, inline="always")
-def _look(f, a, bases):  # type: ignore[no-untyped-def]
-    """Write what terms multiply for account ``a`` and every rep to ``bases`` (5, m), but km as the crow flies."""
-    m, group, incumbent, gross, loss = bases.shape[1], f.group[a], f.incumbent[a], f.gross[a], f.loss[a]
-    x, y, z = f.point[a, 0], f.point[a, 1], f.point[a, 2]
-    for j in range(m):
-        chord = _chord(x - f.home[0, j], y - f.home[1, j], z - f.home[2, j])
-        bases[TRAVEL_KM, j] = EARTH_RADIUS_KM * _angle(chord)
-    for j in range(m):
-        bases[NET_SALES, j] = gross * f.factor[group, j]
-    if incumbent >= 0:
-        before = bases[NET_SALES, incumbent]
-        for j in range(m):
-            bases[NET_SALES, j] = _net_sales(bases[NET_SALES, j], loss * f.kept[incumbent, j])
-        bases[NET_SALES, incumbent] = before
+@_kernel
+def _look(f, first, last, km, net):  # type: ignore[no-untyped-def]
+    """Write to ``km`` as the crow flies and ``net`` sales of accounts ``first:last`` with every rep, (any, m)."""
+    for a in range(first, last):
+        row, group, incumbent, gross, loss = a - first, f.group[a], f.incumbent[a], f.gross[a], f.loss[a]
+        x, y, z = f.point[a, 0], f.point[a, 1], f.point[a, 2]
+        for j in range(km.shape[1]):
+            km[row, j] = _km(x - f.home[0, j], y - f.home[1, j], z - f.home[2, j])
+        for j in range(km.shape[1]):
+            net[row, j] = gross * f.factor[group, j]
+        if incumbent >= 0:
+            own = net[row, incumbent]
+            for j in range(km.shape[1]):
+                net[row, j] = _net_sales(net[row, j], loss * f.kept[incumbent, j])
+            net[row, incumbent] = own
 
 
-@numba.njit(cache=True, inline="always")
-def _moves(incumbent, moved):  # type: ignore[no-untyped-def]
-    """Write 1 to ``moved`` (m,) where a rep is not the incumbent, if there is one."""
-    moved[:] = 1.0 if incumbent >= 0 else 0.0
-    if incumbent >= 0:
-        moved[incumbent] = 0.0
+@_kernel
+def _add(f, first, last, price, km, net, node, out):  # type: ignore[no-untyped-def]
+    """Add the reduced values of accounts ``first:last`` with every rep to ``out``, whose row 0 is ``node``.
 
-
-@numba.njit(cache=True, inline="always")
-def _add_account(f, a, prices, bases, out):  # type: ignore[no-untyped-def]
-    """Add the reduced values of account ``a`` with every rep to ``out`` (m,), and return what is the same for all.
-
-    ``prices`` (K + 1, m) of the quantities, 1 for the value; ``bases`` is working space. Shared arrays are read element
-    by element: a view of one would be counted, and threads would wait for each other to count.
+    ``price`` (n_terms, m).
     """
-    _look(f, a, bases)
-    terms, m, constant = f.terms, out.shape[0], 0.0
-    for t in range(len(terms.quantity)):
-        q, basis, table, amount = terms.quantity[t], terms.basis[t], terms.by_rep[t], terms.scale[t]
-        if terms.column[t] >= 0:
-            amount *= terms.amount[a, terms.column[t]]
-        if basis == TRAVEL_KM:
-            amount *= f.road[a]
-        elif basis == MOVED:
-            _moves(f.incumbent[a], bases[MOVED])
-        if amount == 0.0:
-            continue
-        if basis == GAIN and table < 0 and q == f.n_quantities:
-            constant, basis = constant - amount * f.common[a], NET_SALES
-        elif basis == GAIN:
-            for j in range(m):
-                bases[GAIN, j] = bases[NET_SALES, j] - f.common[a]
-        if table >= 0:
-            row = terms.table_row[a, table]
-            for j in range(m):
-                out[j] += amount * prices[q, j] * (terms.table[row, j] * bases[basis, j])
-        elif q == f.n_quantities and basis == ONE:
-            constant += amount
-        elif q == f.n_quantities:
-            for j in range(m):
-                out[j] += amount * bases[basis, j]
-        elif basis == ONE:
-            for j in range(m):
-                out[j] += amount * prices[q, j]
-        else:
-            for j in range(m):
-                out[j] += amount * prices[q, j] * bases[basis, j]
-    _bar(f, a, bases[TRAVEL_KM], out)
-    return constant
-
-
-@numba.njit(cache=True, inline="always")
-def _bar(f, a, km, out):  # type: ignore[no-untyped-def]
-    """Push the pairs that account ``a`` may not have far below all others."""
-    group, locked = f.group[a], f.locked[a]
-    for j in range(len(out)):
-        if km[j] > f.max_km or not f.allowed[group, j] or (locked >= 0 and j != locked):
-            out[j] = BARRED
-    for s in range(f.forbid_start[a], f.forbid_start[a + 1]):
-        out[f.forbid_rep[s]] = BARRED
-
-
-@numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _best_reps(f, prices, first, last, within, rep, best):  # type: ignore[no-untyped-def]
-    """Write the best reps of nodes ``first:last``, best first, and the best reduced value."""
-    m, width = prices.shape[1], rep.shape[1]
-    out, bases = np.empty(m), np.ones((N_BASES, m))
-    value = np.empty(width)
-    for i in range(first, last):
-        constant = 0.0
-        out[:] = 0.0
-        for a in range(f.node_start[i], f.node_start[i + 1]):
-            constant += _add_account(f, a, prices, bases, out)
-        count = 0
-        least = 0.1 * BARRED
-        for j in range(m):
-            if out[j] <= least:
+    terms, m, i = f.terms, out.shape[1], node
+    for a in range(first, last):
+        while f.node_start[i + 1] <= a:
+            i += 1
+        row, to, incumbent = a - first, i - node, f.incumbent[a]
+        for t in range(len(terms.basis)):
+            basis, table, amount, shift = terms.basis[t], terms.by_rep[t], 1.0, 0.0
+            if terms.column[t] >= 0:
+                amount = terms.amount[a, terms.column[t]]
+            if amount == 0.0 or (basis == MOVED and incumbent < 0):
                 continue
-            spot = min(count, width - 1)
-            while spot > 0 and value[spot - 1] < out[j]:
+            kept = out[to, max(incumbent, 0)]
+            if basis == TRAVEL_KM:
+                amount *= f.road[a]
+            elif basis == GAIN:
+                shift = f.common[a]
+            if table >= 0:
+                of_rep = terms.table_row[a, table]
+                for j in range(m):
+                    of_pair = km[row, j] if basis == TRAVEL_KM else net[row, j] - shift
+                    of_pair = 1.0 if basis in (ONE, MOVED) else of_pair
+                    out[to, j] += amount * price[t, j] * (terms.table[of_rep, j] * of_pair)
+            elif basis == TRAVEL_KM:
+                for j in range(m):
+                    out[to, j] += amount * price[t, j] * km[row, j]
+            elif basis in (NET_SALES, GAIN):
+                for j in range(m):
+                    out[to, j] += amount * price[t, j] * (net[row, j] - shift)
+            else:
+                for j in range(m):
+                    out[to, j] += amount * price[t, j]
+            if basis == MOVED:
+                out[to, incumbent] = kept
+
+
+@_kernel
+def _bar(f, first, last, km, node, out):  # type: ignore[no-untyped-def]
+    """Push the pairs that accounts ``first:last`` may not have far below all others, as :func:`_add`."""
+    i, max_km = node, f.max_km
+    for a in range(first, last):
+        while f.node_start[i + 1] <= a:
+            i += 1
+        group, locked, row, to = f.group[a], f.locked[a], a - first, i - node
+        for j in range(out.shape[1]):
+            if km[row, j] > max_km or not f.allowed[group, j] or (locked >= 0 and j != locked):
+                out[to, j] = BARRED
+        for s in range(f.forbid_start[a], f.forbid_start[a + 1]):
+            out[to, f.forbid_rep[s]] = BARRED
+
+
+@_kernel
+def _pick(out, count, node, within, rep, best):  # type: ignore[no-untyped-def]
+    """Write the best reps of ``count`` nodes from ``node`` on, best first, and the best reduced value."""
+    width = rep.shape[1]
+    value = np.empty(width)
+    for row in range(count):
+        i, n, least = node + row, 0, ELIGIBLE
+        for j in range(out.shape[1]):
+            if out[row, j] <= least:
+                continue
+            spot = min(n, width - 1)
+            while spot > 0 and value[spot - 1] < out[row, j]:
                 value[spot] = value[spot - 1]
                 rep[i, spot] = rep[i, spot - 1]
                 spot -= 1
-            value[spot] = out[j]
+            value[spot] = out[row, j]
             rep[i, spot] = j
-            count = min(count + 1, width)
-            if count == width:
+            n = min(n + 1, width)
+            if n == width:
                 least = value[width - 1]
-        best[i] = value[0] + constant
-        for s in range(count):
+        best[i] = value[0]
+        for s in range(n):
             if value[s] < value[0] - within:
                 rep[i, s] = -1
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@_kernel
+def _best_reps(f, price, first, last, within, rep, best):  # type: ignore[no-untyped-def]
+    """Write the best reps of nodes ``first:last``, best first, and the best reduced value; ``price`` (n_terms, m)."""
+    m = price.shape[1]
+    size = max(BLOCK_CELLS // m, 1)
+    out, km, net = np.empty((size, m)), np.empty((size, m)), np.empty((size, m))
+    for node in range(first, last, size):
+        count = min(size, last - node)
+        out[:] = 0.0
+        end = f.node_start[node + count]
+        for a in range(f.node_start[node], end, size):
+            until = min(a + size, end)
+            _look(f, a, until, km, net)
+            _add(f, a, until, price, km, net, node, out)
+            _bar(f, a, until, km, node, out)
+        _pick(out, count, node, within, rep, best)
+
+
+@_kernel
 def _fill(f, start, rep, first, last, value, weight):  # type: ignore[no-untyped-def]
     """Write value and quantities of the listed pairs of nodes ``first:last``."""
-    terms, bases = f.terms, np.ones(N_BASES)
+    longest = 0
+    for i in range(first, last):
+        longest = max(longest, start[i + 1] - start[i])
+    km, net, part = np.empty(longest), np.empty(longest), np.empty(longest)
     for i in range(first, last):
         for p in range(start[i], start[i + 1]):
-            j = rep[p]
             value[p] = 0.0
-            weight[p] = 0.0
-            for a in range(f.node_start[i], f.node_start[i + 1]):
-                incumbent = f.incumbent[a]
-                moved = incumbent >= 0 and incumbent != j
-                dx, dy, dz = f.point[a, 0] - f.home[0, j], f.point[a, 1] - f.home[1, j], f.point[a, 2] - f.home[2, j]
-                half = min(0.5 * _chord(dx, dy, dz), 1.0)
-                bases[TRAVEL_KM] = f.road[a] * (2.0 * EARTH_RADIUS_KM * np.arcsin(half))
-                lost = f.loss[a] * f.kept[incumbent, j] if moved else 0.0
-                bases[NET_SALES] = _net_sales(f.gross[a] * f.factor[f.group[a], j], lost)
-                bases[GAIN] = bases[NET_SALES] - f.common[a]
-                bases[MOVED] = 1.0 if moved else 0.0
-                for t in range(len(terms.quantity)):
-                    amount = terms.scale[t] * bases[terms.basis[t]]
-                    if terms.column[t] >= 0:
-                        amount *= terms.amount[a, terms.column[t]]
-                    if terms.by_rep[t] >= 0:
-                        amount *= terms.table[terms.table_row[a, terms.by_rep[t]], j]
-                    if terms.quantity[t] < f.n_quantities:
-                        weight[p, terms.quantity[t]] += amount
-                    else:
-                        value[p] += amount
+            for q in range(weight.shape[1]):
+                weight[p, q] = 0.0
+        for a in range(f.node_start[i], f.node_start[i + 1]):
+            begin, n, incumbent, group = start[i], start[i + 1] - start[i], f.incumbent[a], f.group[a]
+            x, y, z, gross, loss = f.point[a, 0], f.point[a, 1], f.point[a, 2], f.gross[a], f.loss[a]
+            for s in range(n):
+                j = rep[begin + s]
+                lost = loss * f.kept[incumbent, j] if incumbent >= 0 and incumbent != j else 0.0
+                km[s] = _km(x - f.home[0, j], y - f.home[1, j], z - f.home[2, j])
+                net[s] = _net_sales(gross * f.factor[group, j], lost)
+            for t in range(len(f.terms.basis)):
+                basis, table = f.terms.basis[t], f.terms.by_rep[t]
+                amount = f.terms.amount[a, f.terms.column[t]] if f.terms.column[t] >= 0 else 1.0
+                if basis == TRAVEL_KM:
+                    amount *= f.road[a]
+                shift = f.common[a] if basis == GAIN else 0.0
+                for s in range(n):
+                    part[s] = amount
+                    if basis == TRAVEL_KM:
+                        part[s] *= km[s]
+                    elif basis in (NET_SALES, GAIN):
+                        part[s] *= net[s] - shift
+                    elif basis == MOVED:
+                        part[s] *= 1.0 if incumbent >= 0 and incumbent != rep[begin + s] else 0.0
+                    if table >= 0:
+                        part[s] *= f.terms.table[f.terms.table_row[a, table], rep[begin + s]]
+                for u in range(f.terms.start[t], f.terms.start[t + 1]):
+                    q, scale = f.terms.quantity[u], f.terms.scale[u]
+                    for s in range(n):
+                        if q < f.n_quantities:
+                            weight[begin + s, q] += scale * part[s]
+                        else:
+                            value[begin + s] += scale * part[s]
