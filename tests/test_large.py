@@ -27,9 +27,9 @@ from territory_opt.optimize.bound.bounded import (
 )
 from territory_opt.optimize.bound.dual import settle_quotas
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.pairs.candidates import candidates
 from territory_opt.optimize.pairs.factors import Factors
 from territory_opt.optimize.pairs.pricing import BARRED, best_reps, pairs_of, union
+from territory_opt.optimize.search.candidates import candidates
 from territory_opt.optimize.search.exchange import exchange
 from territory_opt.optimize.search.incumbent import Incumbent
 from territory_opt.optimize.search.moves import Effort, Search, State

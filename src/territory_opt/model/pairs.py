@@ -108,8 +108,9 @@ class PairSource:
         self.account_index = pd.Index(accounts["account_id"])
         self.incumbent = self.rep_index.get_indexer(accounts["incumbent"])
         self.current_sales = accounts["current_sales"].to_numpy(float)
-        self.unit_vectors = tuple(unit_vectors(t["lat"].to_numpy(float), t["lon"].to_numpy(float))
-                                  for t in (accounts, reps))  # fmt: skip
+        self.unit_vectors = tuple(
+            unit_vectors(t["lat"].to_numpy(float), t["lon"].to_numpy(float)) for t in (accounts, reps)
+        )
         self.nodes = Nodes.of(accounts["family"])
         self.eligibility = Eligibility(problem, self.skills, self.nodes, *self.unit_vectors)
         self.road_per_km = 2.0 * accounts["visits"].to_numpy(float) * travel.detour
@@ -161,8 +162,12 @@ class PairSource:
         """Accounts grouped by their needs. Cost: classes x reps."""
         needs = [skill.cell for skill in self.skills.all_columns]
         if not needs:
-            return Classes(np.zeros(self.problem.n_accounts, np.int64), np.zeros(1, np.int64),
-                           np.ones((1, self.n_reps), bool), np.ones((1, self.n_reps)))  # fmt: skip
+            return Classes(
+                np.zeros(self.problem.n_accounts, np.int64),
+                np.zeros(1, np.int64),
+                np.ones((1, self.n_reps), bool),
+                np.ones((1, self.n_reps)),
+            )
         cells = np.column_stack(needs)
         _, example, of_account = np.unique(cells, axis=0, return_index=True, return_inverse=True)
         allowed = np.ones((len(example), self.n_reps), dtype=bool)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -119,7 +120,7 @@ class Row:
         return text.format(name=name, rival=rival, unit=self.unit, rule=self.rule, detail=detail)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rows:
     """Rows as arrays. ``totals`` is (n_rows, n_reps * n_quantities), ``quotas`` (n_rows, n_reps), both CSR.
 
@@ -172,12 +173,12 @@ class Rows:
     def __len__(self) -> int:
         return len(self.items)
 
-    @property
+    @cached_property
     def names(self) -> tuple[tuple[str, str], ...]:
         """Rule and subject of each row."""
         return tuple((row.rule, row.subject) for row in self.items)
 
-    @property
+    @cached_property
     def rule(self) -> npt.NDArray[np.object_]:
         """Rule of each row, (n_rows,): the rows of one rule belong together."""
         return np.array([row.rule for row in self.items], dtype=object)
@@ -186,12 +187,12 @@ class Rows:
         """Which rows are of one kind, (n_rows,)."""
         return np.array([row.kind is kind for row in self.items], dtype=bool)
 
-    @property
+    @cached_property
     def set_quotas(self) -> bool:
         """Whether any row is about quotas."""
         return bool(self.quotas.nnz)
 
-    @property
+    @cached_property
     def owner(self) -> IntArray:
         """The one rep each row is about, (n_rows,); -1 for rows over several reps."""
         touched = ({j for j, _ in row.totals} | set(row.quotas) for row in self.items)

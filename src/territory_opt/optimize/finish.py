@@ -26,10 +26,10 @@ FloatArray = npt.NDArray[np.float64]
 CUT_OFF = "branch and bound ended without an answer: the plan is that of the search"
 
 
-def finish(found: Found, pairs: Pairs | None, *, why: str, quick: bool) -> Result:
-    """Set quotas, let the judge evaluate and audit the plan, prove what can be proven; ``pairs`` of the exact method.
+def finish(found: Found, pairs: Pairs | None, *, why: str) -> Result:
+    """Set quotas, let the judge evaluate and audit the plan, prove what can be proven.
 
-    ``quick`` in a re-solve: no proof that would take seconds.
+    ``pairs`` are all of them in the exact method.
     """
     task, best, clock = found.task, found.best, found.task.clock
     model, totals = task.model, task.model.totals(best.reps)[0]
@@ -39,7 +39,7 @@ def finish(found: Found, pairs: Pairs | None, *, why: str, quick: bool) -> Resul
     evaluation, violations = figures.evaluation, audit_figures(figures)
     clash = _clash(task, pairs, violations)
     gap = task.gap if pairs is None else 0.0  # what was searched completely is worth a proof to the cent
-    task = by_cases(task, task.judged(best.reps), gap=gap, quick=quick)
+    task = by_cases(task, task.judged(best.reps), gap=gap)
     certificate = Multipliers.of(model, task.multipliers, clash.multipliers, task.bounded.cases)
     bound = task.bounded.best + tolerated(model.rows, certificate, evaluation.outside)
     clock.bound, ended = bound, _ended(found)
@@ -68,11 +68,11 @@ def finish(found: Found, pairs: Pairs | None, *, why: str, quick: bool) -> Resul
     )
 
 
-def by_cases(task: Task, best: Incumbent, *, gap: float, quick: bool = False) -> Task:
+def by_cases(task: Task, best: Incumbent, *, gap: float) -> Task:
     """Return ``task`` with a proof by cases if that closes more of the distance to ``best``; tried once."""
     if np.isfinite(task.bounded.proven) or task.clock.over:
         return task
-    return task.clock.run("cases", lambda: prove_by_cases(task, best, gap=gap, quick=quick))
+    return task.clock.run("cases", lambda: prove_by_cases(task, best, gap=gap))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+TINY = 1e-300
+"""Keeps divisors above zero."""
+
 
 @dataclass(frozen=True, slots=True)
 class SolveSettings:
@@ -25,6 +28,10 @@ class SolveSettings:
     """Share of the time limit for territories alone when quotas are then set jointly."""
     again_gap: float = 0.01
     """Where the search after an edit ends farther from its bound, the previous plan was no help: all runs anew."""
+    cells_per_pair: int = 50
+    """Nodes x reps beyond so many times the pairs of the exact method are not even counted."""
+    threads: int = 2
+    """Unless the caller says otherwise. Results do not depend on it; two cores are what a small machine has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +86,9 @@ class AscentSettings:
     """A start keeps its place only if it is better by this share: it may be a corner, and the search does better from
     multipliers in the middle of those that are as good."""
     warm: float = 1 / 32
-    """First temperature when multipliers are known already."""
-    again_warm: float = 1 / 128
-    """The same after an edit."""
+    """First temperature from the multipliers of a sample or of a program."""
+    coarse_warm: float = 1 / 128
+    """Last temperature of a sample, whose multipliers are then the start."""
     steps_hot: int = 40
     """L-BFGS iterations at the first temperature."""
     steps_cold: int = 120
@@ -101,7 +108,28 @@ class AscentSettings:
     on_the_way: float = 8.0
     """Pairs take part in the descent at a temperature if they have weight at this many times the temperature."""
     faded: float = 40.0
-    """A listed rep that is this many temperatures behind the best has no weight left and is dropped."""
+    """A listed rep that is this many temperatures behind the best has no weight left (e^-40 is less than what a float
+    can add to 1) and is dropped."""
+    smallest: float = 0.02
+    """A node's size, which its temperature is in proportion to, is at least so many times the mean, ..."""
+    largest: float = 50.0
+    """... and at most so many."""
+    sized_by: int = 3
+    """Best reps by value of a node that say what is at stake there."""
+    soft_quotas: float = 0.05
+    """Weight of the proximal term on quotas, in temperatures."""
+    memory: int = 20
+    """Pairs of steps and slopes that L-BFGS remembers, ..."""
+    flat: float = 1e-10
+    """... share of the bound below which a step is none, ..."""
+    level: float = 1e-9
+    """... and slope, in money per rep, below which it ends."""
+    too_far_promise: float = 0.5
+    """The bound got worse on the way, not on the lists, if these promised at most this share of the loss."""
+
+    def lbfgs(self, steps: int) -> dict[str, float]:
+        """Options of SciPy's L-BFGS-B for so many iterations."""
+        return {"maxiter": steps, "maxfun": 2 * steps, "maxcor": self.memory, "ftol": self.flat, "gtol": self.level}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +144,14 @@ class ClashSettings:
     """For each rule: may it alone give?"""
     most_named: int = 3
     """Accounts named that alone are too large for any rep."""
+    gap: float = 1e-9
+    """Of branch and bound for the least violation, ..."""
+    check_gap: float = 1e-6
+    """... and for one rule that may give."""
+    least_share: float = 1e-6
+    """The best plan with the least violation may break rules by this share more, ..."""
+    least_more: float = 1e-7
+    """... and by this much, in scales: the solver's tolerance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +167,7 @@ class CasesSettings:
     least_width: int = 4
     """... with so many best reps of an account at least."""
     most_programs: int = 600
-    """Linear programs at most, ..."""
-    most_work: int = 2_000_000
-    """... and these times their pairs; ..."""
-    quick_work: int = 200_000
-    """... the same in a re-solve."""
+    """Linear programs at most; times their pairs see :class:`Course`."""
     patience: int = 30
     """After so many programs, ..."""
     patient_work: int = 100_000
@@ -181,12 +213,22 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
+class Course:
+    """How thorough a solve is."""
+
+    schedule: Schedule = Schedule()
+    warm: float = 1 / 32
+    """First temperature of the ascent where multipliers are known."""
+    case_work: int = 2_000_000
+    """Linear programs times their pairs of a proof by cases."""
+    exact_models: bool = True
+    """Whether large accounts are placed, reps polished and what is open searched by branch and bound."""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchSettings:
     """Moves and exchanges in groups of reps."""
 
-    schedule: Schedule = Schedule()
-    again: Schedule = Schedule(rounds=6, threes=0, hot=1.0, warm=0.1, steps=50, thorough=False, still_good=0.05)
-    """After an edit: short, from the previous plan where that is still good."""
     first_width: int = 8
     """Reps per node in the first round, ..."""
     most_width: int = 20
@@ -227,6 +269,8 @@ class SearchSettings:
     """Short rounds after the last of these."""
     sweeps: int = 5
     """Sweeps of exchanges at the end of a round."""
+    rounding: float = 1e-9
+    """A pair is left out only if it loses more than it may by this share: losses are sums of floats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +310,11 @@ class PolishSettings:
     most_neighbourhoods: int = 60
     """Neighbourhoods of one size at most."""
     tree: int = 30
-    """Nodes of each branch and bound."""
+    """Nodes of each branch and bound, ..."""
+    gap: float = 1e-5
+    """... and its gap."""
+    gain: float = 1e-9
+    """Share of a neighbourhood's worth below which a gain is rounding."""
     mend_factor: float = 2.0
     """Price of a broken hard row against the largest multiplier of its rule."""
     seconds: float = 60.0
@@ -296,6 +344,94 @@ class CoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaSettings:
+    """Quotas for fixed territories."""
+
+    tied_steps: int = 1_000
+    """Leftover steps per rep that are still taken for rounding noise of the solver."""
+    few_reps: int = 12
+    """Up to so many reps the rounding of one is worth ..."""
+    few_tree: int = 20_000
+    """... so many nodes of branch and bound; ..."""
+    tree: int = 200
+    """... for many reps it is worth cents and is settled early."""
+    even_shares: tuple[float, ...] = (0.0, *(0.0005 * 1.4**k for k in range(20)))
+    """Distances from a fair quota, as shares of it, beyond each of which the next money costs a little more."""
+    even_price: float = 1e-6
+    """That little, per money: no real price is given up for evenness."""
+    most_evened: int = 100
+    """Reps up to which whole steps, too, stay as near to the continuous quotas as the rules let them; beyond, each is
+    within two steps anyway, and ten seconds are worth more."""
+    far_above: float = 1.5
+    """A quota so many times the fair one is worth a word; ..."""
+    most_named: int = 3
+    """... so many are named, the worst ones."""
+    seconds: float = 20.0
+    """Safety limit of one quota model; it has one variable per rep and is solved at the root."""
+    kept: float = 1e-3
+    """A row holds if it is off by no more than this share of a step, ..."""
+    rounding: float = 1e-9
+    """... or this share of its scale; the same share of a step is rounding."""
+    gap: float = 1e-9
+    """Of branch and bound."""
+    least_share: float = 1e-6
+    """The second program may break hard rules by this share more than the least, ..."""
+    least_more: float = 1e-9
+    """... and by this much, in scales: the solver's tolerance."""
+
+
+@dataclass(frozen=True, slots=True)
+class SolverSettings:
+    """How OR-Tools' solvers are called."""
+
+    look: float = 0.05
+    """Seconds after which somebody looks whether the work is to end."""
+    grace: float = 1.0
+    """Seconds that a solver is waited for when it is to end."""
+    least: float = 0.1
+    """Seconds that any program gets: with none it would return nothing at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class InnerSettings:
+    """The innermost loops. Compiled code reads them when it is compiled, so they cannot be handed in.
+
+    Sums are added in units of these sizes, whatever the number of threads.
+    """
+
+    seed_step: int = 7_919
+    """Seeds of two groups are so far apart, ..."""
+    round_step: int = 104_729
+    """... of two rounds so far, ..."""
+    opening_step: int = 31
+    """... of the same opening tried again so far: primes, so that they do not meet."""
+    pricing_nodes: int = 2_048
+    """Nodes of one unit of pricing."""
+    pricing_cells: int = 8_192
+    """Pairs that one step of pricing looks at: they stay in the cache, and what a call costs is shared by many."""
+    ascent_nodes: int = 1_024
+    """Nodes of one unit of the smoothed bound."""
+    stop_steps: int = 16_384
+    """Steps of an annealing after which it looks whether it is to stop."""
+    by_chance: float = 0.3
+    """Competing reps join a group by their pull times a number between this and 1."""
+    chain: float = 0.5
+    """Share of the moves in which the receiver passes a node of its own on: a swap, or a chain over three reps."""
+    quench: float = 0.15
+    """Share of the steps at the end in which only improvements are taken."""
+    hard_jump: float = 0.01
+    """Breaking a hard row at all costs as much as breaking it by this share of its scale."""
+    flips: int = 48
+    """Single flips of an exchange that are joined, least loss first, ..."""
+    joins: int = 20_000
+    """... and joined sets that are evaluated at most; the exchange goes by least loss and keeps the best so far."""
+    gain: float = 1e-9
+    """Money below which a gain is rounding."""
+    tie: float = 1e-6
+    """Losses below this share of what a pair is worth on average are rounding, or the tolerance of a solver's duals."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of them."""
 
@@ -309,3 +445,15 @@ class Settings:
     lumps: LumpSettings = field(default_factory=LumpSettings)
     polish: PolishSettings = field(default_factory=PolishSettings)
     core: CoreSettings = field(default_factory=CoreSettings)
+    thorough: Course = field(default_factory=Course)
+    again: Course = Course(
+        Schedule(rounds=6, threes=0, hot=1.0, warm=0.1, steps=50, thorough=False, still_good=0.05),
+        warm=1 / 128,
+        case_work=200_000,
+        exact_models=False,
+    )
+    """After an edit: a short search from the previous plan where that is still good, and no long proofs."""
+
+
+INNER, QUOTAS, SOLVERS = InnerSettings(), QuotaSettings(), SolverSettings()
+"""Those that cannot be handed in."""

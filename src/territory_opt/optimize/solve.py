@@ -16,19 +16,16 @@ from territory_opt.optimize.mip.core import core_stage
 from territory_opt.optimize.mip.exact import exact_plan
 from territory_opt.optimize.mip.lumps import lump_start
 from territory_opt.optimize.mip.polish import polish_stage
-from territory_opt.optimize.pairs.candidates import Candidates
 from territory_opt.optimize.previous import Previous, Solved, possible
 from territory_opt.optimize.result import ProgressCallback, Result
+from territory_opt.optimize.search.candidates import Candidates
 from territory_opt.optimize.search.incumbent import Incumbent, best_of
 from territory_opt.optimize.search.rounds import search_stage
-from territory_opt.optimize.settings import Schedule, Settings
+from territory_opt.optimize.settings import Settings
 from territory_opt.optimize.task import Task
 from territory_opt.problem.problem import Problem
 
 IntArray = npt.NDArray[np.int64]
-
-CELLS_PER_PAIR = 50
-"""Nodes x reps beyond so many times the pairs of the exact method are not even counted."""
 
 
 def solve(
@@ -81,22 +78,21 @@ def _check(time_limit: float, gap: float, seed: int, threads: int | None) -> Non
 class _Way:
     """How a problem is solved: ``pairs`` are all eligible ones where the exact method works, else None.
 
-    ``kept`` are plans (n_nodes,), -1 for nobody, that no search ends worse than. A ``quick`` way is a short search from
-    a previous plan, without polish, core and long proofs. ``why`` says in words which way and why.
+    ``kept`` are plans (n_nodes,), -1 for nobody, that no search ends worse than. ``why`` says in words which
+    way and why.
     """
 
     pairs: Pairs | None
     kept: tuple[IntArray, ...]
-    quick: bool
     why: str
 
     @classmethod
     def of(cls, task: Task, again: bool) -> _Way:
         """Choose by size; today's alignment is kept in mind all along."""
-        pairs = eligible_pairs(task.model, task.settings.solve.exact_pairs)
+        pairs = eligible_pairs(task)
         today = possible(task.model, task.model.source.incumbent)
         kept = (today,) if (today >= 0).any() else ()
-        return cls(pairs, kept, again and pairs is None, _why(task, pairs, again=again))
+        return cls(pairs, kept, _why(task, pairs, again=again))
 
     @property
     def exact(self) -> bool:
@@ -105,17 +101,13 @@ class _Way:
 
     def anew(self, task: Task, plan: IntArray) -> _Way:
         """Return the thorough way after a previous plan was of little help; ``plan`` is what came of it."""
-        why = _why(task, self.pairs, again=True, anew=True)
-        return replace(self, kept=(*self.kept, plan), quick=False, why=why)
-
-    def schedule(self, task: Task) -> Schedule:
-        """Rounds of search."""
-        return task.settings.search.again if self.quick else task.settings.search.schedule
+        return replace(self, kept=(*self.kept, plan), why=_why(task, self.pairs, again=True, anew=True))
 
 
-def eligible_pairs(model: Model, most: int) -> Pairs | None:
-    """Return all eligible pairs if they are at most ``most``, else None."""
-    if model.source.n_nodes * model.problem.n_reps > CELLS_PER_PAIR * most:
+def eligible_pairs(task: Task) -> Pairs | None:
+    """Return all eligible pairs if they are few enough for the exact method, else None."""
+    model, most = task.model, task.settings.solve.exact_pairs
+    if model.source.n_nodes * model.problem.n_reps > task.settings.solve.cells_per_pair * most:
         return None
     pairs = model.pairs()
     return pairs if len(pairs.rep) <= most else None
@@ -168,8 +160,8 @@ def _together(way: _Way, task: Task, sequential: Incumbent) -> Found:
             task, claim, fresh = found.task, found.claim, found.best
         else:
             task, claim = _bound(way, task), Claim()
-            schedule = task.settings.search.again
-            fresh = best if task.clock.over else _search(way, task, [best.reps], schedule)[0]
+            short = replace(task, course=task.settings.again)
+            fresh = best if task.clock.over else _search(way, short, [best.reps])[0]
         best = best_of([best, fresh])
         kappa = task.kappa_of(best.reps)
         if _stable(task, kappa) or round_ == last or (round_ > 0 and task.clock.over):
@@ -184,7 +176,8 @@ def _together(way: _Way, task: Task, sequential: Incumbent) -> Found:
 def _from_previous(way: _Way, task: Task, previous: Solved) -> Result:
     """The short stages from a previous plan; all of them where that is of little help."""
     before = Previous.of(previous, task.model)
-    found = _again(way, replace(task, known=before.multipliers), before.reps)
+    again = replace(task, known=before.multipliers, course=task.settings.again)
+    found = _again(way, again, before.reps)
     gap = task.settings.solve.again_gap
     if task.clock.over or found.best.close_to(found.task.bounded.bound, gap):
         return _finish(way, found)
@@ -227,7 +220,7 @@ def _stable(task: Task, kappa: float) -> bool:
 
 
 def _finish(way: _Way, found: Found) -> Result:
-    return finish(found, way.pairs, why=way.why, quick=way.quick)
+    return finish(found, way.pairs, why=way.why)
 
 
 # --- one set of rows --------------------------------------------------------------------------------------------
@@ -239,29 +232,28 @@ def _solve_rows(way: _Way, task: Task, starts: list[IntArray]) -> Found:
     starts = [task.bounded.start, *starts]
     if way.pairs is None:
         return _large_plan(way, task, starts)
-    return exact_plan(task, way.pairs, _search(way, task, starts, task.settings.search.schedule)[0])
+    return exact_plan(task, way.pairs, _search(way, task, starts)[0])
 
 
 def _bound(way: _Way, task: Task) -> Task:
     """Return the task with multipliers and the bound they prove."""
     clock, pairs = task.clock, way.pairs
     if pairs is None:
-        warm = task.settings.ascent.again_warm if way.quick else None
-        return clock.run("bound", lambda: bound_at_scale(task, warm=warm))
+        return clock.run("bound", lambda: bound_at_scale(task))
     bounded = clock.run("bound", lambda: bound_by_program(task, pairs))
     clock.bound = bounded.bounded.bound
     clock.tell("bound")
     return bounded
 
 
-def _search(way: _Way, task: Task, starts: list[IntArray], schedule: Schedule) -> tuple[Incumbent, Candidates]:
+def _search(way: _Way, task: Task, starts: list[IntArray]) -> tuple[Incumbent, Candidates]:
     """Search from the best start; what comes out is no worse than any plan that is to be kept."""
     clock = task.clock
     kept = [np.where(plan >= 0, plan, task.bounded.start) for plan in way.kept]
-    if schedule.thorough and not way.exact:
+    if task.course.exact_models and not way.exact:
         lumps = clock.run("lumps", lambda: lump_start(task))
         starts = starts if lumps is None else [lumps, *starts]
-    best, open_pairs = clock.run("search", lambda: search_stage(task, starts, kept, schedule))
+    best, open_pairs = clock.run("search", lambda: search_stage(task, starts, kept))
     clock.show(best.shown, "search", best.broken)
     return best, open_pairs
 
@@ -269,8 +261,8 @@ def _search(way: _Way, task: Task, starts: list[IntArray], schedule: Schedule) -
 def _large_plan(way: _Way, task: Task, starts: list[IntArray]) -> Found:
     """Search, then polish by exact models, then what is still open as one; a re-solve is a short search alone."""
     clock = task.clock
-    best, open_pairs = _search(way, task, starts, way.schedule(task))
-    if way.quick:
+    best, open_pairs = _search(way, task, starts)
+    if not task.course.exact_models:
         return Found(task, best)
     best = best_of([best, clock.run("polish", lambda: polish_stage(task, open_pairs, best))])
     clock.show(best.shown, "polish", best.broken)

@@ -14,14 +14,11 @@ from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.pairs.factors import Factors
 from territory_opt.optimize.pairs.pricing import Lists, nearest_reps
 from territory_opt.optimize.search.incumbent import Incumbent
-from territory_opt.optimize.settings import Settings
+from territory_opt.optimize.settings import Course, Settings
 from territory_opt.plan.cases import Cases
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-DEFAULT_THREADS = 2
-"""Results do not depend on it; two cores are what a small machine has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,8 @@ class Task:
     """Rows of a model to be solved, the compiled pairs, the clock and the settings; once known, a bound.
 
     ``nearest`` are each node's best reps at zero multipliers; ``known`` multipliers by rule and subject from earlier
-    work; ``gap`` relative. A task does not change: another model, other rows or a bound make another task.
+    work; ``course`` how thorough it is; ``gap`` relative. A task does not change: another model, other rows or a bound
+    make another task.
     """
 
     model: Model
@@ -58,6 +56,7 @@ class Task:
     nearest: Lists
     clock: Clock
     settings: Settings
+    course: Course
     seed: int
     gap: float
     threads: int
@@ -66,14 +65,21 @@ class Task:
 
     @classmethod
     def of(
-        cls, model: Model, clock: Clock, *, settings: Settings | None = None, seed: int = 0, gap: float = 0.0,
+        cls,
+        model: Model,
+        clock: Clock,
+        *,
+        settings: Settings | None = None,
+        seed: int = 0,
+        gap: float = 0.0,
         threads: int | None = None,
-    ) -> Task:  # fmt: skip
+    ) -> Task:
         """Take up all rows of a model."""
-        settings, threads = settings or Settings(), threads or DEFAULT_THREADS
+        settings = settings or Settings()
+        threads = threads or settings.solve.threads
         factors = Factors.of(model)
         nearest = nearest_reps(factors, settings.ascent.width, threads)
-        return cls(model, model.rows, factors, nearest, clock, settings, seed, gap, threads)
+        return cls(model, model.rows, factors, nearest, clock, settings, settings.thorough, seed, gap, threads)
 
     @property
     def bounded(self) -> Bounded:

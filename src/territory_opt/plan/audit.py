@@ -90,10 +90,16 @@ def broken_rows(figures: Figures) -> list[Violation]:
         amount = float(found.outside[r])
         violations.append(
             Violation(
-                row.rule, row.subject, abs(amount), row.unit, float(value[r]), row.low if amount < 0 else row.high,
-                abs(amount) / row.scale, row.sentence,
+                row.rule,
+                row.subject,
+                abs(amount),
+                row.unit,
+                float(value[r]),
+                row.low if amount < 0 else row.high,
+                abs(amount) / row.scale,
+                row.sentence,
             )
-        )  # fmt: skip
+        )
     return violations
 
 
@@ -107,10 +113,14 @@ def _assignment_problems(figures: Figures) -> list[Violation]:
     """Accounts without a rep, with two, or with one nobody knows; accounts nobody knows."""
     model, plan = figures.model, figures.plan
     known = pd.Index(model.problem.accounts["account_id"])
-    found = [Violation("assignment", str(a), 1.0, sentence="the plan names it twice")
-             for a in plan.assignment.index[plan.assignment.index.duplicated()]]  # fmt: skip
-    found += [Violation("assignment", str(a), 1.0, sentence="the account is not in the accounts table")
-              for a in plan.assignment.index.difference(known)]  # fmt: skip
+    found = [
+        Violation("assignment", str(a), 1.0, sentence="the plan names it twice")
+        for a in plan.assignment.index[plan.assignment.index.duplicated()]
+    ]
+    found += [
+        Violation("assignment", str(a), 1.0, sentence="the account is not in the accounts table")
+        for a in plan.assignment.index.difference(known)
+    ]
     if plan.assignment.index.has_duplicates:
         return found
     rep = figures.rep

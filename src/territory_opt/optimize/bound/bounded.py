@@ -37,8 +37,8 @@ def bound_by_program(task: Task, pairs: Pairs) -> Task:
     return task.with_bound(Bounded(values, dual_bound(replace(task.model, rows=rows), values), start))
 
 
-def bound_at_scale(task: Task, *, warm: float | None = None) -> Task:
-    """Ascend the dual over all eligible pairs, from the multipliers that are known, at first temperature ``warm``."""
+def bound_at_scale(task: Task) -> Task:
+    """Ascend the dual over all eligible pairs, from the multipliers that are known."""
     clock, rows = task.clock, task.rows
 
     def tell(bound: float) -> None:
@@ -49,7 +49,7 @@ def bound_at_scale(task: Task, *, warm: float | None = None) -> Task:
     dual = _dual_of(task)
     start = _first_multipliers(task, dual, start)
     watch = Watch(tell, lambda: clock.left <= 0.0)
-    ascent = ascend(dual, watch, start=start, warm=task.settings.ascent.warm if warm is None else warm)
+    ascent = ascend(dual, watch, start=start, warm=task.course.warm)
     bound = dual_bound(replace(task.model, rows=rows), ascent.multipliers)
     clock.bound = bound
     clock.tell("bound", f"{ascent.passes} passes over all eligible pairs")
@@ -108,7 +108,7 @@ def _program_start(task: Task, dual: Dual, known: FloatArray | None, time_limit:
         pairs = pairs_of(part.factors, *union(lists, rows.n_reps), threads=part.threads)
         stands_for = part.weight[pairs.node]
         pairs = Pairs(pairs.start, pairs.rep, pairs.value * stands_for, pairs.quantities * stands_for)
-        found = _program_multipliers(task, pairs, rows, dual.ceiling.price, max(until - time.perf_counter(), 0.1))
+        found = _program_multipliers(task, pairs, rows, dual.ceiling.price, until - time.perf_counter())
         if found is None:
             break
         values = found
@@ -130,7 +130,7 @@ def _program_multipliers(
     solution = solve_lp(linear, time_limit=time_limit, stop=stop)
     if len(solution.duals) == 0:
         linear = linear_model(task.model, pairs, rows, violations="price", hard_price=hard_price)
-        solution = solve_lp(linear, time_limit=max(until - time.perf_counter(), 0.1), stop=stop)
+        solution = solve_lp(linear, time_limit=until - time.perf_counter(), stop=stop)
     return linear.multipliers(solution.duals) if len(solution.duals) else None
 
 

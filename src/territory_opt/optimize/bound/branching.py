@@ -21,6 +21,7 @@ from territory_opt.optimize.mip.linear import linear_model
 from territory_opt.optimize.mip.warm_lp import WarmLp
 from territory_opt.optimize.pairs.pricing import reduced_values
 from territory_opt.optimize.search.incumbent import Incumbent
+from territory_opt.optimize.settings import TINY
 from territory_opt.optimize.task import Task
 from territory_opt.plan.cases import Cases
 from territory_opt.plan.certificate import apart_from_nodes, bound_by_cases, value_problems
@@ -29,11 +30,11 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-def prove_by_cases(task: Task, best: Incumbent, *, gap: float, quick: bool = False) -> Task:
+def prove_by_cases(task: Task, best: Incumbent, *, gap: float) -> Task:
     """Return ``task`` with a proof by cases that no plan is better than ``best`` by more than ``gap``, or nearly so.
 
     It comes back as it is where that is of no use: at large sizes, where the gap is met, where ``best`` breaks
-    hard rules, without time, and in a ``quick`` re-solve where it would take seconds.
+    hard rules, without time, and where it would take more than the task's course allows.
     """
     settings, bounded = task.settings.cases, task.bounded
     cells = task.model.source.n_nodes * task.model.problem.n_reps
@@ -41,7 +42,7 @@ def prove_by_cases(task: Task, best: Incumbent, *, gap: float, quick: bool = Fal
     if best.score[0] > 0.0 or bounded.bound <= target or not len(task.rows) or cells > settings.most_cells:
         return task
     tree = _Tree(task, best.value, target)
-    most = min(settings.most_programs, (settings.quick_work if quick else settings.most_work) // tree.n_listed)
+    most = min(settings.most_programs, task.course.case_work // tree.n_listed)
     if most < settings.patience:
         return task
     cases = tree.cases() if tree.grow(most) else None
@@ -72,7 +73,7 @@ class _Tree:
         self.rows, self.pairs = self.model.rows, self.model.pairs()
         self.node, self.ceiling = self.pairs.node, ceiling_prices(self.rows, np.inf, task.settings.ceiling)
         size = node_sizes(self.rows, self.pairs)
-        self.share = size / max(float(size.sum()) / self.rows.n_reps, 1e-300)
+        self.share = size / max(float(size.sum()) / self.rows.n_reps, TINY)
         self.root = _Case(frozenset(), bounded.multipliers, bounded.bound)
         reduced = reduced_values(self.pairs, self.rows.at_rep(bounded.multipliers))
         order = np.lexsort((-reduced, self.node))
@@ -145,7 +146,7 @@ class _Tree:
         """Find better multipliers for ``case`` by the linear program, and the account to ask about next."""
         for last in (False, True):
             found = self.program.solve(
-                (int(self.column[k]) for k in case.closed if self.listed[k]), time_limit=max(self.clock.left, 0.1)
+                (int(self.column[k]) for k in case.closed if self.listed[k]), time_limit=self.clock.left
             )
             self.programs += 1
             values = case.values if found is None else settle_quotas(self.rows, found.multipliers, self.ceiling)

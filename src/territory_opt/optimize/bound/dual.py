@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -27,14 +28,16 @@ from territory_opt.model.model import Pairs
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.pairs.factors import Factors
 from territory_opt.optimize.pairs.pricing import best_reps, in_threads, pairs_of, reduced_values, union
-from territory_opt.optimize.settings import AscentSettings
+from territory_opt.optimize.settings import INNER, TINY, AscentSettings
+from territory_opt.plan.rollup import CENT
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 SmallInts = npt.NDArray[np.int32]
 
-EVALUATION_NODES = 1024
-"""Nodes per unit of work: sums are added in this order, whatever the number of threads."""
+
+NO_WEIGHT = -AscentSettings().faded
+"""Temperatures behind a node's best rep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def ascend(dual: Dual, watch: Watch, *, start: FloatArray | None, warm: float) -
     first = warm if start is not None else settings.hottest
     if start is None and dual.factors.n_nodes > 3 * n_coarse:
         quiet = Watch(lambda _: watch.tell(np.nan), watch.over)
-        start = _Ascending(dual.sampled(n_coarse)).run(zero, settings.hottest, settings.warm / 4, quiet).multipliers
+        start = _Ascending(dual.sampled(n_coarse)).run(zero, settings.hottest, settings.coarse_warm, quiet).multipliers
         first = settings.warm
     return _Ascending(dual).run(zero if start is None else start, first, settings.coolest, watch)
 
@@ -116,14 +119,15 @@ class _Ascending:
         self.factors, self.rows, self.ceiling = dual.factors, dual.rows, dual.ceiling
         self.weight, self.nearest, self.threads = dual.weight, dual.nearest, dual.threads
         self.sides = _Sides.of(self.rows, self.ceiling)
-        listed = pairs_of(self.factors, *union([self.nearest[:, :3]], self.rows.n_reps), threads=self.threads)
+        few = union([self.nearest[:, : self.settings.sized_by]], self.rows.n_reps)
+        listed = pairs_of(self.factors, *few, threads=self.threads)
         best = np.maximum.reduceat(listed.value, listed.start[:-1])
         loss = best - np.minimum.reduceat(listed.value, listed.start[:-1])
         size = node_sizes(self.rows, listed)
-        self.size = np.clip(size / max(float(size.mean()), 1e-300), 0.02, 50.0)
+        self.size = np.clip(size / max(float(size.mean()), TINY), self.settings.smallest, self.settings.largest)
         typical = float(np.average(loss / self.size, weights=self.weight))
         # Where pairs are worth nothing (a proof that rules clash), money is shares of scale.
-        self.unit = typical if typical > 0 else max(float(size.mean()), 1e-12)
+        self.unit = typical if typical > 0 else max(float(size.mean()), TINY)
         total = float(self.weight @ np.abs(best)) + float(self.weight @ loss)
         self.money = total / self.rows.n_reps if total > 0 else 1.0
         self.fair = self.ceiling.quota_fair.copy()
@@ -178,7 +182,7 @@ class _Ascending:
         if bound <= best + self.settings.too_far * self.money * self.rows.n_reps:
             return False
         promised = np.maximum.reduceat(reduced_values(pairs, self.rows.at_rep(values)), pairs.start[:-1])
-        return self._bound(values, promised) <= best + 0.5 * (bound - best)
+        return self._bound(values, promised) <= best + self.settings.too_far_promise * (bound - best)
 
     def _listed_pairs(self, known: list[_Point], temperature: float) -> Pairs:
         """The pairs of all lists that have weight at this temperature at a known point, or could get some on the way.
@@ -213,21 +217,21 @@ class _Ascending:
         if len(side) == 0:
             return side
         rows, sides = self.rows, self.sides
-        weight = np.ascontiguousarray(pairs.quantities.T)
+        weight, longest = np.ascontiguousarray(pairs.quantities.T), int(np.diff(pairs.start).max())
         spread = temperature * self.size
+        listed = _Listed(pairs.start, pairs.rep, pairs.value, weight, spread, self.weight, longest)
         # A quota moves by a fair quota when its reduced value changes by this much: small, as it is exact at the end.
-        softness = 0.05 * relative * sides.quota_price
-        longest = int(np.diff(pairs.start).max())
+        softness = self.settings.soft_quotas * relative * sides.quota_price
         quota = self.fair
 
         def value(scaled: FloatArray) -> tuple[float, FloatArray]:
             nonlocal quota
             values = sides.join(scaled * sides.unit(self.money))
-            total, use = _soft_best(pairs, weight, self.rows.at_rep(values), spread, self.weight, longest, self.threads)
+            total, use = _soft_best(listed, self.rows.at_rep(values), self.threads)
             activity = rows.totals @ use.ravel()
             if sides.quota_price > 0:
                 reduced = np.asarray(rows.quotas.T @ values)
-                stiff = softness / np.maximum(self.fair, 1e-9)
+                stiff = softness / np.maximum(self.fair, CENT)
                 quota = np.clip(self.fair + reduced / stiff, 0.0, self.ceiling.quota_limit)
                 total += float((quota * reduced - 0.5 * stiff * (quota - self.fair) ** 2).sum())
                 activity = activity + rows.quotas @ quota
@@ -241,10 +245,14 @@ class _Ascending:
 
         unit = sides.unit(self.money)
         found = minimize(
-            value, side / unit, jac=True, method="L-BFGS-B", callback=stop_in_time,
+            value,
+            side / unit,
+            jac=True,
+            method="L-BFGS-B",
+            callback=stop_in_time,
             bounds=np.column_stack([sides.least / unit, sides.most / unit]),
-            options={"maxiter": steps, "maxcor": 20, "ftol": 1e-10, "gtol": 1e-9, "maxfun": 2 * steps},
-        )  # fmt: skip
+            options=self.settings.lbfgs(steps),
+        )
         if sides.quota_price > 0:
             value(found.x)
             self.fair = quota.copy()
@@ -339,7 +347,7 @@ def sample_nodes(dual: Dual, count: int) -> tuple[IntArray, FloatArray]:
     by_place = small[np.lexsort((size[small], dual.nearest[small, 0]))]
     picked = by_place[step // 2 :: step]
     share = size[picked].sum() / size[small].sum() if size[picked].sum() > 0 else len(picked) / max(len(small), 1)
-    stands_for = np.full(len(picked), 1.0 / max(share, 1e-300))
+    stands_for = np.full(len(picked), 1.0 / max(share, TINY))
     nodes = np.concatenate([large, picked])
     order = np.argsort(nodes)
     return nodes[order], np.concatenate([np.ones(len(large)), stands_for])[order]
@@ -373,32 +381,44 @@ def settle_quotas(rows: Rows, values: FloatArray, price: FloatArray) -> FloatArr
     return values
 
 
-def _soft_best(
-    pairs: Pairs, weight: FloatArray, at_rep: FloatArray, spread: FloatArray, node_weight: FloatArray, longest: int,
-    threads: int,
-) -> tuple[float, FloatArray]:  # fmt: skip
+class _Listed(NamedTuple):
+    """Listed pairs for compiled code, CSR by node: ``rep``, ``value``, ``weight`` (n_pairs, K).
+
+    ``spread`` (n_nodes,) is each node's temperature, ``stands_for`` (n_nodes,) how many nodes it stands for; no node
+    has more than ``longest`` pairs.
+    """
+
+    start: IntArray
+    rep: SmallInts | IntArray
+    value: FloatArray
+    weight: FloatArray
+    spread: FloatArray
+    stands_for: FloatArray
+    longest: int
+
+
+def _soft_best(listed: _Listed, at_rep: FloatArray, threads: int) -> tuple[float, FloatArray]:
     """Return the summed soft maximum over nodes and its derivative by ``at_rep``, (n_reps, K)."""
-    n_nodes = len(pairs.start) - 1
-    parts = range(0, n_nodes, EVALUATION_NODES)
+    n_nodes = len(listed.start) - 1
+    parts = range(0, n_nodes, INNER.ascent_nodes)
     use = np.zeros((len(parts), *at_rep.shape))
     total = np.zeros(len(parts))
 
     def work(first: int) -> None:
-        last, part = min(first + EVALUATION_NODES, n_nodes), first // EVALUATION_NODES
-        total[part] = _soft_part(
-            pairs.start, pairs.rep, pairs.value, weight, at_rep, spread, node_weight, first, last, longest, use[part]
-        )
+        last, part = min(first + INNER.ascent_nodes, n_nodes), first // INNER.ascent_nodes
+        total[part] = _soft_part(listed, at_rep, first, last, use[part])
 
     in_threads(work, parts, threads)
     return float(total.sum()), use.sum(axis=0)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc", "arcp"}, error_model="numpy")
-def _soft_part(  # type: ignore[no-untyped-def]
-    start, rep, value, weight, at_rep, spread, node_weight, first, last, longest, use
-):
+def _soft_part(listed, at_rep, first, last, use):  # type: ignore[no-untyped-def]
+    """Return the summed soft maximum over nodes ``first:last``; add its derivative by ``at_rep`` to ``use``."""
+    start, rep, value, weight = listed.start, listed.rep, listed.value, listed.weight
+    spread, stands_for = listed.spread, listed.stands_for
     n_quantities = weight.shape[1]
-    reduced = np.empty(longest)
+    reduced = np.empty(listed.longest)
     total = 0.0
     for i in range(first, last):
         begin, count = start[i], start[i + 1] - start[i]
@@ -413,12 +433,12 @@ def _soft_part(  # type: ignore[no-untyped-def]
         mass = 0.0
         for s in range(count):
             behind = (reduced[s] - best) / spread[i]
-            reduced[s] = np.exp(behind) if behind > -40.0 else 0.0
+            reduced[s] = np.exp(behind) if behind > NO_WEIGHT else 0.0
             mass += reduced[s]
-        total += node_weight[i] * (best + spread[i] * np.log(mass))
+        total += stands_for[i] * (best + spread[i] * np.log(mass))
         for s in range(count):
             if reduced[s] > 0.0:
-                part = node_weight[i] * reduced[s] / mass
+                part = stands_for[i] * reduced[s] / mass
                 for k in range(n_quantities):
                     use[rep[begin + s], k] += part * weight[begin + s, k]
     return total

@@ -12,7 +12,7 @@ import numpy as np
 
 from territory_opt.optimize.mip.linear import linear_model
 from territory_opt.optimize.mip.mathopt import MipLimits, solve_mip
-from territory_opt.optimize.pairs.candidates import candidates
+from territory_opt.optimize.search.candidates import candidates
 from territory_opt.optimize.search.incumbent import Incumbent, best_of
 from territory_opt.optimize.task import Task
 

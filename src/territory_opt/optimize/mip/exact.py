@@ -15,7 +15,7 @@ def exact_plan(task: Task, pairs: Pairs, start: Incumbent) -> Found:
     """Give all ``pairs`` to branch and bound; if no plan keeps the hard rules, look for the least bad one."""
     clock, linear = task.clock, linear_model(task.model, pairs, task.rows)
     point = None if start.score[0] > 0 else linear.point(start.reps, start.quotas)
-    limits = MipLimits(max(clock.left, 0.1), seed=task.seed)
+    limits = MipLimits(clock.left, seed=task.seed)
     solution = clock.run("branch and bound", lambda: solve_mip(linear, limits, start=point, stop=clock.stopped))
     found, bound, cut_off = [start], float("nan"), False
     if len(solution.values):

@@ -22,12 +22,13 @@ IntArray = npt.NDArray[np.int64]
 
 def exact_least_bad(task: Task, pairs: Pairs) -> IntArray | None:
     """Return the assignment with the least summed violation (each in units of its scale), then the best value."""
+    clash = task.settings.clash
     count, stop = linear_model(task.model, pairs, task.rows, violations="count"), task.clock.stopped
-    limits = MipLimits(max(task.clock.left, 0.1) / 2, gap=1e-9, seed=task.seed)
+    limits = MipLimits(task.clock.left / 2, gap=clash.gap, seed=task.seed)
     first = solve_mip(count, limits, stop=stop)
     if len(first.values) == 0:
         return None
-    least = max(-first.objective, 0.0) * (1 + 1e-6) + 1e-7
+    least = max(-first.objective, 0.0) * (1.0 + clash.least_share) + clash.least_more
     allowed = linear_model(task.model, pairs, task.rows, violations="limit", limit=least)
     second = solve_mip(allowed, limits, stop=stop)
     return allowed.reps(second.values) if len(second.values) else count.reps(first.values)
@@ -43,8 +44,7 @@ def relaxations(task: Task, pairs: Pairs | None, violations: list[Violation]) ->
     unlock = [text for v in violations for r in _rows_of(model, v) for text in _unlock(model, r)]
     ways = [] if pairs is None else _each_rule_alone(task, pairs)
     if not ways:
-        ways = [Relaxation(model.rows.items[r].way_out(v.value), False)
-                for v in violations for r in _rows_of(model, v)]  # fmt: skip
+        ways = [Relaxation(model.rows.items[r].way_out(v.value), False) for v in violations for r in _rows_of(model, v)]
     named = task.settings.clash.most_named
     alone = [] if task.clock.over else [Relaxation(text, False) for text in _too_large(model)[:named]]
     return (*alone, *ways, *(Relaxation(text, False) for text in unlock))
@@ -87,7 +87,8 @@ def _upper_limits(rows: Rows) -> dict[str, FloatArray]:
 def _each_rule_alone(task: Task, pairs: Pairs) -> list[Relaxation]:
     """For each hard rule: how far it alone must give so that all others hold, if that is possible."""
     model, rows, clock = task.model, task.model.rows, task.clock
-    limits = MipLimits(task.settings.clash.check_seconds, gap=1e-6, seed=task.seed)
+    clash = task.settings.clash
+    limits = MipLimits(clash.check_seconds, gap=clash.check_gap, seed=task.seed)
     linear = linear_model(model, pairs, rows, violations="count")
     first = linear.n_pairs + rows.n_reps
     found: list[tuple[float, str]] = []
@@ -116,8 +117,11 @@ def _without_slack(linear: LinearModel, values: FloatArray) -> FloatArray:
 
 
 def _rows_of(model: Model, violation: Violation) -> list[int]:
-    return [r for r, row in enumerate(model.rows.items)
-            if row.hard and (row.rule, row.subject) == (violation.rule, violation.subject)]  # fmt: skip
+    return [
+        r
+        for r, row in enumerate(model.rows.items)
+        if row.hard and (row.rule, row.subject) == (violation.rule, violation.subject)
+    ]
 
 
 def _unlock(model: Model, r: int) -> list[str]:

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from territory_opt.optimize.bound.dual import node_sizes
 from territory_opt.optimize.mip.linear import linear_model
 from territory_opt.optimize.mip.mathopt import MipLimits, solve_mip
-from territory_opt.optimize.pairs.candidates import candidates
+from territory_opt.optimize.search.candidates import candidates
+from territory_opt.optimize.settings import TINY
 from territory_opt.optimize.task import Task
 
 IntArray = npt.NDArray[np.int64]
@@ -30,7 +31,7 @@ def lump_start(task: Task) -> IntArray | None:
         return None
     listed = candidates(task, [bounded.start], width=settings.width, within=np.inf).pairs
     size = node_sizes(rows, listed)
-    share = size / max(float(size.sum()) / rows.n_reps, 1e-300)
+    share = size / max(float(size.sum()) / rows.n_reps, TINY)
     lump = share >= settings.share
     if not 0 < lump.sum() <= settings.most:
         return None

@@ -19,13 +19,10 @@ from ortools.math_opt import model_pb2
 from ortools.math_opt.python import mathopt
 
 from territory_opt.optimize.mip.linear import LinearModel
+from territory_opt.optimize.settings import SOLVERS
 
 FloatArray = npt.NDArray[np.float64]
 
-LOOK_SECONDS = 0.05
-"""How often somebody looks whether the work is to end."""
-GRACE_SECONDS = 1.0
-"""A solver that is done within this time is waited for."""
 INTERRUPTED = "interrupted"
 GAVE_UP = ("GScipOutput.status: UNKNOWN", "HighsModelStatus was Unknown")
 """What SCIP says when it ends before it has begun, and HiGHS where numbers are too far apart: no plan and no proof."""
@@ -111,8 +108,8 @@ def _unless(stop: Callable[[], bool] | None, work: Callable[[], Solution]) -> So
     thread.start()
     ends = float("inf")
     while thread.is_alive():
-        thread.join(LOOK_SECONDS)
-        ends = min(ends, time.perf_counter() + GRACE_SECONDS) if stop() else ends
+        thread.join(SOLVERS.look)
+        ends = min(ends, time.perf_counter() + SOLVERS.grace) if stop() else ends
         if time.perf_counter() > ends:
             return Solution("none", INTERRUPTED, -np.inf, np.inf, np.zeros(0), np.zeros(0))
     (outcome,) = found
@@ -122,7 +119,8 @@ def _unless(stop: Callable[[], bool] | None, work: Callable[[], Solution]) -> So
 
 
 def _parameters(limits: MipLimits) -> mathopt.SolveParameters:
-    return mathopt.SolveParameters(time_limit=dt.timedelta(seconds=max(limits.seconds, 0.01)), random_seed=limits.seed)
+    seconds = max(limits.seconds, SOLVERS.least)
+    return mathopt.SolveParameters(time_limit=dt.timedelta(seconds=seconds), random_seed=limits.seed)
 
 
 def _solve(

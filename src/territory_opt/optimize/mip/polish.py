@@ -13,7 +13,7 @@ from territory_opt.optimize.bound.bounded import hard_prices
 from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.mip.linear import LinearModel, Violations, linear_model, restrict
 from territory_opt.optimize.mip.mathopt import MipLimits, solve_mip
-from territory_opt.optimize.pairs.candidates import Candidates, competition, grow_groups
+from territory_opt.optimize.search.candidates import Candidates, competition, grow_groups
 from territory_opt.optimize.search.incumbent import Incumbent
 from territory_opt.optimize.settings import PolishSettings
 from territory_opt.optimize.task import Task
@@ -96,10 +96,10 @@ class _Polisher:
         tail = np.ones(len(linear.rows.worst_price), dtype=bool)
         small, kept = restrict(linear, solution, np.concatenate([free_pairs, group, free_rows, free_rows, tail]))
         before = float(small.cost @ solution[kept])
-        seconds = min(self.settings.seconds, max(self.clock.left, 0.1))
-        limits = MipLimits(seconds, gap=1e-5, seed=self.seed, tree=self.settings.tree)
+        seconds = min(self.settings.seconds, self.clock.left)
+        limits = MipLimits(seconds, gap=self.settings.gap, seed=self.seed, tree=self.settings.tree)
         found = solve_mip(small, limits, start=solution[kept], light=True)
-        better = len(found.values) > 0 and found.objective > before + 1e-9 * abs(before)
+        better = len(found.values) > 0 and found.objective > before + self.settings.gain * abs(before)
         return kept, found.values if better else np.zeros(0)
 
     def accept(self, solution: FloatArray, kept: IntArray, values: FloatArray) -> FloatArray:

@@ -17,25 +17,10 @@ from territory_opt.model.rows import Kind, Row, Rows, Words
 from territory_opt.model.rules import rounding_slack
 from territory_opt.optimize.mip.linear import LinearModel, Violations, linear_model
 from territory_opt.optimize.mip.mathopt import MipLimits, Solution, solve_lp, solve_mip
-from territory_opt.plan.rollup import missed
+from territory_opt.optimize.settings import QUOTAS
+from territory_opt.plan.rollup import CENT, missed
 
 FloatArray = npt.NDArray[np.float64]
-
-MOST_TIED_STEPS = 1000
-"""Leftover steps per rep that are still taken for rounding noise of the solver."""
-FEW_NODES, MANY_NODES = 200, 20_000
-"""Branch-and-bound nodes for whole steps: for many reps the rounding is worth cents and is settled early."""
-EVEN_SHARES = (0.0, *(0.0005 * 1.4**k for k in range(20)))
-"""Distances from a fair quota, as shares of it, beyond each of which the next money costs a little more."""
-EVEN_PRICE = 1e-6
-"""That little, per money: no real price is given up for evenness."""
-MOST_EVENED = 100
-"""Reps up to which whole steps, too, stay as near to the continuous quotas as the rules let them; beyond, each is
-within two steps anyway, and ten seconds are worth more."""
-FAR_ABOVE, MOST_NAMED = 1.5, 3
-"""A quota so many times the fair one is worth a word; so many are named, the worst ones."""
-SECONDS = 20.0
-"""Safety limit of one quota model; it has one variable per rep and is solved at the root."""
 
 
 def set_quotas(model: Model, totals: FloatArray, *, rounded: bool = True) -> FloatArray:
@@ -55,15 +40,16 @@ def set_quotas(model: Model, totals: FloatArray, *, rounded: bool = True) -> Flo
     fair = model.kappa * model.fair_base(totals)
     if not fair.any():  # where nothing is expected of anybody, by working time
         fair = model.share * float(model.problem.policy.quotas.target or 0.0)
-    linear = _best(model, _evened(fixed, fair, EVEN_SHARES), None)
+    linear = _best(model, _evened(fixed, fair, QUOTAS.even_shares), None)
     step = model.problem.policy.quotas.step
     # Whole steps around the continuous optimum; the constraint matrix is a laminar sum, so this is easy.
-    window = np.floor(linear / step + 1e-9) * step
-    near = _evened(fixed, linear, (0.0,)) if rows.n_reps <= MOST_EVENED else fixed
+    window = np.floor(linear / step + QUOTAS.rounding) * step
+    near = _evened(fixed, linear, (0.0,)) if rows.n_reps <= QUOTAS.most_evened else fixed
     steps = np.round(_best(model, near, window) / step)
     tied = _tie(model, steps, step)
     # Only rounding noise is tied: a roll-up that the caps keep from holding stays as it is.
-    kept = np.abs(fixed.outside(np.zeros_like(totals), tied)) <= np.maximum(step * 1e-3, 1e-9 * fixed.scale)
+    noise = np.maximum(QUOTAS.kept * step, QUOTAS.rounding * fixed.scale)
+    kept = np.abs(fixed.outside(np.zeros_like(totals), tied)) <= noise
     return tied if kept[fixed.hard].all() else np.asarray(np.round(steps * step, 2))
 
 
@@ -74,17 +60,17 @@ def far_above_fair(model: Model, totals: FloatArray, quotas: FloatArray) -> tupl
     for want of a last quota for example.
     """
     fair = model.kappa * model.fair_base(totals)
-    times = quotas / np.maximum(fair, max(model.problem.policy.quotas.step, 0.01))
+    times = quotas / np.maximum(fair, max(model.problem.policy.quotas.step, CENT))
     reps = model.problem.reps["rep_id"].to_numpy(object)
-    far = [int(j) for j in np.argsort(-times, kind="stable") if times[j] > FAR_ABOVE]
+    far = [int(j) for j in np.argsort(-times, kind="stable") if times[j] > QUOTAS.far_above]
     ways = "limits on this quota, or on others whose rest falls to it; look at last_quota, guards and caps, "
     named = [
         f"{reps[j]} carries {quotas[j]:,.0f} where {fair[j]:,.0f} is fair: {ways}"
         "or set the target to what the data supports"
-        for j in far[:MOST_NAMED]
+        for j in far[: QUOTAS.most_named]
     ]
     more = len(far) - len(named)
-    return (*named, *([f"{more} more carry over {FAR_ABOVE:g} times the fair quota"] if more else []))
+    return (*named, *([f"{more} more carry over {QUOTAS.far_above:g} times the fair quota"] if more else []))
 
 
 def _evened(rows: Rows, fair: FloatArray, shares: tuple[float, ...]) -> Rows:
@@ -105,7 +91,7 @@ def _evened(rows: Rows, fair: FloatArray, shares: tuple[float, ...]) -> Rows:
             low=low[k],
             high=high[k],
             hard=False,
-            price=EVEN_PRICE,
+            price=QUOTAS.even_price,
             scale=size,
             unit="",
             words=Words("quotas are as near to fair ones as the rules let them"),
@@ -136,7 +122,7 @@ def _tie(model: Model, steps: FloatArray, step: float) -> FloatArray:
     if rounding_slack(step, model.hierarchy, 0) > 0:
         return np.asarray(quotas)
     left = round(-missed(model.hierarchy, 0, quotas) / step)
-    if left == 0 or abs(left) > MOST_TIED_STEPS * len(steps):
+    if left == 0 or abs(left) > QUOTAS.tied_steps * len(steps):
         return np.asarray(quotas)
     order = np.argsort(-quotas, kind="stable")
     steps = steps.copy()
@@ -152,7 +138,7 @@ def _best(model: Model, rows: Rows, window: FloatArray | None) -> FloatArray:
     if len(strict.values):
         return _quotas(model, rows, strict, window)
     counted = _solve(_quota_model(model, rows, window, "count", np.inf))
-    least = -counted.objective * (1 + 1e-6) + 1e-9
+    least = -counted.objective * (1.0 + QUOTAS.least_share) + QUOTAS.least_more
     relaxed = _solve(_quota_model(model, rows, window, "limit", least))
     return _quotas(model, rows, relaxed if len(relaxed.values) else counted, window)
 
@@ -196,9 +182,9 @@ def _quota_model(
 
 def _solve(linear: LinearModel) -> Solution:
     if linear.integer.any():
-        nodes = FEW_NODES if linear.rows.n_reps > 12 else MANY_NODES
-        return solve_mip(linear, MipLimits(SECONDS, gap=1e-9, tree=nodes))
-    return solve_lp(linear, time_limit=SECONDS)
+        tree = QUOTAS.few_tree if linear.rows.n_reps <= QUOTAS.few_reps else QUOTAS.tree
+        return solve_mip(linear, MipLimits(QUOTAS.seconds, gap=QUOTAS.gap, tree=tree))
+    return solve_lp(linear, time_limit=QUOTAS.seconds)
 
 
 def _quotas(model: Model, rows: Rows, solution: Solution, window: FloatArray | None) -> FloatArray:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ortools.linear_solver import linear_solver_pb2, pywraplp
 
 from territory_opt.optimize.mip.linear import LinearModel
+from territory_opt.optimize.settings import SOLVERS
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -52,7 +53,7 @@ class WarmLp:
         for k in wanted - self.closed:
             self.columns[k].SetUb(0.0)
         self.closed = wanted
-        self.solver.SetTimeLimit(max(int(1000 * time_limit), 1))
+        self.solver.SetTimeLimit(int(1000 * max(time_limit, SOLVERS.least)))
         status = self.solver.Solve(self.settings)
         if status == pywraplp.Solver.ABNORMAL:  # a basis that went bad: once more from none
             self.solver.Reset()
@@ -74,7 +75,9 @@ def _proto(linear: LinearModel) -> linear_solver_pb2.MPModelProto:
     for row, (low, high) in enumerate(zip(linear.low.tolist(), linear.high.tolist(), strict=True)):
         part = slice(matrix.indptr[row], matrix.indptr[row + 1])
         proto.constraint.add(
-            lower_bound=low, upper_bound=high, var_index=matrix.indices[part].tolist(),
+            lower_bound=low,
+            upper_bound=high,
+            var_index=matrix.indices[part].tolist(),
             coefficient=matrix.data[part].tolist(),
-        )  # fmt: skip
+        )
     return proto

@@ -19,13 +19,12 @@ from territory_opt.geography.sphere import EARTH_RADIUS_KM
 from territory_opt.model.model import Pairs
 from territory_opt.model.quantities import Basis
 from territory_opt.optimize.pairs.factors import Factors
+from territory_opt.optimize.settings import INNER
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 SmallInts = npt.NDArray[np.int32]
 
-CHUNK_NODES = 2048
-"""Nodes per unit of work: results never depend on the number of threads."""
 _ASIN = tuple(
     float(np.prod(np.arange(1, 2 * k, 2)) / np.prod(np.arange(2, 2 * k + 1, 2)) / (2 * k + 1)) for k in range(12)
 )
@@ -34,8 +33,7 @@ BARRED = -1e300
 """Value of a pair that may not be."""
 ELIGIBLE = 0.1 * BARRED
 """A pair with a lower reduced value may not be."""
-BLOCK_CELLS = 8192
-"""Pairs that one step of pricing looks at: they stay in the cache, and what a call costs is shared by many."""
+CHUNK_NODES, BLOCK_CELLS = INNER.pricing_nodes, INNER.pricing_cells
 _kernel = numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "arcp", "nnan"}, error_model="numpy")
 ONE, TRAVEL_KM, NET_SALES = int(Basis.ONE), int(Basis.TRAVEL_KM), int(Basis.NET_SALES)
 GAIN, MOVED = int(Basis.GAIN), int(Basis.MOVED)

@@ -13,11 +13,9 @@ import numba
 import numpy as np
 
 from territory_opt.optimize.search.rows import FIRST, FLOOR, GAIN, QUOTA, rep_cost, shared_cost, shared_misfit, window
+from territory_opt.optimize.settings import INNER, TINY
 
-MOST_FLIPS = 48
-"""Single flips that are joined, least loss first."""
-MOST_JOINS = 20_000
-"""Joined sets that are evaluated at most; the search goes by least loss and keeps the best so far."""
+MOST_FLIPS, MOST_JOINS, LEAST_GAIN = INNER.flips, INNER.joins, INNER.gain
 
 
 @numba.njit(cache=True, nogil=True)
@@ -49,7 +47,7 @@ def exchange(state, rows, reps, flips):  # type: ignore[no-untyped-def]
         state.scratch,
     )
     after = np.empty(total.shape[1])
-    best, best_x, best_y, joins = 1e-9, -1, -1, 0
+    best, best_x, best_y, joins = LEAST_GAIN, -1, -1, 0
     for x in range(len(one)):
         if loss[x] + loss[0] >= misfit - best or joins > MOST_JOINS:
             break
@@ -185,7 +183,7 @@ def _narrowest(state, rows, reps, misfit, change):  # type: ignore[no-untyped-de
                     reach[h] += rows.own[r, FIRST + k] * change[h, g, k]
                 least, most = min(least, reach[h]), max(most, reach[h])
             below, above = window(rows.own, r, misfit)
-            share = (above - below) / max(most - least, 1e-300)
+            share = (above - below) / max(most - least, TINY)
             if share < narrowest:
                 narrowest, best_row, best_own = share, r, own
                 best_reach[:] = reach

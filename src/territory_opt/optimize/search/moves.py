@@ -18,15 +18,12 @@ from territory_opt.model.model import Pairs
 from territory_opt.optimize.pairs.pricing import in_threads
 from territory_opt.optimize.search.exchange import exchange
 from territory_opt.optimize.search.rows import SearchRows, rep_cost, shared_cost
+from territory_opt.optimize.settings import INNER
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-CHAIN_SHARE = 0.5
-"""Share of the moves in which the receiver passes a node of its own on: a swap, or a chain over three reps."""
-QUENCH = 0.15
-"""Share of the steps at the end in which only improvements are taken."""
-STOP_EVERY = 16_384
+CHAIN_SHARE, QUENCH, LEAST_GAIN, STOP_STEPS = INNER.chain, INNER.quench, INNER.gain, INNER.stop_steps
 
 
 class Effort(NamedTuple):
@@ -115,7 +112,7 @@ class Search:
         rows = self.rows.shared_among(everyone.totals, len(groups))
 
         def work(number: int) -> None:
-            _improve_group(groups[number], everyone, rows, effort, seed + 7919 * number, stop)
+            _improve_group(groups[number], everyone, rows, effort, seed + INNER.seed_step * number, stop)
 
         return work
 
@@ -217,9 +214,23 @@ def _gather(group, everyone, rows):  # type: ignore[no-untyped-def]
         total[g] = totals[group[g]]
         cost[g] = rep_cost(rows.start, rows.own, rows.by_rep, group[g], total[g], scratch)
     return State(
-        group, node, first, rep, value, loss, weight, origin, here, members, count, place, total, cost,
-        np.zeros(len(rows.shared)), scratch,
-    )  # fmt: skip
+        group,
+        node,
+        first,
+        rep,
+        value,
+        loss,
+        weight,
+        origin,
+        here,
+        members,
+        count,
+        place,
+        total,
+        cost,
+        np.zeros(len(rows.shared)),
+        scratch,
+    )
 
 
 @numba.njit(cache=True, nogil=True)
@@ -240,7 +251,7 @@ def _anneal(state, rows, steps, hot, cold, stop):  # type: ignore[no-untyped-def
     n_quantities = weight.shape[1]
     after_a, after_b, after_c = np.empty(n_quantities), np.empty(n_quantities), np.empty(n_quantities)
     for step in range(steps):
-        if step % STOP_EVERY == 0 and stop[0] != 0:
+        if step % STOP_STEPS == 0 and stop[0] != 0:
             break
         temperature = 0.0 if step >= quench else temperature * ratio
         i = np.random.randint(n_free)
@@ -282,7 +293,7 @@ def _anneal(state, rows, steps, hot, cold, stop):  # type: ignore[no-untyped-def
         change -= rep_cost(start, own, by_rep, group[b], after_b, scratch)
         if other >= 0 and c != a:
             change += cost[c] - rep_cost(start, own, by_rep, group[c], after_c, scratch)
-        if change <= 1e-9 and (temperature == 0.0 or np.random.random() >= np.exp(change / temperature)):
+        if change <= LEAST_GAIN and (temperature == 0.0 or np.random.random() >= np.exp(change / temperature)):
             continue
         gained_in_all += change
         _shift(state, rows, i, p)

@@ -7,12 +7,12 @@ import numpy.typing as npt
 
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.bound.bounded import hard_prices
-from territory_opt.optimize.pairs.candidates import Candidates, candidates, competition, make_groups
 from territory_opt.optimize.pairs.pricing import in_threads
+from territory_opt.optimize.search.candidates import Candidates, candidates, competition, make_groups
 from territory_opt.optimize.search.incumbent import Incumbent, best_of
 from territory_opt.optimize.search.moves import Effort, Search, positions
 from territory_opt.optimize.search.rows import SearchRows
-from territory_opt.optimize.settings import Schedule, SearchSettings
+from territory_opt.optimize.settings import INNER, Schedule, SearchSettings
 from territory_opt.optimize.task import Task
 
 FloatArray = npt.NDArray[np.float64]
@@ -39,15 +39,13 @@ def _falling(first: float, last: float, count: int) -> FloatArray:
     return np.asarray(first * (last / first) ** (np.arange(count) / max(count - 1, 1)))
 
 
-def search_stage(
-    task: Task, starts: list[IntArray], kept: list[IntArray], schedule: Schedule
-) -> tuple[Incumbent, Candidates]:
+def search_stage(task: Task, starts: list[IntArray], kept: list[IntArray]) -> tuple[Incumbent, Candidates]:
     """Search from the best of ``starts`` in rounds of falling temperature; every round cuts the reps into new groups.
 
     What comes out is no worse than any of ``kept``. After the first short round, pairs that cannot be in a better plan
     are dropped for good.
     """
-    rounds = _Rounds(task, starts, kept)
+    rounds, schedule = _Rounds(task, starts, kept), task.course.schedule
     long, short = _efforts(task.settings.search, schedule, task.rows, rounds.open_pairs)
     efforts = [*long, *short]
     with task.clock.deadline():
@@ -126,7 +124,7 @@ class _Rounds:
 
         chains = [self._search(plan) for plan in (self.here.reps, self.first, *self.kept)]
         work = [
-            chain.worker(everyone, effort, seed=seed + 31 * self.number + number, stop=stop)
+            chain.worker(everyone, effort, seed=seed + INNER.opening_step * self.number + number, stop=stop)
             for number, chain in enumerate(chains)
         ]
         self.number += 1
@@ -164,7 +162,7 @@ class _Rounds:
         if n_reps > self.settings.group:
             pull = competition(self.open_pairs, self.here.reps, n_reps, self.unit)
             groups = make_groups(pull, self.settings.group, self.generator)
-        seed = task.seed + 104_729 * self.number
+        seed = task.seed + INNER.round_step * self.number
         self.search.improve(groups, effort, seed=seed, threads=task.threads, stop=task.clock.flag)
         self.number += 1
         found = task.judged(self.search.reps)

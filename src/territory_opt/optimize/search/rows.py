@@ -15,16 +15,14 @@ from scipy import sparse
 
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Kind, Rows
+from territory_opt.optimize.settings import INNER, TINY
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-HARD_JUMP = 0.01
-"""Breaking a hard row at all costs as much as breaking it by this share of its scale."""
-
-
-LOW, HIGH, PRICE, JUMP, QUOTA, MULTIPLIER, FIRST = range(7)
-"""Columns of ``SearchRows.own``; coefficients of the quantities start at FIRST."""
+LOW, HIGH, PRICE, JUMP, MULTIPLIER, QUOTA, FIRST = range(7)
+"""Columns of ``SearchRows.own``, in which the coefficients of quantities begin at FIRST; the first five are also those
+of ``SearchRows.shared_limits``."""
 GAIN, QUOTA_HIGH, FLOOR = range(3)
 """Columns of ``SearchRows.by_rep``."""
 
@@ -52,7 +50,7 @@ class SearchRows(NamedTuple):
         n_reps, n_quantities = rows.n_reps, len(rows.quantities)
         price = np.where(rows.hard, np.maximum(hard_price, np.abs(multipliers)), rows.price)
         price = price + np.where(rows.worst_group >= 0, np.maximum(np.abs(multipliers) - price, 0.0), 0.0)
-        jump = np.where(rows.hard, HARD_JUMP * price * rows.scale, 0.0)
+        jump = np.where(rows.hard, INNER.hard_jump * price * rows.scale, 0.0)
         rolled = rows.of_kind(Kind.ROLL_UP)
         owner = rows.owner
         single = np.flatnonzero((owner >= 0) & ~rolled)
@@ -66,18 +64,16 @@ class SearchRows(NamedTuple):
         np.add.at(at_own, rep, multipliers[row, None] * coefficient)
         limit = np.where(multipliers > 0, rows.low, np.where(multipliers < 0, rows.high, 0.0))
         quota = _entries(rows.quotas, row, rep)
-        sides = (rows.low[row], rows.high[row], price[row], jump[row], quota, multipliers[row])
+        limits = np.column_stack([rows.low, rows.high, price, jump, multipliers])
         gain = np.asarray(rows.quotas[np.flatnonzero(rolled)].T @ multipliers[rolled], dtype=float)
         floor = np.bincount(rep, multipliers[row] * limit[row], minlength=n_reps)
         return cls(
             start=np.searchsorted(rep, np.arange(n_reps + 1)).astype(np.int64),
-            own=np.ascontiguousarray(np.column_stack([*sides, coefficient])),
+            own=np.ascontiguousarray(np.column_stack([limits[row], quota, coefficient])),
             by_rep=np.ascontiguousarray(np.column_stack([gain, model.quota_limit, floor])),
             at_own=at_own,
             shared=rows.totals[shared].toarray().reshape(len(shared), n_reps, n_quantities),
-            shared_limits=np.column_stack(
-                [rows.low[shared], rows.high[shared], price[shared], jump[shared], multipliers[shared]]
-            ),
+            shared_limits=np.ascontiguousarray(limits[shared]),
         )
 
     def shared_among(self, totals: FloatArray, n_groups: int) -> SearchRows:
@@ -87,7 +83,7 @@ class SearchRows(NamedTuple):
         """
         now = np.einsum("sjk,jk->s", self.shared, totals)
         limits = self.shared_limits.copy()
-        limits[:, :2] = (limits[:, :2] - now[:, None]) / n_groups
+        limits[:, [LOW, HIGH]] = (limits[:, [LOW, HIGH]] - now[:, None]) / n_groups
         return self._replace(shared_limits=limits)
 
 
@@ -155,23 +151,24 @@ def window(own, r, budget):  # type: ignore[no-untyped-def]
     """Range of own row ``r`` in which it costs at most ``budget`` more than its multiplier says."""
     u, price, low, high = own[r, MULTIPLIER], own[r, PRICE], own[r, LOW], own[r, HIGH]
     if u > 0.0:
-        return low - budget / max(price - u, 1e-300), low + budget / u
+        return low - budget / max(price - u, TINY), low + budget / u
     if u < 0.0:
-        return high + budget / u, high + budget / max(price + u, 1e-300)
-    return low - budget / max(price, 1e-300), high + budget / max(price, 1e-300)
+        return high + budget / u, high + budget / max(price + u, TINY)
+    return low - budget / max(price, TINY), high + budget / max(price, TINY)
 
 
 @numba.njit(cache=True)
 def shared_cost(shared_limits, s, value):  # type: ignore[no-untyped-def]
     """Price of company-wide row ``s`` at ``value``."""
-    return charge(value, shared_limits[s, 0], shared_limits[s, 1], shared_limits[s, 2], shared_limits[s, 3])
+    limits = shared_limits
+    return charge(value, limits[s, LOW], limits[s, HIGH], limits[s, PRICE], limits[s, JUMP])
 
 
 @numba.njit(cache=True)
 def shared_misfit(shared_limits, s, value):  # type: ignore[no-untyped-def]
     """What company-wide row ``s`` costs at ``value`` above what its multiplier says: never negative."""
-    u = shared_limits[s, 4]
+    u = shared_limits[s, MULTIPLIER]
     if u == 0.0:
         return shared_cost(shared_limits, s, value)
-    limit = shared_limits[s, 0] if u > 0.0 else shared_limits[s, 1]
+    limit = shared_limits[s, LOW if u > 0.0 else HIGH]
     return shared_cost(shared_limits, s, value) - u * (limit - value)

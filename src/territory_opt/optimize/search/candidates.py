@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from territory_opt.model.model import Pairs
 from territory_opt.optimize.pairs.pricing import best_reps, pairs_of
-
-if TYPE_CHECKING:
-    from territory_opt.optimize.task import Task
+from territory_opt.optimize.settings import INNER
+from territory_opt.optimize.task import Task
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 SmallInts = npt.NDArray[np.int32]
-
-TIE = 1e-6
-"""Losses below this share of what a pair is worth on average are rounding, or the tolerance of a solver's duals."""
-
-ROUNDING = 1e-9
-"""A pair is left out only if it loses more than it may by this share: losses are sums of floats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +40,7 @@ class Candidates:
     @property
     def _tie(self) -> float:
         """A loss no larger than this is rounding: reps who live at one place are equally good."""
-        return TIE * float(np.abs(self.pairs.value).mean()) if len(self.loss) else 0.0
+        return INNER.tie * float(np.abs(self.pairs.value).mean()) if len(self.loss) else 0.0
 
 
 def candidates(task: Task, keep: list[IntArray], *, width: int, within: float) -> Candidates:
@@ -60,7 +52,8 @@ def candidates(task: Task, keep: list[IntArray], *, width: int, within: float) -
     rows, threads = task.rows, task.threads
     at_rep = rows.at_rep(task.multipliers)
     width = min(width, rows.n_reps)
-    lists = best_reps(task.factors, at_rep, width, within=within * (1.0 + ROUNDING), threads=threads)
+    within *= 1.0 + task.settings.search.rounding
+    lists = best_reps(task.factors, at_rep, width, within=within, threads=threads)
     start, rep = _with(lists.rep, keep)
     pairs = pairs_of(task.factors, start, rep, threads=threads)
     loss = np.repeat(lists.best, np.diff(start)) - pairs.value
@@ -108,7 +101,7 @@ def grow_groups(pull: FloatArray, around: IntArray, size: int, generator: np.ran
         group, weight = [int(rep)], pull[rep].copy()
         free[rep] = False
         while len(group) < size:
-            choice = int(np.where(free, weight * generator.uniform(0.3, 1.0, n_reps), 0.0).argmax())
+            choice = int(np.where(free, weight * generator.uniform(INNER.by_chance, 1.0, n_reps), 0.0).argmax())
             if not free[choice] or weight[choice] <= 0.0:
                 break
             group.append(choice)
