@@ -16,7 +16,6 @@ import pandas as pd
 
 import territory_opt as to
 from territory_opt.intake.actuals import check_actuals
-from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
 from territory_opt.quota.track import track
@@ -49,7 +48,7 @@ def stands(problem: to.Problem, coming: pd.DataFrame, after: Sequence[int] = AFT
     model = to.Model.build(problem)
     kept = model.source.incumbent[model.source.nodes.first]
     kept = np.maximum(kept, 0).astype(np.int64)
-    expected = evaluate(model, Plan.from_positions(model, kept, np.zeros(problem.n_reps))).rep_sales
+    expected = Figures(model, Plan.from_positions(model, kept, np.zeros(problem.n_reps))).evaluation.rep_sales
     sales, rows = check_actuals(coming, problem), []
     year = track(Figures(model, Plan.from_positions(model, kept, expected)), sales)
     sold = year.reps.set_index("rep_id")["sold"]

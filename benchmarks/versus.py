@@ -30,7 +30,7 @@ from territory_opt.optimize.mip.linear import LinearModel, linear_model
 from territory_opt.optimize.mip.mathopt import model_proto
 from territory_opt.optimize.pairs.factors import Factors
 from territory_opt.optimize.pairs.pricing import best_reps, pairs_of, union
-from territory_opt.plan.evaluate import evaluate_positions
+from territory_opt.plan.evaluate import choose, evaluate
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -103,7 +103,7 @@ def compare(problem: to.Problem, *, time_limit: float, candidates: int, seed: in
         objective = None
         if plan and reps is not None:
             quotas = np.zeros(problem.n_reps)
-            objective = evaluate_positions(model, reps[model.source.nodes.of_account], quotas).objective
+            objective = evaluate(model, choose(model, reps[model.source.nodes.of_account]), quotas).objective
         gap = None if objective is None else (ours.bound - objective) / abs(objective)
         answers.append(Answer(name, wall, objective, bound, gap, status))
 

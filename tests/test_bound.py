@@ -18,7 +18,7 @@ from builders import random_problem
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.mip.set_quotas import set_quotas
 from territory_opt.plan.certificate import dual_bound, least_violation_bound
-from territory_opt.plan.evaluate import evaluate_positions
+from territory_opt.plan.evaluate import choose, evaluate
 
 CASES = 40
 
@@ -95,7 +95,7 @@ def test_every_assignment_that_keeps_the_rules_is_below_the_bound(seed: int, dra
         reps = reference.assignments[a]
         totals, _ = model.totals(reps[model.source.nodes.first])
         quotas = set_quotas(model, totals, rounded=False)
-        found = evaluate_positions(model, reps, quotas)
+        found = evaluate(model, choose(model, reps), quotas)
         if (np.abs(found.outside)[model.rows.hard] <= 1e-9 * model.rows.scale[model.rows.hard]).all():
             assert found.objective <= bound + 1e-6 * max(1.0, abs(bound))
 

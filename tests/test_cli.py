@@ -500,7 +500,8 @@ def multipliers(plan: Path) -> tuple[np.ndarray, list[str]]:
 def test_a_forged_kappa_is_said(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Everything recomputed agrees at the forged kappa, so only the fair share itself can tell."""
     from territory_opt.model.model import Model
-    from territory_opt.plan.certificate import certify_model
+    from territory_opt.plan.certificate import certify_figures
+    from territory_opt.plan.figures import Figures
     from territory_opt.plan.folder import read_folder
     from territory_opt.whatif.scenario import load_scenario
 
@@ -509,7 +510,7 @@ def test_a_forged_kappa_is_said(plan: Path, capsys: pytest.CaptureFixture[str]) 
     np.savez_compressed(plan / "certificate.npz", **{**held, "kappa": 0.5 * held["kappa"]})
     found = read_folder(plan)
     model = Model.build(load_scenario(plan.parent.parent / "toy").problem(), kappa=found.plan.kappa)
-    forged = certify_model(model, found.plan, found.certificate)
+    forged = certify_figures(Figures(model, found.plan), found.certificate)
     restate(
         plan, kappa=model.kappa, kappa_drift=forged.kappa_drift, objective=forged.objective, bound=forged.bound,
         gap=forged.gap, gap_money=forged.gap_money,

@@ -12,9 +12,8 @@ import pytest
 
 import territory_opt as to
 from territory_opt.plan.audit import audit
-from territory_opt.plan.evaluate import evaluate
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import PlanFolder, read_folder
-from territory_opt.plan.odds import company_odds
 from territory_opt.report.save import save_plan
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
@@ -57,7 +56,7 @@ def test_today_against_the_plan_of_the_toy(base: to.Result) -> None:
     assert figures.loc["potential_high"].tolist() == pytest.approx([5 / 3, 1.0])
     assert figures.loc["objective", "base"] == base.objective
     assert figures.loc["left_to_gain", "base"] == base.gap_money
-    assert figures.loc["p_target", "base"] == company_odds(base.model, base.plan).p_company_target
+    assert figures.loc["p_target", "base"] == Figures(base.model, base.plan).odds.p_company_target
     assert found.notes == ()
 
 
@@ -67,7 +66,7 @@ def test_today_is_a_plan_like_any_other(base: to.Result) -> None:
     assert today.assignment.tolist() == base.model.problem.accounts["incumbent"].tolist()
     assert today.annual.to_dict() == {"R1": 500.0, "R2": 300.0, "R3": 300.0, "R4": 100.0}
     figures = to.compare("today", base).to_frame()
-    assert figures.loc["objective", "today"] == evaluate(base.model, today).objective
+    assert figures.loc["objective", "today"] == Figures(base.model, today).evaluation.objective
     there, back = to.compare("today", base, names="ab"), to.compare(base, "today", names="ba")
     pd.testing.assert_frame_equal(there.to_frame(), back.to_frame()[["a", "b"]])
     assert there.accounts[["from", "to"]].to_numpy().tolist() == back.accounts[["to", "from"]].to_numpy().tolist()
@@ -81,7 +80,7 @@ def test_books_of_reps(base: to.Result) -> None:
     assert plan["gained"].to_dict() == {"R1": 0, "R2": 0, "R3": 0, "R4": 1}
     assert plan["lost"].to_dict() == {"R1": 1, "R2": 0, "R3": 0, "R4": 0}
     assert plan["quota"].to_dict() == base.plan.annual.to_dict()
-    assert plan["odds"].tolist() == company_odds(base.model, base.plan).hits.tolist()
+    assert plan["odds"].tolist() == Figures(base.model, base.plan).odds.hits.tolist()
     assert plan["expected_sales"].sum() == pytest.approx(base.evaluation.rep_sales.sum())  # type: ignore[union-attr]
 
 
@@ -104,7 +103,7 @@ def test_a_forged_certificate_proves_nothing(base: to.Result, folder: PlanFolder
 def test_what_is_left_to_gain_holds_for_today(soft: to.Result) -> None:
     """With no hard rule of territories to break, no plan is worth more than today by more than it says."""
     left = to.compare("today", soft).to_frame().loc["left_to_gain"]
-    assert left["today"] == soft.bound - evaluate(soft.model, to.Plan.today(soft.model)).objective
+    assert left["today"] == soft.bound - Figures(soft.model, to.Plan.today(soft.model)).evaluation.objective
     assert left["today"] >= left["plan 2"] == max(soft.gap_money, 0.0)
 
 

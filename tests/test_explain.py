@@ -18,7 +18,6 @@ from territory_opt.errors import DataError
 from territory_opt.model.model import Model, fair_kappa
 from territory_opt.optimize.result import Result
 from territory_opt.optimize.solve import solve
-from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.explain_account import AccountExplanation, MoneyLines, explain_account
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
@@ -37,7 +36,7 @@ def plan_of(model: Model, changes: dict[str, str], quotas: list[float] | None) -
     nodes = reps[model.source.nodes.first]
     annual = None if quotas is None else np.array(quotas)
     if model.has_quotas:
-        sales = evaluate(model, Plan.from_positions(model, nodes, annual)).rep_sales
+        sales = Figures(model, Plan.from_positions(model, nodes, annual)).evaluation.rep_sales
         model = model.with_kappa(fair_kappa(model.problem, model.hierarchy, sales))
     return model, Plan.from_positions(model, nodes, annual)
 

@@ -17,9 +17,8 @@ import territory_opt as to
 from territory_opt.estimate.shocks import Shocks
 from territory_opt.model.model import Model
 from territory_opt.model.rules import build_rows
-from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.figures import Figures
-from territory_opt.plan.odds import chance_to_reach, company_odds, company_shock, hit_probability
+from territory_opt.plan.odds import chance_to_reach, company_shock
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.policy import Odds
 from territory_opt.quota.simulate import simulate
@@ -50,30 +49,30 @@ def toy(**overrides: object) -> tuple[Model, Plan]:
 def test_toy_by_hand() -> None:
     """Ada, Ben and Cleo expect exactly their quota; Dan expects 20 less, what moving A10 puts at risk."""
     model, plan = toy()
-    hits = hit_probability(model, plan)
+    hits = Figures(model, plan).odds.hits
     assert hits.index.tolist() == ["R1", "R2", "R3", "R4"]
     assert hits[["R1", "R2", "R3"]].tolist() == pytest.approx([0.5, 0.5, 0.5])
-    found = evaluate(model, plan)
+    found = Figures(model, plan).evaluation
     assert found.rep_sales[3] == pytest.approx(280)
     assert hits["R4"] == pytest.approx(norm.cdf(-20 / np.sqrt(found.rep_variance[3])))
 
 
 def test_company_by_hand() -> None:
     model, plan = toy(**{"quotas.odds": {"common_shock": 0.1}})
-    found, odds = evaluate(model, plan), company_odds(model, plan)
+    found, odds = Figures(model, plan).evaluation, Figures(model, plan).odds
     spread = np.sqrt(found.rep_variance.sum() + (0.1 * found.rep_sales.sum()) ** 2)
     assert odds.p50 == pytest.approx(1180)
     assert odds.p90 - odds.p50 == pytest.approx(1.2815516 * spread)
     assert odds.p50 - odds.p10 == pytest.approx(1.2815516 * spread)
     assert odds.p_company_target == pytest.approx(norm.cdf(-20 / spread))
-    assert odds.expected_hits == pytest.approx(hit_probability(model, plan).sum())
+    assert odds.expected_hits == pytest.approx(Figures(model, plan).odds.hits.sum())
     assert str(odds) == f"2 of 4 reps should make their quota; odds of the company target: {odds.p_company_target:.2f}"
 
 
 def test_company_against_simulation() -> None:
     """The shared shock does not average out; own noise does."""
     model, plan = toy(**{"quotas.odds": {"common_shock": 0.2}, "quotas.target": 1300})
-    found, odds = evaluate(model, plan), company_odds(model, plan)
+    found, odds = Figures(model, plan).evaluation, Figures(model, plan).odds
     rng = np.random.default_rng(0)
     shock = rng.standard_normal((200_000, 1))
     own = rng.standard_normal((200_000, 4)) * np.sqrt(found.rep_variance)
@@ -86,10 +85,10 @@ def test_company_against_simulation() -> None:
 def test_without_odds_target_or_quotas() -> None:
     model, plan = toy(**{"quotas.target": None})
     bare = Plan(plan.assignment, plan.annual.iloc[:0], plan.quotas.iloc[:0])
-    odds = company_odds(model, bare)
+    odds = Figures(model, bare).odds
     assert model.estimate.shocks.together == 0.0
     assert np.isnan(odds.p_company_target)
-    assert hit_probability(model, bare).isna().all()
+    assert Figures(model, bare).odds.hits.isna().all()
     assert str(odds) == "0 of 4 reps should make their quota"
 
 
@@ -125,8 +124,8 @@ def test_the_odds_row_is_safe(mean: list[float], cv: list[float], hit_share: flo
 
 def test_types() -> None:
     model, plan = toy()
-    assert isinstance(hit_probability(model, plan), pd.Series)
-    assert isinstance(company_odds(model, plan).expected_hits, float)
+    assert isinstance(Figures(model, plan).odds.hits, pd.Series)
+    assert isinstance(Figures(model, plan).odds.expected_hits, float)
 
 
 def test_shocks_of_regions_and_segments_offset_each_other_for_the_company() -> None:
@@ -138,7 +137,7 @@ def test_shocks_of_regions_and_segments_offset_each_other_for_the_company() -> N
     node = np.maximum(model.source.incumbent[model.source.nodes.first], 0).astype(np.int64)
     plan = Plan.from_positions(model, node, np.full(40, 5e5))
     closed, drawn = (
-        company_odds(model, plan),
+        Figures(model, plan).odds,
         simulate(Figures(model, plan), draws=20_000, shape="normal").nodes.iloc[0],
     )
     assert closed.p90 - closed.p10 == pytest.approx(drawn["p90"] - drawn["p10"], rel=0.12)

@@ -11,9 +11,7 @@ import pytest
 
 import territory_opt as to
 from territory_opt.model.model import Model
-from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.figures import Figures
-from territory_opt.plan.odds import company_odds
 from territory_opt.plan.plan import Plan, month_weights, split_periods
 from territory_opt.problem.policy import Period
 from territory_opt.quota.consistency import check_consistency
@@ -59,7 +57,7 @@ def solved(given: to.Problem) -> tuple[Model, Plan]:
 def test_a_joiner_owes_the_same_share_of_what_comes_from_the_first_day_on() -> None:
     whole_model, whole = solved(problem())
     model, plan = solved(problem(JOINS))
-    book, found = evaluate(whole_model, whole), evaluate(model, plan)
+    book, found = Figures(whole_model, whole).evaluation, Figures(model, plan).evaluation
     # S sells 600 of 1,050 per account from July to December; the estimate's season is a little flatter.
     assert found.rep_sales[0] / book.rep_sales[0] == pytest.approx(600 / 1050, rel=0.05)
     assert found.rep_sales[1] == pytest.approx(book.rep_sales[1])
@@ -93,12 +91,12 @@ def test_a_leave_costs_as_much_as_its_season_and_a_ramp_what_it_says() -> None:
 
 def test_what_comes_while_a_rep_is_away_counts_for_the_company_alone() -> None:
     model, plan = solved(problem(JOINS, odds={"common_shock": 0}))
-    found = evaluate(model, plan)
+    found = Figures(model, plan).evaluation
     drawn = simulate(Figures(model, plan), draws=4000, seed=1)
     np.testing.assert_allclose(drawn.reps["expected_sales"], found.rep_sales)
     assert drawn.reps["p50"].to_numpy() == pytest.approx(found.rep_sales, rel=0.03)
     assert drawn.nodes["p50"].iloc[0] == pytest.approx(found.book_sales.sum(), rel=0.03)
-    odds = company_odds(model, plan)
+    odds = Figures(model, plan).odds
     assert odds.p50 == pytest.approx(found.book_sales.sum())
     assert odds.p_company_target == pytest.approx(drawn.p_company_target, abs=0.03)
 
@@ -108,7 +106,7 @@ def test_the_lines_say_so_and_add_up() -> None:
     found = explain_quota(Figures(model, plan), "S")
     lines = found.lines.set_index("line")["amount"]
     gone = lines["months the rep is not there, or new"]
-    evaluation = evaluate(model, plan)
+    evaluation = Figures(model, plan).evaluation
     assert gone == pytest.approx(evaluation.rep_sales[0] - evaluation.book_sales[0], abs=0.02)
     assert round(lines.sum(), 2) == plan.annual["S"]
     assert found.expected_sales == evaluation.rep_sales[0]
@@ -170,13 +168,13 @@ def test_a_year_as_expected_is_on_pace_for_joiner_and_company() -> None:
     assert found.reps["adjusted"].to_numpy() == pytest.approx(1.0)
     assert np.ptp(found.reps["pace"]) < 1e-6
     assert found.company["adjusted"] == pytest.approx(1.0)
-    assert found.company["outlook"] == pytest.approx(evaluate(model, plan).book_sales.sum())
+    assert found.company["outlook"] == pytest.approx(Figures(model, plan).evaluation.book_sales.sum())
 
 
 def test_a_ramp_as_planned_is_on_pace_and_what_it_takes_off_comes_for_nobody() -> None:
     ramp = [0.25, 0.5, 0.75]
     model, plan = solved(problem({"start_date": ["2027-01-01", ""]}, ramp=ramp))
-    estimate, found = model.estimate, evaluate(model, plan)
+    estimate, found = model.estimate, Figures(model, plan).evaluation
     np.testing.assert_allclose(found.book_sales, found.rep_sales)
     lines = [
         (account, f"2027-{month:02d}", estimate.expected[i] * estimate.seasonality[estimate.segment[i], month - 1] / 12
@@ -257,7 +255,7 @@ def test_a_plan_of_a_few_months_has_the_season_of_the_same_months_of_a_year() ->
 def test_what_comes_besides_has_the_rest_of_the_noise() -> None:
     """A book's noise is that of what the joiner is credited with and of what comes before: together as much as ever."""
     model, plan = solved(problem(JOINS))
-    books, found = Books.of(Figures(model, plan)), evaluate(model, plan)
+    books, found = Books.of(Figures(model, plan)), Figures(model, plan).evaluation
     assert books.variance[:2] == pytest.approx(found.rep_variance)
     assert books.variance[:2] + books.variance[2:] == pytest.approx(found.book_variance)
     assert 0.3 < books.variance[2] / found.book_variance[0] < 0.6

@@ -12,7 +12,7 @@ import territory_opt as to
 from territory_opt.model.model import Model
 from territory_opt.optimize.mip import mathopt
 from territory_opt.optimize.mip.set_quotas import set_quotas
-from territory_opt.plan.evaluate import evaluate_positions
+from territory_opt.plan.evaluate import choose, evaluate
 from territory_opt.synthetic.market import generate_market
 
 
@@ -37,7 +37,10 @@ def test_what_the_odds_do_not_carry_is_shared_evenly() -> None:
     rep = node[model.source.nodes.of_account]
     # Moving 200,000 from one rep to another, as a corner of the program does, costs as much or more.
     moved = quotas + np.array([200_000.0, -200_000.0, 0, 0, 0, 0])
-    assert evaluate_positions(model, rep, moved).objective <= evaluate_positions(model, rep, quotas).objective + 1.0
+    assert (
+        evaluate(model, choose(model, rep), moved).objective
+        <= evaluate(model, choose(model, rep), quotas).objective + 1.0
+    )
 
 
 @pytest.mark.parametrize("target", [9_000_000, 12_000_000, 14_000_000])
@@ -46,7 +49,7 @@ def test_evenness_gives_up_nothing(target: float) -> None:
     model, node, totals = overloaded(target=target, ratchet_guard={"hard": False}, growth_guard={"hard": False})
     rep = node[model.source.nodes.of_account]
     plain, even = set_quotas(model, totals, rounded=False), set_quotas(model, totals)
-    lost = evaluate_positions(model, rep, plain).objective - evaluate_positions(model, rep, even).objective
+    lost = evaluate(model, choose(model, rep), plain).objective - evaluate(model, choose(model, rep), even).objective
     assert lost <= 2.0 * 1000 * 6
     assert even.sum() == pytest.approx(target, abs=0.005)
 
@@ -66,7 +69,7 @@ def test_what_guards_leave_over_is_shared_by_those_who_may_carry_it() -> None:
     rest = quotas[-n_free:] - fair[-n_free:]
     lopsided = quotas + np.concatenate([np.zeros(6 - n_free), [-rest[0], rest[0]]])
     rep = node[held.source.nodes.of_account]
-    costs = [evaluate_positions(held, rep, split).objective for split in (quotas, lopsided)]
+    costs = [evaluate(held, choose(held, rep), split).objective for split in (quotas, lopsided)]
     assert costs[0] == pytest.approx(costs[1], abs=0.01 * rest.sum())
 
 

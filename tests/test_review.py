@@ -17,9 +17,7 @@ from builders import mostly_slow
 from territory_opt.cli.commands import run
 from territory_opt.estimate.shocks import Shocks
 from territory_opt.model.model import Model
-from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.figures import Figures
-from territory_opt.plan.odds import company_odds, hit_probability
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.policy import Pay
 from territory_opt.quota.fairness import holm, past_fairness, plan_fairness
@@ -46,7 +44,7 @@ def as_is(problem: to.Problem, factor: np.ndarray | float = 1.0) -> tuple[Model,
     """Everyone keeps the accounts of today (vacant ones go to the first rep), fair quotas times ``factor``."""
     model = Model.build(problem)
     kept = np.maximum(model.source.incumbent[model.source.nodes.first], 0).astype(np.int64)
-    sales = evaluate(model, Plan.from_positions(model, kept, np.zeros(problem.n_reps))).rep_sales
+    sales = Figures(model, Plan.from_positions(model, kept, np.zeros(problem.n_reps))).evaluation.rep_sales
     quotas = np.round(sales / sales.sum() * float(problem.policy.quotas.target or 0.0) * factor)
     return model, Plan.from_positions(model, kept, quotas)
 
@@ -63,7 +61,7 @@ def test_simulated_odds_are_those_of_the_closed_form() -> None:
     """Normal noise and one shock for all: exactly the model of the closed forms."""
     model, plan = base()
     found = simulate(Figures(model, plan), draws=DRAWS, shape="normal")
-    exact, whole = hit_probability(model, plan), company_odds(model, plan)
+    exact, whole = Figures(model, plan).odds.hits, Figures(model, plan).odds
     assert np.abs(found.reps["p_hit"].to_numpy() - exact.to_numpy()).max() < CLOSE
     assert found.p_company_target == pytest.approx(whole.p_company_target, abs=CLOSE)
     assert found.hits["mean"] == pytest.approx(whole.expected_hits, abs=CLOSE * len(exact))
@@ -82,7 +80,7 @@ def test_shared_shocks_make_the_company_less_safe_but_not_the_rep() -> None:
 
 def _own_noise(model: Model, plan: Plan) -> float:
     """Odds of the company target if each rep's whole spread were its own."""
-    found = evaluate(model, plan)
+    found = Figures(model, plan).evaluation
     variance = float((found.rep_variance + (0.2 * found.rep_sales) ** 2).sum())
     target = float(model.problem.policy.quotas.target or 0.0)
     return float(norm.cdf((found.rep_sales.sum() - target) / np.sqrt(variance)))
@@ -117,7 +115,7 @@ def test_the_rule_on_odds_keeps_its_promise_in_the_simulation() -> None:
     """A quota at the very limit of the odds row is made with at least the probability that was asked for."""
     problem = company(hit_share="70 %", odds={"common_shock": "6 %", "hard": True})
     model, plan = as_is(problem)
-    sales = evaluate(model, plan).rep_sales
+    sales = Figures(model, plan).evaluation.rep_sales
     totals, _ = model.totals(model.source.rep_index.get_indexer(plan.assignment)[model.source.nodes.first])
     limit = np.zeros(24)
     for row, matrix in zip(model.rows.items, model.rows.totals, strict=True):
@@ -138,7 +136,7 @@ def test_pay_is_that_of_the_pieces() -> None:
     model, plan = base()
     pay = Pay(threshold=0.0, accelerator=2.5, cap=None)
     found = simulate(Figures(model, plan), draws=DRAWS, shape="normal", pay=pay)
-    facts, quotas = evaluate(model, plan), plan.annual.to_numpy()
+    facts, quotas = Figures(model, plan).evaluation, plan.annual.to_numpy()
     mean = facts.rep_sales / quotas
     spread = np.sqrt(facts.rep_variance + (0.06 * facts.rep_sales) ** 2) / quotas
     above = (mean - 1) * norm.cdf((mean - 1) / spread) + spread * norm.pdf((mean - 1) / spread)
@@ -195,7 +193,7 @@ def test_planted_bias_is_found_and_named(what: str, seed: int) -> None:
     reps["start_date"] = pd.Timestamp("2027-01-01") - pd.to_timedelta(rng.integers(100, 5000, 24), unit="D")
     problem = replace(problem, reps=reps)
     model, plan = as_is(problem)
-    sales = evaluate(model, plan).rep_sales
+    sales = Figures(model, plan).evaluation.rep_sales
     kept = sales > 0
     years = (pd.Timestamp("2027-01-01") - reps["start_date"]).dt.days.to_numpy(float)
     region = Books.of(Figures(model, plan)).region

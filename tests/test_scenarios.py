@@ -62,9 +62,9 @@ def test_quotas_tie_to_the_cent_at_every_node(solved: to.Result):
 
 
 def test_today_breaks_a_hard_rule_or_is_worth_less(solved: to.Result):
-    from territory_opt.plan.evaluate import evaluate
+    from territory_opt.plan.figures import Figures
 
-    today, rows = evaluate(solved.model, to.Plan.today(solved.model)), solved.model.rows
+    today, rows = Figures(solved.model, to.Plan.today(solved.model)).evaluation, solved.model.rows
     territory = np.array([row.hard and not row.sets_quotas for row in rows.items])
     broken = (np.abs(today.outside) > 1e-6 * rows.scale)[territory].any()
     assert broken or solved.objective > today.objective

@@ -21,7 +21,6 @@ from territory_opt.estimate.seasonality import season_doubt
 from territory_opt.estimate.shocks import Shocks
 from territory_opt.intake.actuals import check_actuals, read_metrics
 from territory_opt.model.model import Model
-from territory_opt.plan.evaluate import evaluate
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan, month_weights
 from territory_opt.problem.policy import ASSUMED_SHOCK
@@ -43,7 +42,7 @@ def planned(problem: to.Problem, factor: np.ndarray | float = 1.0) -> tuple[Mode
     """Everyone keeps the accounts of today (vacant ones go to the first rep); quotas are expected sales x factor."""
     model = Model.build(problem)
     kept = np.maximum(model.source.incumbent[model.source.nodes.first], 0).astype(np.int64)
-    sales = evaluate(model, Plan.from_positions(model, kept, np.zeros(problem.n_reps))).rep_sales
+    sales = Figures(model, Plan.from_positions(model, kept, np.zeros(problem.n_reps))).evaluation.rep_sales
     return model, Plan.from_positions(model, kept, np.round(sales * factor))
 
 
@@ -51,7 +50,7 @@ def as_expected(model: Model, plan: Plan, months: int, factor: np.ndarray | floa
     """One row per rep and month: exactly what was expected, times ``factor``, booked on the rep's largest account."""
     weight = month_weights(model, plan.assignment)
     share = weight / weight.sum(axis=1, keepdims=True)
-    sales = evaluate(model, plan).rep_sales * factor
+    sales = Figures(model, plan).evaluation.rep_sales * factor
     rows = [
         {"account_id": plan.assignment.index[(plan.assignment == rep).to_numpy()][0], "month": MONTHS[k],
          "sales": sales[j] * share[j, k], "rep_id": rep}

@@ -57,12 +57,7 @@ def audit(problem: Problem, plan: Plan) -> list[Violation]:
     >>> [violation.rule for violation in to.audit(stricter, result.plan)]
     ['moved accounts']
     """
-    return audit_model(Model.build(problem, kappa=plan.kappa), plan)
-
-
-def audit_model(model: Model, plan: Plan) -> list[Violation]:
-    """As :func:`audit`, for a model already built from the data."""
-    return audit_figures(Figures(model, plan))
+    return audit_figures(Figures(Model.build(problem, kappa=plan.kappa), plan))
 
 
 def audit_figures(figures: Figures) -> list[Violation]:

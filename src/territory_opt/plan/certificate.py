@@ -22,7 +22,8 @@ from territory_opt.model.pairs import Block
 from territory_opt.model.rows import Rows
 from territory_opt.plan.audit import row_tolerances
 from territory_opt.plan.cases import Cases
-from territory_opt.plan.evaluate import evaluate, kappa_drift
+from territory_opt.plan.evaluate import kappa_drift
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.problem import Problem
 
@@ -116,18 +117,18 @@ def certify(problem: Problem, plan: Plan, certificate: Multipliers) -> Certifica
     >>> round(found.objective, 2), round(found.gap_money, 2), found.problems
     (-53.15, 0.98, ())
     """
-    model = Model.build(problem, kappa=plan.kappa)
-    return certify_model(model, plan, certificate)
+    return certify_figures(Figures(Model.build(problem, kappa=plan.kappa), plan), certificate)
 
 
-def certify_model(model: Model, plan: Plan, certificate: Multipliers) -> Certificate:
-    """As :func:`certify`, for a model already built from the data."""
+def certify_figures(figures: Figures, certificate: Multipliers) -> Certificate:
+    """As :func:`certify`, for a plan whose figures may be known already."""
+    model, plan = figures.model, figures.plan
     problems = multiplier_problems(model, certificate)
     named = {"the assignment names an account": plan.assignment.index, "the quotas name a rep": plan.annual.index}
     twice = [what for what, index in named.items() if index.has_duplicates]
     if twice:
         return Certificate(np.nan, np.inf, (*(f"{what} twice" for what in twice), *problems))
-    found = evaluate(model, plan)
+    found = figures.evaluation
     objective, drift = found.objective, kappa_drift(model, found)
     if problems:
         return Certificate(objective, np.inf, tuple(problems), kappa_drift=drift)

@@ -71,18 +71,8 @@ def annual_quotas(model: Model, plan: Plan) -> FloatArray:
     return np.asarray(plan.annual.reindex(model.problem.reps["rep_id"]).fillna(0.0), dtype=float)
 
 
-def evaluate(model: Model, plan: Plan) -> Evaluation:
-    """Evaluate a plan. Accounts without a rep add nothing. Cost: one pass over all blocks."""
-    return evaluate_positions(model, rep_positions(model, plan), annual_quotas(model, plan))
-
-
-def evaluate_positions(model: Model, rep_of_account: IntArray, quotas: FloatArray) -> Evaluation:
-    """Evaluate rep positions (n_accounts,) and yearly quotas (n_reps,)."""
-    return evaluate_chosen(model, choose(model, rep_of_account), quotas)
-
-
-def evaluate_chosen(model: Model, found: Chosen, quotas: FloatArray) -> Evaluation:
-    """Evaluate the pairs that a plan chose, with yearly quotas (n_reps,)."""
+def evaluate(model: Model, found: Chosen, quotas: FloatArray) -> Evaluation:
+    """Evaluate the pairs that a plan chose, with yearly quotas (n_reps,); accounts without a rep add nothing."""
     chosen, totals = found.pairs, found.totals
     margin = model.problem.policy.territories.margin
     outside = model.rows.outside(totals, quotas)

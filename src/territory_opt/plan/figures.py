@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.model.model import Model
-from territory_opt.plan.evaluate import Chosen, Evaluation, annual_quotas, choose, evaluate_chosen, rep_positions
+from territory_opt.plan.evaluate import Chosen, Evaluation, annual_quotas, choose, evaluate, rep_positions
 from territory_opt.plan.odds import CompanyOdds, company_odds
 from territory_opt.plan.plan import Plan, held_by_rep
 from territory_opt.plan.rollup import roll_up
@@ -59,12 +59,13 @@ class Figures:
     @cached_property
     def evaluation(self) -> Evaluation:
         """What the plan is worth."""
-        return evaluate_chosen(self.model, self.chosen, self.quotas)
+        return evaluate(self.model, self.chosen, self.quotas)
 
     @cached_property
     def odds(self) -> CompanyOdds:
         """Odds of reps and company."""
-        return company_odds(self.model, self.plan, self.evaluation)
+        known = self.model.problem.reps["rep_id"].isin(self.plan.annual.index).to_numpy(bool)
+        return company_odds(self.model, self.evaluation, self.quotas, known)
 
     @cached_property
     def today(self) -> Figures:

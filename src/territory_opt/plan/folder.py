@@ -30,10 +30,11 @@ import pandas as pd
 
 from territory_opt.errors import PlanFolderError
 from territory_opt.model.model import Model
-from territory_opt.plan.audit import Violation, audit_model
+from territory_opt.plan.audit import Violation, audit_figures
 from territory_opt.plan.cases import Cases
-from territory_opt.plan.certificate import Certificate, Multipliers, certify_model
-from territory_opt.plan.evaluate import Evaluation, evaluate, kappa_drift
+from territory_opt.plan.certificate import Certificate, Multipliers, certify_figures
+from territory_opt.plan.evaluate import Evaluation, kappa_drift
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.parts import part_problems
 from territory_opt.plan.plan import Plan
 from territory_opt.plan.rollup import roll_up
@@ -144,11 +145,11 @@ def _named(path: Path, read: Callable[[Path], _T]) -> _T:
 def check_folder(found: PlanFolder, problem: Problem) -> Check:
     """Recompute everything a plan folder claims from ``problem``, its assignment and its multipliers; no solver."""
     model = Model.build(problem, kappa=found.plan.kappa)
-    certificate = certify_model(model, found.plan, found.certificate)
-    violations = audit_model(model, found.plan)
+    figures = Figures(model, found.plan)
+    certificate, violations = certify_figures(figures, found.certificate), audit_figures(figures)
     faults = list(certificate.problems)
     faults += _changed_files(found)
-    faults += _unconfirmed_claims(found, model, certificate, violations)
+    faults += _unconfirmed_claims(found, figures, certificate, violations)
     faults += _wrong_roll_up(found, model)
     faults += _wrong_parts(found, model)
     return Check(certificate, tuple(violations), tuple(faults), found.claims)
@@ -368,14 +369,14 @@ def _rep_ids(model: Model) -> pd.Index[Any]:
 
 
 def _unconfirmed_claims(
-    found: PlanFolder, model: Model, certificate: Certificate, violations: list[Violation]
+    found: PlanFolder, figures: Figures, certificate: Certificate, violations: list[Violation]
 ) -> list[str]:
     """Every figure of plan.json that a recomputation does not confirm."""
     claims = found.claims
-    evaluation = None if found.plan.assignment.index.has_duplicates else evaluate(model, found.plan)
+    evaluation = None if found.plan.assignment.index.has_duplicates else figures.evaluation
     faults = [
         f"{name} is stated as {_stated(claims.get(name))}, recomputed it is {_stated(value)}"
-        for name, value in _recomputed(model, evaluation, certificate, violations).items()
+        for name, value in _recomputed(figures.model, evaluation, certificate, violations).items()
         if not _same(claims.get(name), value)
     ]
     if not certificate.problems and certificate.objective > certificate.bound + MONEY_TOLERANCE and not violations:

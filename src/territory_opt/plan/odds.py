@@ -18,10 +18,10 @@ from scipy.stats import norm
 
 from territory_opt.estimate.shocks import regions
 from territory_opt.model.model import Model
-from territory_opt.plan.evaluate import Evaluation, annual_quotas, evaluate
-from territory_opt.plan.plan import Plan
+from territory_opt.plan.evaluate import Evaluation
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,35 +76,18 @@ def range_80(mean: FloatArray, variance: FloatArray, shock: float) -> tuple[Floa
     return np.asarray(mean - reach), np.asarray(mean + reach)
 
 
-def hit_probability(model: Model, plan: Plan) -> pd.Series[float]:
-    """Return the probability that each rep's sales reach the quota: Series rep_id -> probability.
+def company_odds(model: Model, found: Evaluation, quotas: FloatArray, known: BoolArray) -> CompanyOdds:
+    """Return the odds of reps and company: who should hit, P(target), and the 10, 50, 90 % points of its sales.
 
-    Normal approximation. NaN where the plan sets no quota.
+    Normal approximation; nothing is simulated. ``quotas`` (n_reps,) yearly, where they are ``known`` (n_reps,): the
+    probability of other reps is NaN.
     """
-    return hits(model, plan, evaluate(model, plan))
-
-
-def company_odds(model: Model, plan: Plan, found: Evaluation | None = None) -> CompanyOdds:
-    """Return the odds of the company: reps expected to hit, P(target), and the 10, 50, 90 % points of its sales.
-
-    Normal approximation; nothing is simulated. ``found``: the plan's evaluation, if it is there already.
-    """
-    found = found or evaluate(model, plan)
-    chances = hits(model, plan, found)
+    shocks, shock = model.estimate.shocks, company_shock(model)
+    chance = chance_to_reach(quotas, found.rep_sales, found.rep_variance, shocks.together)
+    index = pd.Index(model.problem.reps["rep_id"].to_numpy(object), name="rep_id")
+    hits = pd.Series(np.where(known, chance, np.nan), index=index, name="probability", dtype=float)
     mean, variance = found.book_sales.sum(keepdims=True), found.book_variance.sum(keepdims=True)
     target = model.problem.policy.quotas.target
-    shock = company_shock(model)
     reach = np.nan if target is None else float(chance_to_reach(np.array([target]), mean, variance, shock)[0])
     low, high = range_80(mean, variance, shock)
-    return CompanyOdds(float(chances.sum()), reach, float(low[0]), float(mean[0]), float(high[0]), chances)
-
-
-def hits(model: Model, plan: Plan, found: Evaluation) -> pd.Series[float]:
-    """As :func:`hit_probability`, for a plan that has been evaluated."""
-    rep_ids = model.problem.reps["rep_id"]
-    chance = chance_to_reach(
-        annual_quotas(model, plan), found.rep_sales, found.rep_variance, model.estimate.shocks.together
-    )
-    known = rep_ids.isin(plan.annual.index).to_numpy(bool)
-    index = pd.Index(rep_ids.to_numpy(object), name="rep_id")
-    return pd.Series(np.where(known, chance, np.nan), index=index, name="probability", dtype=float)
+    return CompanyOdds(float(hits.sum()), reach, float(low[0]), float(mean[0]), float(high[0]), hits)

@@ -14,7 +14,7 @@ import pandas as pd
 from territory_opt.errors import ComparisonError
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation
-from territory_opt.plan.certificate import certify_model
+from territory_opt.plan.certificate import certify_figures
 from territory_opt.plan.explain_account import at_kappa_of
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import PlanFolder
@@ -237,13 +237,12 @@ def _side(name: str, given: Planned | PlanFolder, base: Model) -> Side:
         _require_same(name, base, given.model)
         bound = given.bound
         if isinstance(given, SavedPlan):  # what a folder states is a claim
-            bound = certify_model(given.model, given.plan, given.certificate).bound
+            bound = certify_figures(given.figures, given.certificate).bound
         return Side.of(name, given.figures, bound=bound, violations=given.violations)
     _require_ids(name, "account", base.source.account_index, given.plan.assignment.index)
     _require_ids(name, "rep", base.source.rep_index, given.plan.annual.index.union(base.source.rep_index))
-    model = at_kappa_of(base, given.plan)
-    proof = certify_model(model, given.plan, given.certificate)
-    return Side.of(name, Figures(model, given.plan), bound=proof.bound)
+    figures = Figures(at_kappa_of(base, given.plan), given.plan)
+    return Side.of(name, figures, bound=certify_figures(figures, given.certificate).bound)
 
 
 def _require_same(name: str, base: Model, other: Model) -> None:

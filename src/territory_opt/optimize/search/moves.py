@@ -167,6 +167,21 @@ def _improve_group(group, everyone, rows, effort, seed, stop):  # type: ignore[n
 
 
 @numba.njit(cache=True, nogil=True)
+def _count_free(group, local, everyone):  # type: ignore[no-untyped-def]
+    """Count the nodes of ``group`` with two or more candidates inside, and these candidates."""
+    n_free, n_pairs = 0, 0
+    for j in group:
+        for s in range(everyone.member_start[j], everyone.member_start[j + 1]):
+            i, inside = everyone.order[s], 0
+            for p in range(everyone.start[i], everyone.start[i + 1]):
+                inside += local[everyone.rep[p]] >= 0
+            if inside > 1:
+                n_free += 1
+                n_pairs += inside
+    return n_free, n_pairs
+
+
+@numba.njit(cache=True, nogil=True)
 def _gather(group, everyone, rows):  # type: ignore[no-untyped-def]
     """Copy what a group needs side by side: nodes with two or more candidates inside; all others only add to totals."""
     order, member_start, at, totals = everyone.order, everyone.member_start, everyone.at, everyone.totals
@@ -176,15 +191,7 @@ def _gather(group, everyone, rows):  # type: ignore[no-untyped-def]
     local = np.full(len(rows.start) - 1, -1, np.int32)
     for g in range(n_local):
         local[group[g]] = g
-    n_free, n_pairs = 0, 0
-    for g in range(n_local):
-        for s in range(member_start[group[g]], member_start[group[g] + 1]):
-            inside = 0
-            for p in range(pair_start[order[s]], pair_start[order[s] + 1]):
-                inside += local[pair_rep[p]] >= 0
-            if inside > 1:
-                n_free += 1
-                n_pairs += inside
+    n_free, n_pairs = _count_free(group, local, everyone)
     node, first = np.empty(n_free, np.int64), np.zeros(n_free + 1, np.int64)
     rep, value, loss = np.empty(n_pairs, np.int32), np.empty(n_pairs), np.empty(n_pairs)
     weight, origin = np.empty((n_pairs, n_quantities)), np.empty(n_pairs, np.int64)
