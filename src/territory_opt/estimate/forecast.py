@@ -146,7 +146,8 @@ class _Looks:
     def _by_segment(self, weights: FloatArray, fitted: Fitted) -> FloatArray:
         """Squared errors of each segment against those of the company's formula, (n_segments,), shrunk to 1."""
         history = self.history
-        found, formula, number = (np.zeros(len(history.segments)) for _ in range(3))
+        found = np.zeros(len(history.segments))
+        formula, number = np.zeros_like(found), np.zeros_like(found)
         for seen, came, count in self.looks:
             level = seen.amounts @ weights
             outcome, doubt = _variances(fitted, seen, level)
