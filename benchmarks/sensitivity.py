@@ -1,4 +1,4 @@
-"""What every number of ``estimate/settings.py`` does: ``python -m benchmarks.sensitivity [--seeds 12]``.
+"""What every number of ``estimate/settings.py`` does: ``python -m benchmarks.sensitivity [--seeds 4]``.
 
 Each number is halved and doubled, all others kept. The error of rep totals in the back-tests of the field team and of
 AdventureWorks (where ``TERRITORY_OPT_DATA`` names the data), of made-up companies of which one, two and three years are
@@ -137,7 +137,7 @@ def variants(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sensitivity", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=12)
+    parser.add_argument("--seeds", type=int, default=4)
     given = parser.parse_args(arguments)
     os.environ.setdefault("TERRITORY_OPT_DATA", str(ROOT.parent / "shared" / "data"))
     base = measured(given.seeds)
