@@ -1,8 +1,8 @@
 """Every number that steers an estimate, by file: frozen, named, each with what chose it or what hangs on it.
 
 A pair like "10.8 / 23.2 %" is the error of rep totals in the back-tests of the field team and of AdventureWorks, which
-is 10.1 / 22.3 % as set; "x 0.5" and "x 2" mean half and twice the number, all others kept. "No matter": neither moves any
-error of ``python -m benchmarks.sensitivity`` by more than 0.1 points. All figures stand in
+is 10.1 / 22.3 % as set; "x 0.5" and "x 2" mean half and twice the number, all others kept. "No matter": neither moves
+any error of ``python -m benchmarks.sensitivity`` by more than 0.1 points. All figures stand in
 ``benchmarks/results/0.1.0-settings.md``. They say how much hangs on a number, not that no other is better.
 """
 
