@@ -66,7 +66,7 @@ class FairnessSettings:
     permutations: int = 5_000
     """A chance of 5 % is then known to 0.3 points (its standard error)."""
     fewest_reps: int = 6
-    """Below this many reps a test says nothing: of five, a rank correlation comes by chance in 2 of 120 orders at least,
+    """Below this many reps a test says nothing: of five, a rank correlation comes by chance in 2 of 120 orders or more,
     which is 8 % in any of five tests: too much to call one unfair."""
     unfair_rank: float = 0.3
     """Rank correlations from here on matter: a medium effect (Cohen, Statistical Power Analysis, 1988)."""
