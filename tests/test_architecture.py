@@ -62,6 +62,20 @@ MOST_LINES_OF_A_FUNCTION = 60
 LONGER_ON_PURPOSE = {"optimize/search/moves.py::_anneal"}
 """Compiled by numba, which inlines: one loop over all kinds of moves."""
 
+SETTLED = ("estimate", "quota")
+"""Folders in which every number that steers a result stands in ``settings.py``."""
+NO_SETTING = {
+    "estimate/seasonality.py::CENTRED": "the moving average over 2 x 12 months is what it is",
+    "estimate/levels.py::OWN": "counts columns: one more than the half-lives of the settings",
+    "estimate/looks.py::UNKNOWN": "a month number before all others",
+    "quota/consistency.py::(_money, _percent)": "digits of amounts in its sentences",
+    "quota/simulate.py::PERCENTILES": "names of columns, and what they hold",
+    "quota/track.py::LEFT": "which columns of a printed table are words",
+}
+"""Numbers of these folders that steer nothing, each with the reason."""
+PLAIN_NUMBERS = {0, 1, 2, -1, 0.5, 10, 12, 100}
+"""May stand in a function: nothing, one, signs, squares, halves, powers of ten, months of a year, per cent."""
+
 
 @cache
 def tree_of(path: Path) -> ast.Module:
@@ -247,6 +261,67 @@ def no_docstring(path: Path) -> Iterator[str]:
 
 def test_public_modules_say_what_they_are() -> None:
     assert offenders(no_docstring) == []
+
+
+# --- numbers ----------------------------------------------------------------------------------------------
+
+
+def numbers_in(node: ast.AST) -> Iterator[ast.Constant]:
+    """Yield the numbers below a node, but for those of texts and their formats."""
+    for child in ast.iter_child_nodes(node):
+        if (
+            isinstance(child, ast.Constant)
+            and isinstance(child.value, int | float)
+            and not isinstance(child.value, bool)
+        ):
+            yield child
+        elif not isinstance(child, ast.JoinedStr):
+            yield from numbers_in(child)
+
+
+def settled(path: Path) -> bool:
+    return folder_of(path) in SETTLED and path.name != "settings.py"
+
+
+def numeric_constants(path: Path) -> Iterator[str]:
+    """Yield the names at the top of a file whose value holds a number."""
+    for node in tree_of(path).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and any(numbers_in(node)):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            yield ast.unparse(target)
+
+
+def unnamed_numbers(path: Path) -> Iterator[str]:
+    """Yield numbers in functions that a reader could not tell the meaning of."""
+    for function in functions(path):
+        yield from (
+            f"line {number.lineno}: {number.value}"
+            for number in numbers_in(function)
+            if number.value not in PLAIN_NUMBERS
+        )
+
+
+def test_numbers_of_estimates_and_quotas_are_settings() -> None:
+    found = {f"{name_of(path)}::{name}" for path in FILES if settled(path) for name in numeric_constants(path)}
+    assert found - set(NO_SETTING) == set(), "name it in settings.py, with the figure or source behind it"
+    assert set(NO_SETTING) - found == set(), "take it off NO_SETTING"
+
+
+def test_functions_of_estimates_and_quotas_hold_no_unnamed_numbers() -> None:
+    assert [f"{name_of(path)} {wrong}" for path in FILES if settled(path) for wrong in unnamed_numbers(path)] == []
+
+
+def test_every_setting_of_estimates_and_quotas_says_why() -> None:
+    """Each field, and each constant, of their ``settings.py`` is followed by its sentence."""
+    bare = []
+    for folder in SETTLED:
+        tree = tree_of(PACKAGE / folder / "settings.py")
+        for body in (tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))):
+            for node, after in zip(body, [*body[1:], None], strict=True):
+                says = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                if isinstance(node, ast.Assign | ast.AnnAssign) and not says:
+                    bare.append(f"{folder}/settings.py line {node.lineno}")
+    assert bare == []
 
 
 # --- safety -----------------------------------------------------------------------------------------------

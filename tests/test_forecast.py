@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from benchmarks.sensitivity import changed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import territory_opt as to
 from territory_opt.estimate.expected import estimate_sales
 from territory_opt.estimate.forecast import forecast
+from territory_opt.estimate.growth import SETTINGS, growth
 from territory_opt.estimate.history import History
 from territory_opt.estimate.levels import OWN, levels
 from territory_opt.estimate.seasonality import seasonality
@@ -57,6 +59,14 @@ def test_a_strong_season_is_no_growth(season: FloatArray, months: int) -> None:
     start = str(pd.Period("2027-01", freq="M") - months)
     found = forecast(history(sales[:, :months], start=start), horizon=12)
     assert found.expected.sum() == pytest.approx(sales[:, months:].sum(), rel=0.04)
+
+
+def test_other_settings_are_used_and_put_back() -> None:
+    """Who takes it for certain that nothing grows, sees none; before and after, growth of 15 % is seen."""
+    past = history(steady(200, 48, growth=1.15))
+    with changed(SETTINGS, replace(SETTINGS, spread=1e-6)):
+        assert growth(past).pace == pytest.approx([0.0], abs=1e-6)
+    assert growth(past).pace == pytest.approx([np.log(1.15)], abs=0.04)
 
 
 @pytest.mark.parametrize("months", [18, 24, 36])

@@ -24,7 +24,7 @@ from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan, month_weights
 from territory_opt.problem.policy import ASSUMED_SHOCK
-from territory_opt.quota.outlook import LASTING, Book, look_ahead
+from territory_opt.quota.outlook import SETTINGS, Book, look_ahead
 from territory_opt.quota.track import Tracking, track
 from territory_opt.synthetic.market import generate_market, write_market
 
@@ -87,11 +87,13 @@ def test_odds_of_finishing_against_brute_force() -> None:
     mean, outcome, doubt, past, shock, season = 1000.0, 90.0**2, 60.0**2, 0.4, 0.08, 0.02
     quota, sold, draws = 1020.0, 440.0, 4_000_000
     found = look_ahead(one(mean, outcome, doubt, past, season), np.array([sold]), shock, 0.0)
-    level = rng.normal(1.0, np.sqrt(doubt / mean**2 + LASTING * shock**2), draws)
+    level = rng.normal(1.0, np.sqrt(doubt / mean**2 + SETTINGS.lasting * shock**2), draws)
     # A factor is off by one wave over the year, of a phase that nobody knows: what comes early is missing later.
     height, phase = np.sqrt(2 * season), 2 * np.pi * rng.random(draws)
     off = height * (np.sin(2 * np.pi * past + phase) - np.sin(phase)) / (2 * np.pi)
-    shared, rest_shared = (rng.normal(0.0, np.sqrt(part * (1 - LASTING)) * shock, draws) for part in (past, 1 - past))
+    shared, rest_shared = (
+        rng.normal(0.0, np.sqrt(part * (1 - SETTINGS.lasting)) * shock, draws) for part in (past, 1 - past)
+    )
     first = mean * (past * level + off + shared) + rng.normal(0.0, np.sqrt(past * outcome), draws)
     alike = np.abs(first - sold) < 3.0
     rest = mean * ((1 - past) * level - off + rest_shared)[alike]
@@ -109,9 +111,9 @@ def test_what_the_others_sold_tells_of_the_shared_shock() -> None:
     found = look_ahead(Book(mean, outcome, doubt, np.full(3, f), season), sold, shared, own)
     # Independent: own levels (3) and waves (3), shared level, shared shock so far and to come, then luck and own shocks
     # of the months so far (3) and to come (3); the others' wave is one of its own.
-    own_level, luck = doubt / mean**2 + LASTING * own**2, outcome / mean**2 + (1 - LASTING) * own**2
-    wave, shock = season / np.pi**2 * np.sin(np.pi * f) ** 2 * np.ones(3), (1 - LASTING) * shared**2
-    variance = np.array([*own_level, *wave, LASTING * shared**2, f * shock, (1 - f) * shock, *(f * luck),
+    own_level, luck = doubt / mean**2 + SETTINGS.lasting * own**2, outcome / mean**2 + (1 - SETTINGS.lasting) * own**2
+    wave, shock = season / np.pi**2 * np.sin(np.pi * f) ** 2 * np.ones(3), (1 - SETTINGS.lasting) * shared**2
+    variance = np.array([*own_level, *wave, SETTINGS.lasting * shared**2, f * shock, (1 - f) * shock, *(f * luck),
                          *((1 - f) * luck)])  # fmt: skip
     unit, none, ones = np.eye(3), np.zeros((3, 3)), np.ones((3, 1))
     first = mean[:, None] * np.hstack([f * unit, unit, f * ones, ones, 0 * ones, unit, none]) * np.sqrt(variance)
@@ -390,6 +392,6 @@ def fuzzed() -> tuple[Model, Plan]:
 def test_months_that_the_file_does_not_hold_are_not_without_sales() -> None:
     model, plan = planned(company())
     with pytest.raises(
-        ScenarioError, match="sales end with 2027-05: give a file that holds 2027-09, or --as-of 2027-05"
+        ScenarioError, match="sales end with 2027-05: give those of 2027-09 too, or track as of 2027-05"
     ):
         track(Figures(model, plan), as_expected(model, plan, 5), as_of="2027-09")

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import norm, rankdata
+from scipy.stats import rankdata
 
 from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.history import History
-from territory_opt.estimate.looks import FEWEST_MONTHS, UNKNOWN, Stage
+from territory_opt.estimate.looks import SETTINGS, UNKNOWN, Stage
 from territory_opt.estimate.methods import ESTIMATE, METHODS, Method, Past
+from territory_opt.estimate.settings import RANGE_80, TIED, TINY
 from territory_opt.estimate.shocks import SharedErrors, Shocks
+from territory_opt.problem.calendar import MONTHS_PER_YEAR
 from territory_opt.problem.problem import Problem
 from territory_opt.words import aligned, plain_rows
 
@@ -30,16 +32,6 @@ AS_SET, AS_ATTAINED = "quotas as they were", "quotas as they were x attainment"
 """Rows with the quotas of the quota_history table, and with these times the part that was sold of those before: what
 whoever set them knew, without the padding. No methods, since next year's are not there yet."""
 GIVEN = (AS_SET, AS_ATTAINED)
-INTERVAL = 0.8
-DRAWS = 2_000
-"""Permutations of the test whether one method is better than another."""
-FEWEST_REPS = 4
-"""Reps below which a rank correlation says nothing."""
-FORESIGHT, FORESIGHT_MORE = 0.5, 0.25
-"""A column is suspected of having been filled in afterwards if what it says about hidden months beyond the history
-correlates at least so much, and so much more than it did for the months before."""
-NEW_ACCOUNTS = 0.1
-"""Share of hidden sales from accounts that first bought then, from which it is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +129,7 @@ def backtest(
     history = History.of(problem)
     stage = Stage.of(problem, history, months, looks)
     if not stage.cutoffs:
-        fix = f"give {stage.horizon + FEWEST_MONTHS} months or more, or hide fewer with --months"
+        fix = f"give {stage.horizon + SETTINGS.least_history} months or more, or hide fewer months"
         problem_is = f"{history.n_months} months of sales are too few to hide {stage.horizon} of them"
         raise _refused(problem, problem_is, fix)
     looked, done = [], _Done(problem, stage)
@@ -178,8 +170,11 @@ class _Done:
 
     def attainment(self, at: int) -> float:
         """What was sold of the quotas of looks that had ended after ``at`` months; 1 where there are none."""
-        ended = [(looked, past) for looked, past, _ in self.looks
-                 if looked in self.stage.quotas and looked + self.stage.horizon <= at]  # fmt: skip
+        ended = [
+            (looked, past)
+            for looked, past, _ in self.looks
+            if looked in self.stage.quotas and looked + self.stage.horizon <= at
+        ]
         asked = sum(float(np.nansum(self.stage.quotas[looked])) for looked, _ in ended)
         sold = sum(float(self.stage.came(looked, past)[past.active].sum()) for looked, past in ended)
         return sold / asked if asked > 0 else 1.0
@@ -208,11 +203,18 @@ def _look(
         figures |= {AS_SET: (stage.quotas[at], none), AS_ATTAINED: (stage.quotas[at] * attainment, none)}
     frames = [
         pd.DataFrame(
-            {"first_month": stage.label(at), "method": name, "rep_id": stage.rep_ids, "forecast": total,
-             "spread": spread, "sales": sales, "book": book}
+            {
+                "first_month": stage.label(at),
+                "method": name,
+                "rep_id": stage.rep_ids,
+                "forecast": total,
+                "spread": spread,
+                "sales": sales,
+                "book": book,
+            }
         )[past.active]
         for name, (total, spread) in figures.items()
-    ]  # fmt: skip
+    ]
     return pd.concat(frames, ignore_index=True)
 
 
@@ -247,7 +249,7 @@ def _scores(looks: pd.DataFrame, seed: int) -> list[Score]:
 
 def _score(name: str, rows: pd.DataFrame, by_chance: float) -> Score:
     forecast, sales = rows["forecast"].to_numpy(float), rows["sales"].to_numpy(float)
-    total = max(float(np.abs(sales).sum()), 1e-12)
+    total = max(float(np.abs(sales).sum()), TINY)
     off, unfair = [], []
     for _, look in rows.groupby("first_month"):
         told, came = look["forecast"].to_numpy(float), look["sales"].to_numpy(float)
@@ -255,7 +257,7 @@ def _score(name: str, rows: pd.DataFrame, by_chance: float) -> Score:
             off.append(0.5 * float(np.abs(told / told.sum() - came / came.sum()).sum()))
         unfair.append(_rank_correlation(look))
     spread = rows["spread"].to_numpy(float)
-    inside = np.abs(sales - forecast) <= norm.ppf(0.5 + INTERVAL / 2) * spread
+    inside = np.abs(sales - forecast) <= RANGE_80 * spread
     return Score(
         method=name,
         rep_error=float(np.abs(forecast - sales).sum()) / total,
@@ -271,7 +273,7 @@ def _score(name: str, rows: pd.DataFrame, by_chance: float) -> Score:
 def _rank_correlation(look: pd.DataFrame) -> float:
     """Spearman's correlation of attainment and book; NaN below four reps or where all are alike."""
     look = look[(look["forecast"] > 0) & (look["book"] > 0)]
-    if len(look) < FEWEST_REPS:
+    if len(look) < SETTINGS.fewest_reps:
         return np.nan
     attainment, book = (rankdata(x) for x in (look["sales"] / look["forecast"], look["book"]))
     if np.ptp(attainment) == 0 or np.ptp(book) == 0:
@@ -282,17 +284,17 @@ def _rank_correlation(look: pd.DataFrame) -> float:
 def _by_chance(more: pd.Series[float], generator: np.random.Generator) -> float:
     """Probability of at least so large a summed difference if each rep's sign were a coin."""
     difference = more.to_numpy(float)
-    signs = generator.choice([-1.0, 1.0], (DRAWS, len(difference)))
-    return float((1 + (signs @ difference >= difference.sum() - 1e-9).sum()) / (DRAWS + 1))
+    signs = generator.choice([-1.0, 1.0], (SETTINGS.permutations, len(difference)))
+    return float((1 + (signs @ difference >= difference.sum() - TIED).sum()) / (SETTINGS.permutations + 1))
 
 
 def foresight(history: History, at: int, horizon: int) -> list[str]:
     """Say if potential knows the hidden months: then it was filled in afterwards and makes methods look too good."""
     earlier = at - horizon
-    if earlier < FEWEST_MONTHS:
+    if earlier < SETTINGS.least_history:
         return []
     now, before = _told(history, at, horizon), _told(history, earlier, horizon)
-    if not (now > FORESIGHT and now > before + FORESIGHT_MORE):
+    if not (now > SETTINGS.foresight and now > before + SETTINGS.foresight_more):
         return []
     return [
         f"accounts.potential tells the hidden months beyond what the history does (partial rank correlation {now:.2f}, "
@@ -306,8 +308,8 @@ def _hindsight(stage: Stage) -> list[str]:
     for at in stage.cutoffs:
         new = (sales[:, :at] == 0).all(axis=1) & (stage.since == UNKNOWN)
         came = sales[:, at : at + stage.horizon].sum(axis=1)
-        shares.append(float(came[new].sum()) / max(float(np.maximum(came, 0.0).sum()), 1e-12))
-    if max(shares) < NEW_ACCOUNTS:
+        shares.append(float(came[new].sum()) / max(float(np.maximum(came, 0.0).sum()), TINY))
+    if max(shares) < SETTINGS.new_accounts:
         return []
     return [
         f"accounts that first bought in the hidden months brought up to {max(shares):.0%} of their sales (middle look "
@@ -319,12 +321,12 @@ def _hindsight(stage: Stage) -> list[str]:
 def _told(history: History, at: int, horizon: int) -> float:
     """Partial rank correlation of potential and the sales of ``horizon`` months from ``at``, given those before."""
     came = history.sales[:, at : at + horizon].sum(axis=1)
-    before = history.sales[:, max(at - 12, 0) : at].sum(axis=1)
+    before = history.sales[:, max(at - MONTHS_PER_YEAR, 0) : at].sum(axis=1)
     told, given, future = (rankdata(x) for x in (history.potential, before, came))
     design = np.column_stack([np.ones_like(given), given])
     rest = [x - design @ np.linalg.lstsq(design, x, rcond=None)[0] for x in (told, future)]
     size = float(np.linalg.norm(rest[0]) * np.linalg.norm(rest[1]))
-    return float(rest[0] @ rest[1]) / size if size > 1e-9 else 0.0
+    return float(rest[0] @ rest[1]) / size if size > TIED else 0.0
 
 
 def _refused(problem: Problem, what: str, fix: str) -> DataError:
@@ -333,8 +335,10 @@ def _refused(problem: Problem, what: str, fix: str) -> DataError:
 
 
 def _cells(score: Score) -> tuple[str, ...]:
-    shares = (
-        score.rep_error, score.share_error, score.bias, score.hits, score.unfairness, score.coverage, score.by_chance
-    )  # fmt: skip
+    shares = asdict(score)
+    del shares["method"]
     forms = ("{:.1%}", "{:.1%}", "{:+.1%}", "{:.0%}", "{:.2f}", "{:.0%}", "{:.3f}")
-    return (score.method, *("" if np.isnan(x) else form.format(x) for form, x in zip(forms, shares, strict=True)))
+    return (
+        score.method,
+        *("" if np.isnan(x) else form.format(x) for form, x in zip(forms, shares.values(), strict=True)),
+    )

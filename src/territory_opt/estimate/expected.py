@@ -18,26 +18,15 @@ from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import Basis
 from territory_opt.estimate.quota_basis import quota_basis
 from territory_opt.estimate.seasonality import lumpiness, season_doubt, seasonality
+from territory_opt.estimate.settings import TINY, LastYearSettings, SpreadSettings
 from territory_opt.estimate.shocks import NO_SHOCKS, Shocks, shocks_of
-from territory_opt.problem.calendar import same_months
+from territory_opt.problem.calendar import MONTHS_PER_YEAR, same_months
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-MOST_LEAD = 12
-"""A history that ends longer before the plan year is taken to end at most so many months before it, a year or two
-later than it does: the months of the calendar that lie ahead stay the same."""
-LEAST_INSIDE = 1e-3
-"""Share of a year's sales that a plan of few months holds at least, where season says nearly none."""
-YEARLY_CV = 0.3
-"""Coefficient of variation of an account's yearly sales where months are not known."""
-LEAST_CV = 0.10
-"""No account's yearly sales are taken to be steadier than this coefficient of variation."""
-MOST_CV = 3.0
-"""Pooled spread is never larger than this coefficient of variation."""
-PRIOR_CV = 0.60
-"""Spread of an account around its segment where the data cannot tell."""
+SETTINGS, SPREAD = LastYearSettings(), SpreadSettings()
 POTENTIAL_ONLY = "potential only: there is no sales history"
 
 
@@ -76,17 +65,15 @@ class Estimate:
     def season_doubt(self) -> float:
         """Variance of the error of the company's monthly factors."""
         everyone = np.zeros(len(self.expected), dtype=np.int64)
-        return season_doubt(12.0 * self.seasons(everyone, 1)[0], self.history_months, self.lumpiness)
+        return season_doubt(MONTHS_PER_YEAR * self.seasons(everyone, 1)[0], self.history_months, self.lumpiness)
 
     def over(self, part: float) -> Estimate:
         """Return an estimate of a year for a ``part`` of it: noise grows with time, doubt with its square."""
         if part == 1.0:
             return self
         doubt = part**2 * self.doubt
-        return replace(
-            self, expected=part * self.expected, variance=part * (self.variance - self.doubt) + doubt, doubt=doubt,
-            parts=part * self.parts,
-        )  # fmt: skip
+        variance = part * (self.variance - self.doubt) + doubt
+        return replace(self, expected=part * self.expected, variance=variance, doubt=doubt, parts=part * self.parts)
 
     def seasons(self, group: IntArray, n_groups: int) -> FloatArray:
         """Share of the year by calendar month of groups of accounts, (n_groups, 12), rows sum to 1.
@@ -97,7 +84,7 @@ class Estimate:
         size = len(self.seasonality)
         yearly = self.expected if self.inside is None else self.expected / self.inside[self.segment]
         company = np.bincount(self.segment, yearly, minlength=size) @ self.seasonality
-        company = company / company.sum() if company.sum() > 0 else np.full(12, 1.0 / 12.0)
+        company = company / company.sum() if company.sum() > 0 else np.full(MONTHS_PER_YEAR, 1.0 / MONTHS_PER_YEAR)
         inside = group >= 0
         key = group[inside] * size + self.segment[inside]
         mixed = np.bincount(key, yearly[inside], minlength=n_groups * size).reshape(n_groups, size)
@@ -111,12 +98,12 @@ def estimate_sales(problem: Problem) -> Estimate:
     found, lead = _expected(problem)
     period = problem.policy.period
     season = found.seasons(np.zeros(len(found.expected), dtype=np.int64), 1)[0]
-    inside = (period.start.month - 1 + np.arange(period.months)) % 12
+    inside = (period.start.month - 1 + np.arange(period.months)) % MONTHS_PER_YEAR
     sold = float(problem.accounts["current_sales"].sum()) * float(season[inside].sum())
-    if period.months < 12 and len(problem.sales):
+    if period.months < MONTHS_PER_YEAR and len(problem.sales):
         sold = float(same_months(problem.past_sales, problem.policy)["sales"].sum())
     # Less than a year of history is no last year to have grown from.
-    known = sold > 0 and found.expected.sum() > 0 and not 0 < found.history_months < 12
+    known = sold > 0 and found.expected.sum() > 0 and not 0 < found.history_months < MONTHS_PER_YEAR
     growth = float(found.expected.sum()) / sold if known else 1.0
     shocks = shocks_of(problem, found.level_doubt)
     return replace(found, basis=quota_basis(problem, found.parts, lead), growth=growth, shocks=shocks)
@@ -131,49 +118,61 @@ def _expected(problem: Problem) -> tuple[Estimate, int]:
     current = accounts["current_sales"].to_numpy(float)
     if current.sum() > 0:
         return _from_last_year(current, potential, pd.factorize(accounts["segment"])[0]).over(part), 0
-    variance = (PRIOR_CV * potential) ** 2
+    variance = (SETTINGS.prior_cv * potential) ** 2
     parts = np.column_stack([np.zeros_like(potential), potential])
-    flat, segment = np.ones((1, 12)), np.zeros(len(potential), dtype=np.int64)
+    flat, segment = np.ones((1, MONTHS_PER_YEAR)), np.zeros(len(potential), dtype=np.int64)
     return Estimate(potential.copy(), variance, variance, flat, segment, parts, POTENTIAL_ONLY).over(part), 0
 
 
 def _from_history(problem: Problem) -> tuple[Estimate, int]:
     history = History.of(problem)
     ahead = problem.calendar.first_month - history.start.ordinal - history.n_months
-    # A year more or less does not change which months of the calendar lie ahead.
-    lead = max(ahead, 0) if ahead <= MOST_LEAD else (ahead - 1) % MOST_LEAD + 1
+    # A history that ended longer ago is taken to have ended a year or more later: the same months lie ahead.
+    lead = max(ahead, 0) if ahead <= MONTHS_PER_YEAR else (ahead - 1) % MONTHS_PER_YEAR + 1
     found = forecast(history, horizon=problem.policy.period.months, lead=lead)
     source = f"{history.n_months} months of sales, potential and segment"
     factors, months = seasonality(history), problem.policy.period.months
-    inside = factors[:, history.calendar(history.n_months + lead, months)].sum(axis=1) / 12.0
-    estimate = Estimate(found.expected, found.variance, found.doubt, factors, history.segment, found.parts, source,
-                        history_months=history.n_months,
-                        level_doubt=found.level_doubt,
-                        lumpiness=lumpiness(history.sales))  # fmt: skip
-    return (estimate if months == 12 else replace(estimate, inside=np.maximum(inside, LEAST_INSIDE))), lead
+    inside = factors[:, history.calendar(history.n_months + lead, months)].sum(axis=1) / MONTHS_PER_YEAR
+    estimate = Estimate(
+        found.expected,
+        found.variance,
+        found.doubt,
+        factors,
+        history.segment,
+        found.parts,
+        source,
+        history_months=history.n_months,
+        level_doubt=found.level_doubt,
+        lumpiness=lumpiness(history.sales),
+    )
+    return (
+        estimate if months == MONTHS_PER_YEAR else replace(estimate, inside=np.maximum(inside, SETTINGS.least_inside))
+    ), lead
 
 
 def _from_last_year(yearly: FloatArray, potential: FloatArray, segment: npt.NDArray[np.int64]) -> Estimate:
     """Shrink each account's sales of one year to its segment's yield per unit of potential (normal-normal)."""
-    company_yield = yearly.sum() / max(potential.sum(), 1e-12)
+    company_yield = yearly.sum() / max(potential.sum(), TINY)
     sold, could = np.bincount(segment, yearly), np.bincount(segment, potential)
-    rate = (sold + company_yield * 0.05 * could) / np.maximum(1.05 * could, 1e-12)
+    rate = (sold + company_yield * SETTINGS.borrowed * could) / np.maximum((1.0 + SETTINGS.borrowed) * could, TINY)
     prior = rate[segment] * potential
-    noise = (YEARLY_CV * yearly) ** 2
+    noise = (SETTINGS.yearly_cv * yearly) ** 2
     # Variance grows with the mean inside a segment (lumpy orders): pool it, then mix with the account's own.
-    dispersion = np.bincount(segment, noise) / np.maximum(sold, 1e-12)
+    dispersion = np.bincount(segment, noise) / np.maximum(sold, TINY)
     level = np.maximum(prior, yearly)
-    pooled = np.minimum(dispersion[segment] * level, (MOST_CV * level) ** 2)
-    mixed = 0.5 * noise + 0.5 * pooled
+    pooled = np.minimum(dispersion[segment] * level, (SPREAD.most_cv * level) ** 2)
+    mixed = (1.0 - SETTINGS.pooled) * noise + SETTINGS.pooled * pooled
     spread = (yearly - prior) ** 2 - mixed
-    ratio = np.bincount(segment, spread) / np.maximum(np.bincount(segment, prior**2), 1e-12)
-    between = np.clip(ratio, 0.05**2, 1.0)[segment] * prior**2
+    ratio = np.bincount(segment, spread) / np.maximum(np.bincount(segment, prior**2), TINY)
+    between = np.clip(ratio, SETTINGS.least_between**2, 1.0)[segment] * prior**2
     # Without potential nothing but the account's own sales tells anything.
-    own = np.where(prior > 0, between / np.maximum(between + mixed, 1e-12), 1.0)
+    own = np.where(prior > 0, between / np.maximum(between + mixed, TINY), 1.0)
     history_part, potential_part = own * yearly, (1.0 - own) * prior
     expected = history_part + potential_part
     doubt = own * mixed
-    variance = np.maximum(mixed, (LEAST_CV * expected) ** 2) + doubt
+    variance = np.maximum(mixed, (SPREAD.least_cv * expected) ** 2) + doubt
     parts = np.column_stack([history_part, potential_part])
     everyone = np.zeros(len(yearly), dtype=np.int64)
-    return Estimate(expected, variance, doubt, np.ones((1, 12)), everyone, parts, "last year's sales and potential")
+    return Estimate(
+        expected, variance, doubt, np.ones((1, MONTHS_PER_YEAR)), everyone, parts, "last year's sales and potential"
+    )

@@ -25,46 +25,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from territory_opt.estimate.growth import YEAR, elapsed, growth, level_doubt, top_down
+from territory_opt.estimate.growth import elapsed, growth, level_doubt, top_down
 from territory_opt.estimate.history import History
 from territory_opt.estimate.levels import OWN, Levels, levels
 from territory_opt.estimate.seasonality import seasonality
+from territory_opt.estimate.settings import TINY, ForecastSettings, SpreadSettings
+from territory_opt.problem.calendar import MONTHS_PER_YEAR
 
 FloatArray = npt.NDArray[np.float64]
 Fitted = dict[bool, tuple[float, float]]
 """Coefficients a and b of accounts that ever bought (True) and that never did (False)."""
 
-PRIOR = np.array([0.40, 0.10, 0.10, 0.20, 0.20, 0.10])
-"""Weights where nothing can be learnt: own levels and the segment's yield for what an account buys, a tenth of the
-yield for an account that never bought."""
-PRIOR_STRENGTH = 0.3
-"""Standard ridge strength, relative to the size of each column."""
-LOOKS, STEP, LOOK_DECAY = 6, 3, 0.8
-"""How many earlier months to stand at, months between them, and how much less each older one counts."""
-FEWEST_MONTHS = 3
-"""History needed at a look."""
-GOOD_HISTORY = 6
-"""The stretch ahead is shortened until a look has so many months of history."""
-TEACHES = (1 / 3, 3.0)
-"""Limits of what came against what was to come, beyond which a look from less than a year teaches nothing."""
-RECONCILED = (0.1, 10.0)
-"""Limits of the factor between the company as a whole and the sum of its accounts."""
-PROSPECTS = 20.0
-"""Accounts without any sales, counted at each look, beyond which the prior of what they bring fades."""
-LEAST_LEVEL = 0.1
-"""Errors are relative to the level plus this share of the mean level."""
-LEAST_CV, MOST_CV = 0.10, 3.0
-"""Limits of an account's coefficient of variation."""
-LEAST_OUTCOME = 0.5
-"""Least part of the spread that is luck of the months to come: errors of looks alone cannot tell it from doubt."""
-LEAST_DOUBT_CV = 0.05
-"""No estimate is surer than this coefficient of variation."""
-PRIOR_SPREAD = (1.0, 0.10)
-"""Coefficients a and b where nothing can be learnt."""
-SPREAD_LOOKS = 50.0
-"""A segment's spread is shrunk to the company's as if it had so many more errors of the company's size."""
-OUTLIER = 0.999
-"""Relative squared errors beyond this quantile count as much as the quantile."""
+SETTINGS, SPREAD = ForecastSettings(), SpreadSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,36 +81,36 @@ class _Looks:
     def __init__(self, history: History, lead: int, horizon: int, factors: FloatArray, pace: FloatArray) -> None:
         self.history = history
         n, stretch = history.n_months, horizon
-        lead = min(lead, max(n - GOOD_HISTORY - stretch, 0))
-        while n - lead - stretch < GOOD_HISTORY and stretch > STEP:
-            stretch = max(stretch - STEP, STEP)
+        lead = min(lead, max(n - SETTINGS.good_history - stretch, 0))
+        while n - lead - stretch < SETTINGS.good_history and stretch > SETTINGS.step:
+            stretch = max(stretch - SETTINGS.step, SETTINGS.step)
         self.looks: list[tuple[Levels, FloatArray, float]] = []
-        for number in range(LOOKS):
-            at = n - lead - stretch - STEP * number
-            if at < FEWEST_MONTHS:
+        for number in range(SETTINGS.looks):
+            at = n - lead - stretch - SETTINGS.step * number
+            if at < SETTINGS.least_history:
                 break
             came = history.sales[:, at + lead : at + lead + stretch].sum(axis=1)
             seen = levels(history.until(at), lead=lead, horizon=stretch, factors=factors)
             seen = replace(seen, amounts=seen.amounts * _grown(pace, at, lead, stretch)[:, None])
-            came = came if at >= YEAR else _without_season(seen, came)
+            came = came if at >= MONTHS_PER_YEAR else _without_season(seen, came)
             if came is not None:
-                self.looks.append((seen, came, LOOK_DECAY**number))
+                self.looks.append((seen, came, SETTINGS.decay**number))
 
     def weights(self) -> FloatArray:
         """Weight of each column of the levels, all non-negative."""
         from scipy.optimize import nnls
 
-        size = len(PRIOR)
+        size = len(SETTINGS.prior)
         gram, target = np.zeros((size, size)), np.zeros(size)
         for seen, came, counts in self.looks:
             weighted = seen.amounts * (counts / _scale(seen.amounts))[:, None]
             gram += weighted.T @ seen.amounts
             target += weighted.T @ came
-        ridge = np.where(np.diag(gram) > 0, PRIOR_STRENGTH**2 * np.diag(gram), 1.0)
+        ridge = np.where(np.diag(gram) > 0, SETTINGS.prior_strength**2 * np.diag(gram), 1.0)
         # What prospects bring is no matter of opinion once many were looked at, some of whom may be very large.
-        ridge[-1] *= min(1.0, PROSPECTS / max(sum(int((~seen.bought).sum()) for seen, _, _ in self.looks), 1))
+        ridge[-1] *= min(1.0, SETTINGS.prospects / max(sum(int((~seen.bought).sum()) for seen, _, _ in self.looks), 1))
         factor = np.linalg.cholesky(gram + np.diag(ridge))
-        found, _ = nnls(factor.T, np.linalg.solve(factor, target + ridge * PRIOR))
+        found, _ = nnls(factor.T, np.linalg.solve(factor, target + ridge * np.array(SETTINGS.prior)))
         return np.asarray(found)
 
     def spread(self, weights: FloatArray, now: Levels, expected: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -147,10 +119,10 @@ class _Looks:
         outcome, doubt = _variances(fitted, now, expected)
         ratio = self._by_segment(weights, fitted)[self.history.segment]
         total = (outcome + doubt) * ratio
-        least, most = (LEAST_CV * expected) ** 2, (MOST_CV * expected) ** 2
+        least, most = (SPREAD.least_cv * expected) ** 2, (SPREAD.most_cv * expected) ** 2
         bounded = np.clip(total, least, np.maximum(most, least))
         share = np.divide(outcome, outcome + doubt, out=np.ones_like(outcome), where=outcome + doubt > 0)
-        share = np.maximum(share, LEAST_OUTCOME)
+        share = np.maximum(share, SPREAD.least_outcome)
         return share * bounded, (1.0 - share) * bounded
 
     def _coefficients(self, weights: FloatArray, bought: bool) -> tuple[float, float]:
@@ -163,18 +135,19 @@ class _Looks:
             chosen = (seen.bought == bought) & (level > 0)
             rows.append(np.column_stack([seen.lump[chosen] / level[chosen], np.ones(chosen.sum())]))
             squares.append(((came[chosen] - level[chosen]) / level[chosen]) ** 2)
-            counts.append(np.full(chosen.sum(), count) * level[chosen] / max(level[chosen].sum(), 1e-300))
+            counts.append(np.full(chosen.sum(), count) * level[chosen] / max(level[chosen].sum(), TINY))
         if not squares or sum(map(len, squares)) == 0:
-            return PRIOR_SPREAD
+            return SPREAD.prior
         stacked, square, count = np.vstack(rows), np.concatenate(squares), np.sqrt(np.concatenate(counts))
-        square = np.minimum(square, np.quantile(square, OUTLIER))
+        square = np.minimum(square, np.quantile(square, SPREAD.outlier))
         (a, b), _ = nnls(stacked * count[:, None], square * count)
-        return float(a), max(float(b), LEAST_DOUBT_CV**2)
+        return float(a), max(float(b), SPREAD.least_doubt_cv**2)
 
     def _by_segment(self, weights: FloatArray, fitted: Fitted) -> FloatArray:
         """Squared errors of each segment against those of the company's formula, (n_segments,), shrunk to 1."""
         history = self.history
-        found, formula, number = (np.zeros(len(history.segments)) for _ in range(3))
+        found = np.zeros(len(history.segments))
+        formula, number = np.zeros_like(found), np.zeros_like(found)
         for seen, came, count in self.looks:
             level = seen.amounts @ weights
             outcome, doubt = _variances(fitted, seen, level)
@@ -182,7 +155,7 @@ class _Looks:
             formula += history.by_segment(count * (outcome + doubt))
             number += history.by_segment(np.full(len(level), count))
         typical = np.divide(formula, number, out=np.zeros_like(formula), where=number > 0)
-        extra = SPREAD_LOOKS * typical
+        extra = SPREAD.segment_errors * typical
         return np.divide(found + extra, formula + extra, out=np.ones_like(found), where=formula + extra > 0)
 
 
@@ -193,8 +166,8 @@ def _without_season(seen: Levels, came: FloatArray) -> FloatArray | None:
     nothing came of them (they order once a year), or many times as much.
     """
     came = np.maximum(came, 0.0)
-    told, brought = (float(amounts[seen.bought].sum()) for amounts in (seen.amounts @ PRIOR, came))
-    if told <= 0 or not TEACHES[0] <= brought / told <= TEACHES[1]:
+    told, brought = (float(amounts[seen.bought].sum()) for amounts in (seen.amounts @ np.array(SETTINGS.prior), came))
+    if told <= 0 or not SETTINGS.teaches[0] <= brought / told <= SETTINGS.teaches[1]:
         return None
     return np.where(seen.bought, came * (told / brought), came)
 
@@ -203,11 +176,11 @@ def _reconciled(
     history: History, total: float, lead: int, horizon: int, factors: FloatArray, pace: FloatArray
 ) -> float:
     """Factor that brings the accounts' ``total`` towards that of the company as a whole, where that tells more."""
-    ahead = factors[:, history.calendar(history.n_months + lead, horizon)].sum(axis=1) / 12.0
-    sold = history.by_segment(np.maximum(history.sales[:, -YEAR:].sum(axis=1), 0.0))
-    part = float(ahead @ sold / sold.sum()) if sold.sum() > 0 else horizon / 12.0
+    ahead = factors[:, history.calendar(history.n_months + lead, horizon)].sum(axis=1) / MONTHS_PER_YEAR
+    sold = history.by_segment(np.maximum(history.sales[:, -MONTHS_PER_YEAR:].sum(axis=1), 0.0))
+    part = float(ahead @ sold / sold.sum()) if sold.sum() > 0 else horizon / MONTHS_PER_YEAR
     whole, counts = top_down(history, pace, lead=lead, horizon=horizon, part=part)
-    return float(np.clip(whole / total, *RECONCILED) ** counts) if total > 0 and whole > 0 else 1.0
+    return float(np.clip(whole / total, *SETTINGS.reconciled) ** counts) if total > 0 and whole > 0 else 1.0
 
 
 def _grown(pace: FloatArray, known: int, lead: int, stretch: int) -> FloatArray:
@@ -223,4 +196,4 @@ def _variances(fitted: Fitted, seen: Levels, level: FloatArray) -> tuple[FloatAr
 
 def _scale(amounts: FloatArray) -> FloatArray:
     mean = amounts.mean(axis=1)
-    return np.asarray(np.maximum(mean + LEAST_LEVEL * float(mean.mean()), 1e-12))
+    return np.asarray(np.maximum(mean + SETTINGS.least_level * float(mean.mean()), TINY))

@@ -13,21 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from territory_opt.estimate.history import History
-from territory_opt.estimate.seasonality import ASSUMED_SPREAD, lumpiness
+from territory_opt.estimate.seasonality import lumpiness, unseen_season
+from territory_opt.estimate.settings import GrowthSettings
+from territory_opt.problem.calendar import MONTHS_PER_YEAR
 
 FloatArray = npt.NDArray[np.float64]
 
-YEAR = 12
-MOST_MONTHS = 24
-"""Months that are held against those a year before, at most."""
-GROWTH_SPREAD = 0.1
-"""Standard deviation of growth of a year where nothing is known of it: of companies, and of segments about theirs."""
-YEARLY_VARIANCE = 0.05**2
-"""Variance of a year's sales that is neither growth nor luck of single orders."""
-LUMPY = 0.005
-"""Lumpiness at which the sum of the accounts and the company as a whole count alike."""
-MOST_GROWTH = 1.0
-"""Largest growth of a year that is believed, as a logarithm."""
+SETTINGS = GrowthSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +51,7 @@ class _Seen:
     @classmethod
     def of(cls, history: History, chosen: npt.NDArray[np.bool_]) -> _Seen:
         """Of the accounts ``chosen`` (n_accounts,)."""
-        months = min(history.n_months - YEAR, MOST_MONTHS)
+        months = min(history.n_months - MONTHS_PER_YEAR, SETTINGS.most_months)
         sales, n = history.sales[chosen], history.n_months
         if months < 1 or not len(sales):
             return cls(0.0, np.inf)
@@ -67,15 +59,16 @@ class _Seen:
         if np.isnan(pace):
             return cls(0.0, np.inf)
         # Two years' growth in a row share the year between: half of what single ones vary by.
-        years = 2.0 * YEARLY_VARIANCE * YEAR / months * (0.5 if months == MOST_MONTHS else 1.0)
+        shared = 0.5 if months == SETTINGS.most_months else 1.0
+        years = 2.0 * SETTINGS.yearly_spread**2 * MONTHS_PER_YEAR / months * shared
         return cls(pace, years + 2.0 * lumpiness(sales) / months)
 
     def shrunk(self, towards: float) -> tuple[float, float]:
         """Mean and standard deviation of growth given this, when it is about ``towards``."""
         if np.isinf(self.variance):
-            return towards, GROWTH_SPREAD
-        weight = GROWTH_SPREAD**2 / (GROWTH_SPREAD**2 + self.variance)
-        return towards + weight * (self.pace - towards), float(GROWTH_SPREAD * np.sqrt(1.0 - weight))
+            return towards, SETTINGS.spread
+        weight = SETTINGS.spread**2 / (SETTINGS.spread**2 + self.variance)
+        return towards + weight * (self.pace - towards), float(SETTINGS.spread * np.sqrt(1.0 - weight))
 
 
 def level_doubt(history: History, doubt: float, *, lead: int, horizon: int) -> float:
@@ -83,14 +76,13 @@ def level_doubt(history: History, doubt: float, *, lead: int, horizon: int) -> f
 
     ``doubt`` of a year's growth over the years that pass, and, with less than a year of history, of the season.
     """
-    grown = doubt * elapsed(max(history.n_months, YEAR), lead, horizon)
-    unseen = max(1.0 - history.n_months / YEAR, 0.0)
-    return float(np.hypot(grown, ASSUMED_SPREAD * np.sqrt(unseen)))
+    grown = doubt * elapsed(max(history.n_months, MONTHS_PER_YEAR), lead, horizon)
+    return float(np.hypot(grown, unseen_season(history.n_months)))
 
 
 def elapsed(n_months: int, lead: int, horizon: int) -> float:
     """Years from the middle of the last year that is known to that of ``horizon`` months, ``lead`` after its end."""
-    return (lead + (min(n_months, YEAR) + horizon) / 2.0) / YEAR
+    return (lead + (min(n_months, MONTHS_PER_YEAR) + horizon) / 2.0) / MONTHS_PER_YEAR
 
 
 def top_down(history: History, pace: FloatArray, *, lead: int, horizon: int, part: float) -> tuple[float, float]:
@@ -102,16 +94,16 @@ def top_down(history: History, pace: FloatArray, *, lead: int, horizon: int, par
     (Hyndman and Athanasopoulos, Forecasting, 11).
     """
     n = history.n_months
-    if n < YEAR:
-        return float(_sold(history, 0, n).sum()) * YEAR / n * part, n / YEAR
+    if n < MONTHS_PER_YEAR:
+        return float(_sold(history, 0, n).sum()) * MONTHS_PER_YEAR / n * part, n / MONTHS_PER_YEAR
     lump = lumpiness(history.sales)
-    keeps = lump / (lump + YEAR * YEARLY_VARIANCE)
+    keeps = lump / (lump + MONTHS_PER_YEAR * SETTINGS.yearly_spread**2)
     total, weight = 0.0, 0.0
-    for k in range(min(n, MOST_MONTHS + YEAR) // YEAR):
-        sold = _sold(history, n - YEAR * (k + 1), n - YEAR * k)
+    for k in range(min(n, SETTINGS.most_months + MONTHS_PER_YEAR) // MONTHS_PER_YEAR):
+        sold = _sold(history, n - MONTHS_PER_YEAR * (k + 1), n - MONTHS_PER_YEAR * k)
         grown = sold @ np.exp(pace * (k + elapsed(n, lead, horizon)))
         total, weight = total + keeps**k * float(grown), weight + keeps**k
-    counts = 1.0 if n < 2 * YEAR else lump / (lump + LUMPY)
+    counts = 1.0 if n < 2 * MONTHS_PER_YEAR else lump / (lump + SETTINGS.lumpy)
     return total / weight * part, counts
 
 
@@ -122,6 +114,8 @@ def _sold(history: History, first: int, last: int) -> FloatArray:
 
 def _log_ratio(sales: FloatArray, first: int, last: int) -> float:
     """Logarithm of the sales of some months over those of the same a year before; NaN where either is nothing."""
-    now, before = (float(np.maximum(sales[:, at : at + last - first].sum(axis=1), 0.0).sum()) for at in
-                   (first, first - YEAR))  # fmt: skip
-    return float(np.clip(np.log(now / before), -MOST_GROWTH, MOST_GROWTH)) if now > 0 and before > 0 else np.nan
+    now, before = (
+        float(np.maximum(sales[:, at : at + last - first].sum(axis=1), 0.0).sum())
+        for at in (first, first - MONTHS_PER_YEAR)
+    )
+    return float(np.clip(np.log(now / before), -SETTINGS.most, SETTINGS.most)) if now > 0 and before > 0 else np.nan

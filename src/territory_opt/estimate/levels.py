@@ -13,25 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from territory_opt.estimate.history import History
+from territory_opt.estimate.settings import TINY, LevelSettings
+from territory_opt.problem.calendar import MONTHS_PER_YEAR
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-BLOCK = 3
-"""Months in a block."""
-HALF_LIVES = (0.25, 1.0, 4.0)
-"""Half-lives of the own levels in blocks: the last quarter, the last half year, the last two years."""
-OWN = len(HALF_LIVES) + 1
+SETTINGS = LevelSettings()
+OWN = len(SETTINGS.half_lives) + 1
 """Columns of own history, the first of them the last year; after them: potential of active accounts, potential of
 accounts that never bought."""
-YEAR_BLOCKS = 4
-"""The last year: where it is known the season has no part in it."""
-ACTIVE_BLOCKS, LAPSED_GAPS = 4, 3.0
-"""An account is active if it bought within so many blocks, or within so many typical gaps of its segment."""
-BORROWED = 0.05
-"""A segment's yield per unit of potential is shrunk to the company's by this share of an average segment."""
-LEAST_FACTOR = 0.2
-"""A seasonal factor below this does not blow up what was sold in such a month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,37 +43,74 @@ def levels(history: History, *, lead: int, horizon: int, factors: FloatArray) ->
 
     ``factors`` (n_segments, 12) are those of :func:`seasonality`.
     """
-    n = history.n_months
-    ahead = factors[:, history.calendar(n + lead, horizon)].sum(axis=1)[history.segment]
-    block = min(BLOCK, n)
-    count = n // block
-    used = count * block
-    sold = history.sales[:, n - used :].reshape(-1, count, block).sum(axis=2)
-    season = factors[:, history.calendar(n - used, used)].reshape(-1, count, block).mean(axis=2)
-    rate = sold / np.maximum(season[history.segment], LEAST_FACTOR) / block
-    any_sale = rate != 0.0
-    bought = any_sale.any(axis=1)
-    first = np.where(bought, np.argmax(any_sale, axis=1), count - 1)
-    quiet = np.argmax(any_sale[:, ::-1], axis=1)  # blocks since the last with sales
-    gap, typical = _gaps(history, any_sale, np.where(bought, count - 1 - quiet - first, 0))
-    since = np.clip(np.arange(count)[None, :] - first[:, None] + gap[:, None], 0.0, 1.0)
-    age = np.arange(count)[::-1]
-    year = slice(max(count - YEAR_BLOCKS, 0), count)
-    exposed = (season[history.segment, year] * since[:, year]).sum(axis=1) * block
-    columns = [np.maximum(sold[:, year].sum(axis=1) / np.maximum(exposed, LEAST_FACTOR), 0.0)]
-    for half_life in HALF_LIVES:
-        weight = 0.5 ** (age / half_life) * since
-        columns.append(np.maximum((rate * weight).sum(axis=1) / weight.sum(axis=1), 0.0))
-    middle = columns[2]
-    sells = history.by_segment(np.where(bought, middle, 0.0))
+    blocks = _Blocks.of(history, factors)
+    columns = [blocks.last_year(), *(blocks.smoothed(half_life) for half_life in SETTINGS.half_lives)]
+    suggested = _yields(history, blocks.bought, columns[2])[history.segment] * history.potential
+    columns += [np.where(blocks.active, suggested, 0.0), np.where(blocks.bought, 0.0, suggested)]
+    ahead = factors[:, history.calendar(history.n_months + lead, horizon)].sum(axis=1)[history.segment]
+    return Levels(np.column_stack(columns) * ahead[:, None], blocks.bought, _lumps(history))
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """Sales by block of ``length`` months, oldest first.
+
+    ``sold``, ``season`` (n_accounts, n_blocks): money, and mean seasonal factor; ``there``: part of each block that the
+    account was there, from 0 to 1; ``bought``, ``active`` (n_accounts,): who ever did, and who is taken to still buy.
+    """
+
+    length: int
+    sold: FloatArray
+    season: FloatArray
+    there: FloatArray
+    bought: BoolArray
+    active: BoolArray
+
+    @classmethod
+    def of(cls, history: History, factors: FloatArray) -> _Blocks:
+        """Cut the history into whole blocks from its end; ``factors`` as in :func:`levels`."""
+        n = history.n_months
+        length = min(SETTINGS.block, n)
+        count = n // length
+        used = count * length
+        sold = history.sales[:, n - used :].reshape(-1, count, length).sum(axis=2)
+        season = factors[:, history.calendar(n - used, used)].reshape(-1, count, length).mean(axis=2)
+        any_sale = sold != 0.0
+        bought = any_sale.any(axis=1)
+        first = np.where(bought, np.argmax(any_sale, axis=1), count - 1)
+        quiet = np.argmax(any_sale[:, ::-1], axis=1)  # blocks since the last with sales
+        gap, typical = _gaps(history, any_sale, np.where(bought, count - 1 - quiet - first, 0))
+        there = np.clip(np.arange(count)[None, :] - first[:, None] + gap[:, None], 0.0, 1.0)
+        active = bought & (quiet < np.maximum(_year_blocks(), SETTINGS.lapsed_gaps * typical[history.segment]))
+        return cls(length, sold, season[history.segment], there, bought, active)
+
+    def last_year(self) -> FloatArray:
+        """Level of the last year, (n_accounts,) money per month: where all of it is known no season is in it."""
+        year = slice(max(self.sold.shape[1] - _year_blocks(), 0), None)
+        exposed = (self.season[:, year] * self.there[:, year]).sum(axis=1) * self.length
+        return np.asarray(np.maximum(self.sold[:, year].sum(axis=1) / np.maximum(exposed, SETTINGS.least_factor), 0.0))
+
+    def smoothed(self, half_life: float) -> FloatArray:
+        """Level by weights that halve every ``half_life`` blocks, (n_accounts,) money per month."""
+        rate = self.sold / np.maximum(self.season, SETTINGS.least_factor) / self.length
+        weight = 0.5 ** (np.arange(self.sold.shape[1])[::-1] / half_life) * self.there
+        return np.asarray(np.maximum((rate * weight).sum(axis=1) / weight.sum(axis=1), 0.0))
+
+
+def _year_blocks() -> int:
+    """Blocks in a year."""
+    return MONTHS_PER_YEAR // SETTINGS.block
+
+
+def _yields(history: History, bought: BoolArray, level: FloatArray) -> FloatArray:
+    """Sales per unit of potential of accounts that ever bought, (n_segments,); ``level`` (n_accounts,) their own.
+
+    A segment in which few accounts ever bought borrows the company's yield.
+    """
+    sells = history.by_segment(np.where(bought, level, 0.0))
     could = history.by_segment(np.where(bought, history.potential, 0.0))
-    # A segment in which few accounts ever bought borrows the company's yield.
-    company, extra = float(sells.sum()) / max(float(could.sum()), 1e-12), BORROWED * float(could.mean())
-    yields = (sells + extra * company) / np.maximum(could + extra, 1e-12)
-    suggested = yields[history.segment] * history.potential
-    active = bought & (quiet < np.maximum(ACTIVE_BLOCKS, LAPSED_GAPS * typical[history.segment]))
-    columns += [np.where(active, suggested, 0.0), np.where(bought, 0.0, suggested)]
-    return Levels(np.column_stack(columns) * ahead[:, None], bought, _lumps(history))
+    company, extra = float(sells.sum()) / max(float(could.sum()), TINY), SETTINGS.borrowed * float(could.mean())
+    return np.asarray((sells + extra * company) / np.maximum(could + extra, TINY))
 
 
 def _gaps(history: History, any_sale: BoolArray, span: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
@@ -102,11 +130,8 @@ def _gaps(history: History, any_sale: BoolArray, span: npt.NDArray[np.int64]) ->
 
 def _lumps(history: History) -> FloatArray:
     squares, sums = (history.sales**2).sum(axis=1), np.maximum(history.sales, 0.0).sum(axis=1)
-    by_segment = np.divide(
-        history.by_segment(squares), history.by_segment(sums), out=np.zeros(len(history.segments)),
-        where=history.by_segment(sums) > 0,
-    )  # fmt: skip
-    typical = by_segment[history.segment]
+    squared, summed = history.by_segment(squares), history.by_segment(sums)
+    typical = np.divide(squared, summed, out=np.zeros_like(summed), where=summed > 0)[history.segment]
     own = np.divide(squares, sums, out=typical.copy(), where=sums > 0)
     months = (history.sales != 0).sum(axis=1)
-    return np.asarray((months * own + 3.0 * typical) / (months + 3.0))
+    return np.asarray((months * own + SETTINGS.lump_months * typical) / (months + SETTINGS.lump_months))

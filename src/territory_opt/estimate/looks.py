@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,19 +11,17 @@ import pandas as pd
 
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import Past
-from territory_opt.problem.calendar import month_numbers, quota_months
+from territory_opt.estimate.settings import BacktestSettings
+from territory_opt.problem.calendar import MONTHS_PER_YEAR, month_numbers, quota_months
 from territory_opt.problem.policy import ASSUMED_SHOCK
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-FEWEST_MONTHS = 2
-"""Months that must be known at a look."""
+SETTINGS = BacktestSettings()
 UNKNOWN = -(10**9)
 """Month number of what is not known."""
-MOST_LOOKS, STEP = 8, 3
-"""Looks at most, and months between them, where there are no past quotas to line up with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +58,20 @@ class Stage:
             }
         ).sort_values("month", kind="stable")
         quotas, period = past_quotas(problem, history.start.ordinal, index)
-        horizon = months or period or max(min(12, history.n_months // 3), 1)
-        if horizon != period:
-            quotas = {}
-        last = history.n_months - horizon
-        cutoffs = [at for at in sorted(quotas) if FEWEST_MONTHS <= at <= last]
-        if not cutoffs:
-            fewest = max(min(12, last), FEWEST_MONTHS)
-            cutoffs = [at for at in range(last, fewest - 1, -STEP) if at >= FEWEST_MONTHS][: looks or MOST_LOOKS][::-1]
+        horizon = months or period or hidden(history.n_months, MONTHS_PER_YEAR)
+        quotas = quotas if horizon == period else {}
         odds = problem.policy.quotas.odds
         return cls(
-            history, tuple(cutoffs[-looks:] if looks else cutoffs), horizon, rows,
+            history,
+            _cutoffs(quotas, history.n_months - horizon, looks),
+            horizon,
+            rows,
             index.get_indexer(problem.accounts["incumbent"].to_numpy(object)),
             _since(problem, history),
-            rep_ids, quotas,
+            rep_ids,
+            quotas,
             ASSUMED_SHOCK if odds is None else odds.shock,
-        )  # fmt: skip
+        )
 
     def independent(self, known: int) -> float:
         """How many looks those that had ended after ``known`` months would be without any overlap."""
@@ -116,6 +113,21 @@ class Stage:
         sales = self.history.sales.copy()
         sales[:, at:] = generator.permutation(sales[:, at:].ravel()).reshape(sales[:, at:].shape) * 2.0 + 1.0
         return replace(self, history=replace(self.history, sales=sales))
+
+
+def hidden(n_months: int, most: int) -> int:
+    """Months that a look hides of ``n_months``: ``most``, or as large a part of the history as may be."""
+    return max(min(most, n_months // SETTINGS.hidden_part), 1)
+
+
+def _cutoffs(quotas: Iterable[int], last: int, looks: int | None) -> tuple[int, ...]:
+    """Months known at each look, up to ``last``: those of past ``quotas``, else steps back from the last."""
+    fewest = SETTINGS.least_history
+    found = [at for at in sorted(quotas) if fewest <= at <= last]
+    if not found:
+        back = range(last, max(min(MONTHS_PER_YEAR, last), fewest) - 1, -SETTINGS.step)
+        found = [at for at in back if at >= fewest][: looks or SETTINGS.most_looks][::-1]
+    return tuple(found[-looks:] if looks else found)
 
 
 def _since(problem: Problem, history: History) -> IntArray:

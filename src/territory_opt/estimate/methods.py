@@ -15,15 +15,14 @@ import numpy.typing as npt
 
 from territory_opt.estimate.forecast import Forecast, forecast
 from territory_opt.estimate.history import History
+from territory_opt.estimate.settings import MethodSettings
+from territory_opt.problem.calendar import MONTHS_PER_YEAR
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
-GROWTH_LIMITS = (0.7, 1.5)
-"""One odd year is not a trend."""
-INDEX_WEIGHT = 0.5
-"""Weight of history in the weighted index; the rest is potential."""
+SETTINGS = MethodSettings()
 
 
 @dataclass(frozen=True)
@@ -74,20 +73,20 @@ class Past:
     def base(self) -> FloatArray:
         """Sales of the same months a year earlier, (n_accounts,); with less than a year, the mean of all months."""
         sales, n = self.history.sales, self.history.n_months
-        first = n + self.lead - 12
-        if first >= 0 and self.lead + self.horizon <= 12:
+        first = n + self.lead - MONTHS_PER_YEAR
+        if first >= 0 and self.lead + self.horizon <= MONTHS_PER_YEAR:
             return np.asarray(sales[:, first : first + self.horizon].sum(axis=1))
-        recent = sales[:, -min(n, 12) :]
+        recent = sales[:, -min(n, MONTHS_PER_YEAR) :]
         return np.asarray(recent.mean(axis=1) * self.horizon)
 
     @property
     def growth(self) -> float:
         """The company's last 12 months against the 12 before, as a factor; 1 where there are no two years."""
-        sales = self.history.sales
-        if self.history.n_months < 24:
+        sales, year = self.history.sales, MONTHS_PER_YEAR
+        if self.history.n_months < 2 * year:
             return 1.0
-        before = float(sales[:, -24:-12].sum())
-        return float(np.clip(sales[:, -12:].sum() / before, *GROWTH_LIMITS)) if before > 0 else 1.0
+        before = float(sales[:, -2 * year : -year].sum())
+        return float(np.clip(sales[:, -year:].sum() / before, *SETTINGS.growth_limits)) if before > 0 else 1.0
 
 
 @dataclass(frozen=True)
@@ -150,8 +149,8 @@ def weighted_index(past: Past) -> Basis:
     history, potential = past.share(past.base), past.share(past.history.potential)
     return Basis(
         {
-            "by history": INDEX_WEIGHT * history * past.total,
-            "by potential": (1.0 - INDEX_WEIGHT) * potential * past.total,
+            "by history": SETTINGS.index_weight * history * past.total,
+            "by potential": (1.0 - SETTINGS.index_weight) * potential * past.total,
         }
     )
 
@@ -163,7 +162,7 @@ def maintain_and_grow(past: Past) -> Basis:
     """
     if past.growth < 1.0:
         return history_percent(past)
-    untapped = np.maximum(past.history.potential - past.base * 12.0 / past.horizon, 0.0)
+    untapped = np.maximum(past.history.potential - past.base * MONTHS_PER_YEAR / past.horizon, 0.0)
     growth = float(past.held(past.base).sum()) * (past.growth - 1.0)
     return Basis({LAST_YEAR: past.base, "growth by potential not sold to yet": past.share(untapped) * growth})
 

@@ -11,16 +11,14 @@ import pandas as pd
 from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.backtest import backtest
 from territory_opt.estimate.history import History
-from territory_opt.estimate.looks import FEWEST_MONTHS
+from territory_opt.estimate.looks import SETTINGS, hidden
 from territory_opt.estimate.methods import ESTIMATE, ESTIMATED, METHODS, Basis, Past
-from territory_opt.problem.calendar import month_numbers
+from territory_opt.problem.calendar import MONTHS_PER_YEAR, month_numbers
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
 
 AUTO = "auto"
-FEWEST_LOOKS = 2
-"""Looks of a back-test below which ``auto`` keeps the estimate: one may be chance."""
 
 
 def methods_by_segment(problem: Problem) -> tuple[dict[str, str], str]:
@@ -32,9 +30,8 @@ def methods_by_segment(problem: Problem) -> tuple[dict[str, str], str]:
     quotas, segments = problem.policy.quotas, list(dict.fromkeys(problem.accounts["segment"]))
     unknown = [name for name in quotas.methods if name not in segments]
     if unknown:
-        known = ", ".join(segments[:10])
-        raise DataError([Issue("error", "policy", 0, "quotas.methods", name, "no account is of this segment",
-                               f"segments are: {known}") for name in unknown])  # fmt: skip
+        what, fix = "no account is of this segment", f"segments are: {', '.join(segments[: SETTINGS.named])}"
+        raise DataError([Issue("error", "policy", 0, "quotas.methods", name, what, fix) for name in unknown])
     chosen, said = {segment: str(quotas.methods.get(segment, quotas.method)) for segment in segments}, ""
     if AUTO in chosen.values():
         best = _best(problem)
@@ -49,11 +46,11 @@ def _best(problem: Problem) -> str | None:
     """The best method in a back-test; None where the history is too short for two looks."""
     dates = month_numbers(problem.past_sales["month"])
     n_months = int(np.ptp(dates)) + 1 if len(dates) else 0
-    if 0 < n_months <= FEWEST_MONTHS:
+    if 0 < n_months <= SETTINGS.least_history:
         return None
     # As many months as the plan has, where the history allows: what is best for a quarter need not be for a year.
-    found = backtest(problem, months=max(min(problem.policy.period.months, n_months // 3), 1))
-    return found.best if found.n_looks >= FEWEST_LOOKS else None
+    found = backtest(problem, months=hidden(n_months, problem.policy.period.months))
+    return found.best if found.n_looks >= SETTINGS.fewest_looks else None
 
 
 def quota_basis(problem: Problem, parts: FloatArray, lead: int) -> Basis | None:
@@ -96,10 +93,10 @@ def _history(problem: Problem) -> History:
     current = problem.accounts["current_sales"].to_numpy(float)
     if not current.any():
         what = "there is neither a sales table nor current_sales to follow"
-        raise DataError([Issue("error", "policy", 0, "quotas.method", str(problem.policy.quotas.method), what,
-                               "give one of them, or set quotas.method: estimate")])  # fmt: skip
+        fix = "give one of them, or set quotas.method: estimate"
+        raise DataError([Issue("error", "policy", 0, "quotas.method", str(problem.policy.quotas.method), what, fix)])
     segment, names = pd.factorize(problem.accounts["segment"])
-    months = np.repeat(current[:, None] / 12.0, 12, axis=1)
-    start = pd.Period(ordinal=problem.calendar.first_month - 12, freq="M")
+    months = np.repeat(current[:, None] / MONTHS_PER_YEAR, MONTHS_PER_YEAR, axis=1)
+    start = pd.Period(ordinal=problem.calendar.first_month - MONTHS_PER_YEAR, freq="M")
     potential = problem.accounts["potential"].to_numpy(float)
     return History(months, start, potential, segment.astype(np.int64), tuple(str(name) for name in names))

@@ -11,36 +11,28 @@ import numpy as np
 import numpy.typing as npt
 
 from territory_opt.estimate.history import History
+from territory_opt.estimate.settings import TINY, SeasonalitySettings
+from territory_opt.problem.calendar import MONTHS_PER_YEAR
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+SETTINGS = SeasonalitySettings()
 CENTRED = np.concatenate([[0.5], np.ones(11), [0.5]]) / 12.0
-NOISE, SEGMENT_NOISE = 0.15**2, 0.2**2
-"""Variance of one year's ratio of a month about its factor, of the company and of a segment."""
-LEAST_YEARS, MOST_YEARS = 0.1, 4.0
-"""A ratio is shrunk as if so many years at least, and at most, had been flat (of a segment: like the company)."""
-FEWEST_CENTRED = 24
-"""Months below which no centred year is known of every month; from 12 on, the last year is then taken as it is."""
-
-ASSUMED_SPREAD = 0.15
-"""Spread of a company's monthly factors where its own history cannot tell."""
-
-LEAST_NET = 0.25
-"""A year in which credits leave less than this share of what was moved tells nothing about the season."""
+"""A year about a month: the moving average over 2 x 12 months."""
 
 
 def seasonality(history: History) -> FloatArray:
     """Return factors by segment and calendar month, (n_segments, 12), with mean 1; all 1 below a year of history."""
     sums, counts = _ratios(history.sales.sum(axis=0), history)
-    company = _shrunk(sums, counts, np.ones(12), NOISE + lumpiness(history.sales))
-    total = max(float(np.abs(history.sales).sum()), 1e-12)
+    company = _shrunk(sums, counts, np.ones(12), SETTINGS.noise**2 + lumpiness(history.sales))
+    total = max(float(np.abs(history.sales).sum()), TINY)
     factors = np.empty((len(history.segments), 12))
     for k in range(len(factors)):
         own = history.sales[history.segment == k]
         sums, counts = _ratios(own.sum(axis=0), history)
         trust = min(float(np.abs(own).sum()) / total * len(factors), 1.0)
-        factors[k] = _shrunk(trust * sums, trust * counts, company, SEGMENT_NOISE + lumpiness(own))
+        factors[k] = _shrunk(trust * sums, trust * counts, company, SETTINGS.segment_noise**2 + lumpiness(own))
     factors = np.maximum(factors, 0.0)
     return np.asarray(factors * 12.0 / factors.sum(axis=1, keepdims=True))
 
@@ -49,12 +41,17 @@ def season_doubt(factors: FloatArray, n_months: int, lumps: float = 0.0) -> floa
     """Variance of the error of a monthly factor, given ``factors`` (12,) learnt from ``n_months`` of history.
 
     In the normal-normal model the posterior variance of a factor after n years is 1 / (1 / t + n / noise), where t is
-    the variance of the true factors, read off the factors themselves and ``ASSUMED_SPREAD``, and the noise is ``NOISE``
-    and the :func:`lumpiness` of the sales, ``lumps``.
+    the variance of the true factors, read off the factors themselves and ``assumed_spread``, and the noise is that of a
+    ratio (``noise``) and the :func:`lumpiness` of the sales, ``lumps``.
     """
-    years = (n_months - 12) / 12.0 if n_months >= FEWEST_CENTRED else float(n_months >= 12)
-    true = float(np.var(factors)) + ASSUMED_SPREAD**2 / (years + 1.0)
-    return 1.0 / (1.0 / true + years / (NOISE + lumps))
+    years = (n_months - MONTHS_PER_YEAR) / MONTHS_PER_YEAR if _centred(n_months) else float(n_months >= MONTHS_PER_YEAR)
+    true = float(np.var(factors)) + SETTINGS.assumed_spread**2 / (years + 1.0)
+    return 1.0 / (1.0 / true + years / (SETTINGS.noise**2 + lumps))
+
+
+def unseen_season(n_months: int) -> float:
+    """Spread that the season leaves open where only ``n_months``, less than a year, are known; 0 from a year on."""
+    return float(SETTINGS.assumed_spread * np.sqrt(max(1.0 - n_months / MONTHS_PER_YEAR, 0.0)))
 
 
 def lumpiness(sales: FloatArray) -> float:
@@ -78,24 +75,29 @@ def _shrunk(sums: FloatArray, counts: FloatArray, prior: FloatArray, noise: floa
         return prior
     mean = np.divide(sums, counts, out=prior.copy(), where=counts > 0)
     true = float(np.mean((mean - prior) ** 2)) - noise / years
-    flat = np.clip(noise / max(true, 1e-12), LEAST_YEARS, MOST_YEARS)
+    flat = np.clip(noise / max(true, TINY), SETTINGS.least_years, SETTINGS.most_years)
     return np.asarray((sums + flat * prior) / (counts + flat))
 
 
 def _ratios(sales: FloatArray, history: History) -> tuple[FloatArray, FloatArray]:
     """Sum and number of each calendar month's ratios to its year, (12,) both; ``sales`` (n_months,)."""
-    n = len(sales)
-    if n >= FEWEST_CENTRED:
-        level, value, month = np.convolve(sales, CENTRED, "valid"), sales[6 : n - 6], history.calendar(6, n - 12)
-    elif n >= 12:
-        level, value, month = np.full(12, sales[-12:].mean()), sales[-12:], history.calendar(n - 12, 12)
+    n, year, half = len(sales), MONTHS_PER_YEAR, MONTHS_PER_YEAR // 2
+    if n < year:
+        return np.zeros(year), np.zeros(year)
+    # Credits can bring a year near nothing, whose months would then be many times their year: gross is what was moved.
+    gross = np.abs(sales)
+    if _centred(n):
+        value, month = sales[half : n - half], history.calendar(half, n - year)
+        level, gross = (np.convolve(amounts, CENTRED, "valid") for amounts in (sales, gross))
     else:
-        return np.zeros(12), np.zeros(12)
-    # Credits can bring a year near nothing, whose months would then be many times their year.
-    gross = (
-        np.convolve(np.abs(sales), CENTRED, "valid") if n >= FEWEST_CENTRED else np.full(12, np.abs(sales[-12:]).mean())
-    )
-    known = level > LEAST_NET * gross
-    ratio = np.clip(np.divide(value, level, out=np.ones_like(value), where=known), 0.0, 12.0)
-    sums, counts = np.bincount(month, ratio * known, minlength=12), np.bincount(month, known, minlength=12)
+        value, month = sales[-year:], history.calendar(n - year, year)
+        level, gross = (np.full(year, amounts[-year:].mean()) for amounts in (sales, gross))
+    known = level > SETTINGS.least_net * gross
+    ratio = np.clip(np.divide(value, level, out=np.ones_like(value), where=known), 0.0, year)
+    sums, counts = np.bincount(month, ratio * known, minlength=year), np.bincount(month, known, minlength=year)
     return sums.astype(float), counts.astype(float)
+
+
+def _centred(n_months: int) -> bool:
+    """Whether every month of the calendar has a year about it; else the last year is taken as it is."""
+    return n_months >= 2 * MONTHS_PER_YEAR

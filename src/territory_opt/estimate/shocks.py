@@ -16,18 +16,16 @@ import numpy.typing as npt
 
 from territory_opt.estimate.growth import growth, level_doubt
 from territory_opt.estimate.history import History
-from territory_opt.estimate.looks import Stage
+from territory_opt.estimate.looks import Stage, hidden
 from territory_opt.estimate.methods import Past
+from territory_opt.estimate.settings import ShockSettings
 from territory_opt.problem.policy import ASSUMED_SHOCK
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-PRIOR_LOOKS = 3.0
-"""The assumed spread counts as much as so many independent looks."""
-LEAST_PART = 0.02
-"""Groups that expect less than this share of the company are too small to tell."""
+SETTINGS = ShockSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ def _looked_back(problem: Problem) -> Shocks:
     if not len(problem.sales):
         return Shocks(ASSUMED_SHOCK)
     history = History.of(problem)
-    months = max(min(problem.policy.period.months, history.n_months // 3), 1)
+    months = hidden(history.n_months, problem.policy.period.months)
     stage, shared = Stage.of(problem, history, months, None), SharedErrors(problem)
     for at in stage.cutoffs:
         shared.add(stage.past(at), history.sales[:, at : at + months].sum(axis=1))
@@ -144,7 +142,7 @@ class _Moments:
     def spread(self, looks: float, prior: float) -> float:
         """Root of the shared variance, shrunk to ``prior``."""
         found = max(self.excess / self.weight, 0.0) if self.weight > 0 else 0.0
-        return float(np.sqrt((looks * found + PRIOR_LOOKS * prior**2) / (looks + PRIOR_LOOKS)))
+        return float(np.sqrt((looks * found + SETTINGS.prior_looks * prior**2) / (looks + SETTINGS.prior_looks)))
 
 
 def _by_group(
@@ -153,7 +151,7 @@ def _by_group(
     """Relative error, own variance and weight of each group that is large enough; none if there is only one."""
     expected, missed, own = (np.bincount(group, amounts) for amounts in (mean, rest, variance))
     share = expected / expected.sum()
-    large = share > LEAST_PART
+    large = share > SETTINGS.least_part
     if large.sum() < 2:
         return np.zeros(0), np.zeros(0), np.zeros(0)
     # The company's error is taken out: a group of share s keeps 1 - s of its own variance.

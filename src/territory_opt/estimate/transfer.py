@@ -19,20 +19,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.estimate.history import History
+from territory_opt.estimate.settings import RANGE_80, TINY, TransferSettings
 from territory_opt.problem.calendar import month_numbers
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-WINDOWS = (12, 6)
-"""Months before and after a change that are compared: the longer where it finds enough changes."""
-FEWEST_CHANGES, FEWEST_KEPT = 8, 5
-"""Changes below which nothing is said; accounts of a segment that must have kept their rep, else the company counts."""
-OFTEN = 0.75
-"""Share of the months, before and after, in which an account must have sales to count."""
-RANGE = 1.2816
-"""Normal quantile of an 80 % range."""
+SETTINGS = TransferSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +57,13 @@ def learn_transfer_loss(problem: Problem) -> TransferLoss | None:
     if (problem.past_sales["rep_id"] == "").all():
         return None
     history, seller = History.of(problem), _sellers(problem)
-    for months in WINDOWS:
+    for months in SETTINGS.windows:
         before, expected, after = _changes(history, seller, months)
-        if len(before) >= FEWEST_CHANGES and expected.sum() > 0:
+        if len(before) >= SETTINGS.fewest_changes and expected.sum() > 0:
             total_after, total_expected = after.sum(), expected.sum()
-            left_out = 1.0 - (total_after - after) / np.maximum(total_expected - expected, 1e-12)
+            left_out = 1.0 - (total_after - after) / np.maximum(total_expected - expected, TINY)
             n = len(after)
-            spread = RANGE * math.sqrt((n - 1) / n * float(((left_out - left_out.mean()) ** 2).sum()))
+            spread = RANGE_80 * math.sqrt((n - 1) / n * float(((left_out - left_out.mean()) ** 2).sum()))
             rate = 1.0 - float(total_after / total_expected)
             return TransferLoss(rate, rate - spread, rate + spread, n, months)
     return None
@@ -93,7 +87,7 @@ def _changes(history: History, seller: IntArray, months: int) -> tuple[FloatArra
     for at in range(months, history.n_months - months + 1):
         old, was_one = _only(seller[:, at - months : at])
         new, is_one = _only(seller[:, at : at + months])
-        stable = was_one & is_one & ((seller[:, at - months : at + months] >= 0).mean(axis=1) >= OFTEN)
+        stable = was_one & is_one & ((seller[:, at - months : at + months] >= 0).mean(axis=1) >= SETTINGS.often)
         changed = stable & (old != new) & (seller[:, at] >= 0)
         if not changed.any():
             continue
@@ -124,5 +118,5 @@ def _growth(segment: IntArray, before: FloatArray, after: FloatArray, kept: npt.
     was = np.bincount(segment[kept], before[kept], minlength=size)
     now = np.bincount(segment[kept], after[kept], minlength=size)
     company = float(now.sum() / was.sum()) if was.sum() > 0 else np.nan
-    own = np.divide(now, was, out=np.full(size, company), where=(was > 0) & (count >= FEWEST_KEPT))
+    own = np.divide(now, was, out=np.full(size, company), where=(was > 0) & (count >= SETTINGS.fewest_kept))
     return np.asarray(own)

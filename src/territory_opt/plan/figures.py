@@ -75,7 +75,7 @@ class Figures:
     @cached_property
     def roll_up(self) -> pd.DataFrame:
         """Quotas up the hierarchy, one line per node; for a plan with quotas."""
-        return roll_up(self.model, self.plan.annual)
+        return roll_up(self.model, pd.Series(self.quotas, self.model.problem.reps["rep_id"]))
 
     @cached_property
     def potential(self) -> FloatArray:

@@ -18,6 +18,7 @@ from territory_opt.problem.policy import Policy
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+MONTHS_PER_YEAR = 12
 DAYS_OF_A_YEAR = 365.25
 NEXT_MONTH_FROM = 28
 """A quota period that starts on this day of a month or later counts from the next month."""

@@ -17,16 +17,12 @@ from territory_opt.errors import ScenarioError
 from territory_opt.intake.parse import NO_PART, as_text
 from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
+from territory_opt.quota.settings import PartSettings
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-ROUNDS, CLOSE = 2_000, 1e-9
-"""Turns of fitting at most, and the relative distance at which sums are met."""
-WHOLE = 1e-4
-"""A sum this near to whole steps is whole."""
-COST = 1_000_000
-"""Resolution of the rounding: fractions of a step count to six digits."""
+SETTINGS = PartSettings()
 
 
 def by_part(figures: Figures) -> pd.DataFrame:
@@ -95,7 +91,7 @@ def _sums(model: Model, names: list[str], total: float) -> FloatArray:
     unknown = [name for name in policy.part_targets if name not in names]
     if unknown:
         raise ScenarioError(
-            f"quotas.part_targets: no account has {policy.by} {unknown[0]}; known: {', '.join(names[:10])}"
+            f"quotas.part_targets: no account has {policy.by} {unknown[0]}; known: {', '.join(names[: SETTINGS.named])}"
         )
     target = float(policy.target or 0.0)
     named = sum(policy.part_targets.values())
@@ -114,7 +110,7 @@ def _fit(cells: FloatArray, rows: FloatArray, columns: FloatArray, names: list[s
         return fitted
     rest = float(rows.sum()) - float(columns[fixed].sum())
     off = np.inf
-    for _ in range(ROUNDS):
+    for _ in range(SETTINGS.rounds):
         sums = fitted.sum(axis=0)
         factor = np.ones(len(columns))
         factor[fixed] = np.divide(columns[fixed], sums[fixed], out=np.zeros(fixed.sum()), where=sums[fixed] > 0)
@@ -124,7 +120,7 @@ def _fit(cells: FloatArray, rows: FloatArray, columns: FloatArray, names: list[s
         across = fitted.sum(axis=1)
         fitted *= np.divide(rows, across, out=np.zeros_like(rows), where=across > 0)[:, None]
         off = float(np.abs(fitted.sum(axis=0) - columns)[fixed].max())
-        if off <= CLOSE * max(float(rows.sum()), 1.0) and np.abs(fitted.sum(axis=1) - rows).max() <= step:
+        if off <= SETTINGS.close * max(float(rows.sum()), 1.0) and np.abs(fitted.sum(axis=1) - rows).max() <= step:
             return fitted
     missed = np.where(fixed, np.abs(fitted.sum(axis=0) - np.nan_to_num(columns)), 0.0)
     short = np.abs(fitted.sum(axis=1) - rows) > step
@@ -144,22 +140,25 @@ def round_cells(cells: FloatArray, rows: IntArray) -> IntArray:
     ``rows`` (n,) must be the sums of the cells up to float rounding. Of all such roundings, the nearest.
     """
     n, m = cells.shape
-    floor = np.floor(cells + 1e-7)
+    floor = np.floor(cells + SETTINGS.whole_cell)
     fraction = np.clip(cells - floor, 0.0, 1.0)
     supply = rows - floor.sum(axis=1).astype(np.int64)
     open_sums = fraction.sum(axis=0)
-    least = np.floor(open_sums + WHOLE).astype(np.int64)
-    most = np.ceil(open_sums - WHOLE).astype(np.int64)
+    least = np.floor(open_sums + SETTINGS.whole).astype(np.int64)
+    most = np.ceil(open_sums - SETTINGS.whole).astype(np.int64)
     flow = min_cost_flow.SimpleMinCostFlow()
     row, column = (index.ravel() for index in np.indices((n, m)))
     source, sink = n + m, n + m + 1
     flow.add_arcs_with_capacity_and_unit_cost(
-        row, n + column, np.ones(n * m, dtype=np.int64), np.rint((1.0 - fraction.ravel()) * COST).astype(np.int64)
+        row,
+        n + column,
+        np.ones(n * m, dtype=np.int64),
+        np.rint((1.0 - fraction.ravel()) * SETTINGS.resolution).astype(np.int64),
     )
     flow.add_arcs_with_capacity_and_unit_cost(np.full(n, source), np.arange(n), supply, np.zeros(n, dtype=np.int64))
     # Up to the floor of a column's sum flow is free; one more costs more than any change of cells can save, beyond that
     # it costs more than everything else together.
-    inner, dear = n + np.arange(m), 2 * (n + m) * COST
+    inner, dear = n + np.arange(m), 2 * (n + m) * SETTINGS.resolution
     for capacity, cost in ((least, 0), (most - least, dear), (np.full(m, n), 100 * dear)):
         flow.add_arcs_with_capacity_and_unit_cost(inner, np.full(m, sink), capacity, np.full(m, cost, dtype=np.int64))
     flow.set_node_supply(source, int(supply.sum()))

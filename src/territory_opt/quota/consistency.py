@@ -26,17 +26,13 @@ from territory_opt.model.model import Model
 from territory_opt.model.presence import typical_credit
 from territory_opt.model.rows import Kind, Row
 from territory_opt.plan.odds import company_shock, range_80
+from territory_opt.quota.settings import HALF_CENT, TINY, ConsistencySettings
 from territory_opt.words import money, named, near_money, percent, plural
 
 FloatArray = npt.NDArray[np.float64]
 
-RELATIVE_TOLERANCE = 1e-9
-"""Slack of the comparison, relative to the target: rounding of floats only."""
-LEAST_AWAY = 0.01
-"""Expected sales that come while reps are not there are named from this share of all on."""
+SETTINGS = ConsistencySettings()
 _money, _percent = partial(near_money, digits=1), partial(percent, digits=1, trim=True)
-UNEVEN_TARGET = 1.05
-"""A node's target is named from this multiple of what its accounts support on: below, a few moves make up for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +119,7 @@ class _Four:
     @property
     def hold(self) -> bool:
         """Whether the four can hold together."""
-        return self.target is None or self.target <= self.largest_target + RELATIVE_TOLERANCE * self.target
+        return self.target is None or self.target <= self.largest_target + TINY * self.target
 
     def sentence(self, contradictions: tuple[str, ...]) -> str:
         """One line: the four, and whether they can hold."""
@@ -188,7 +184,7 @@ def _piled_hedges(model: Model) -> Iterator[str]:
     for node in np.unique(tree.rep_node):
         path = tree.path(int(node))
         compound = float(np.prod(1.0 + tree.hedge[path])) - 1.0
-        if compound <= most + RELATIVE_TOLERANCE:
+        if compound <= most + TINY:
             continue
         layers = ", ".join(f"{tree.names[k]} {_percent(float(tree.hedge[k]))}" for k in path if tree.hedge[k] > 0)
         reps = len(tree.reps_of(int(node)))
@@ -212,7 +208,7 @@ def _targets_beyond_accounts(model: Model, four: _Four) -> Iterator[str]:
     supported = four.largest_target / four.expected if four.expected > 0 else 0.0
     if not owned.any() or supported <= 0:
         return
-    beyond = UNEVEN_TARGET * max(1.0, float(four.target or 0.0) / four.largest_target)
+    beyond = SETTINGS.uneven_target * max(1.0, float(four.target or 0.0) / four.largest_target)
     for node in np.flatnonzero(~np.isnan(tree.target)).tolist():
         support = supported * float(per_rep[tree.members(node)].sum())
         if node and float(tree.target[node]) > beyond * support:
@@ -232,7 +228,7 @@ def _flags(model: Model, four: _Four, expected: float) -> Iterator[str]:
 
 def _away(expected: float, credited: float, currency: str) -> Iterator[str]:
     """Name what falls into months in which reps are not there, if it is worth a word."""
-    if expected - credited > LEAST_AWAY * expected:
+    if expected - credited > SETTINGS.least_away * expected:
         yield (
             f"{_money(expected - credited, currency)} of the expected {_money(expected, currency)} may come while "
             "reps are not there or new: they count for no rep, so that the others owe more of the target"
@@ -282,7 +278,7 @@ def _contradictions(model: Model) -> list[str]:
     currency = model.problem.policy.currency
     names, ids = (model.problem.reps[column].to_numpy(object) for column in ("name", "rep_id"))
     found = []
-    for j in np.flatnonzero(limits.floor > limits.cap + 0.005).tolist():
+    for j in np.flatnonzero(limits.floor > limits.cap + HALF_CENT).tolist():
         least, most = (money(float(amounts[j]), currency) for amounts in (limits.floor, limits.cap))
         found.append(
             f"{named(names[j], ids[j])}: the {limits.floor_rule[j]} asks for at least {least} "
@@ -348,7 +344,7 @@ def _sum_problem(model: Model, row: Row, limits: _Limits) -> str:
     for side, amounts, rules in (("caps", limits.cap, limits.cap_rule), ("floors", limits.floor, limits.floor_rule)):
         total = float(weight @ amounts[members])
         short = row.low - total if side == "caps" else total - row.high
-        if not math.isfinite(total) or short <= 1e-9 * row.scale:
+        if not math.isfinite(total) or short <= TINY * row.scale:
             continue
         # The row adds quotas freed of their hedges; the same comparison with the hedges on, at their average here.
         added = float(amounts[members].sum())

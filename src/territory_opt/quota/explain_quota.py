@@ -26,25 +26,19 @@ import pandas as pd
 from territory_opt.errors import DataError, Issue
 from territory_opt.model.model import Model, fair_kappa
 from territory_opt.model.rows import Kind
-from territory_opt.plan.evaluate import Evaluation
 from territory_opt.plan.explain_account import MoneyLines, at_kappa_of, position_of
 from territory_opt.plan.figures import Figures
-from territory_opt.plan.odds import chance_to_reach
 from territory_opt.plan.plan import Plan
+from territory_opt.quota.settings import HALF_CENT, ExplanationSettings
 from territory_opt.words import money, named, percent
 
 FloatArray = npt.NDArray[np.float64]
 
 RULES_LINE = "what others carry or leave"
 """Label of the last line: the roll-up, and the whole steps of others."""
-MOST_DOUBTS = 5
-"""Data cells named at most."""
+SETTINGS = ExplanationSettings()
 MATTERS = ("potential", "current_sales", "segment", "sales")
 """Columns of accounts that a quota depends on."""
-LEAST_DOUBT = 0.001
-"""Accounts whose doubt moves the quota by less than this share are not named."""
-LEAST_GROWTH = 0.0005
-"""Growth of the company below this is no line of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +99,7 @@ class QuotaExplanation:
             "quota": self.quota,
             "expected_sales": round(self.expected_sales, 2),
             "fair_quota": round(self.fair_quota, 2),
-            "odds": round(self.odds, 4),
+            "odds": round(self.odds, SETTINGS.digits),
             "lines": self.lines.to_dict("records"),
             "binding": list(self.binding),
             "what_would_change": list(self.what_would_change),
@@ -137,11 +131,12 @@ def explain_quotas(figures: Figures, rep_ids: Sequence[str] | None = None) -> li
     if bare:
         problem, fix = "the plan sets no quota for this rep", "set quotas.target and solve again"
         raise DataError([Issue("error", "plan", 0, "rep_id", rep_id, problem, fix) for rep_id in bare])
-    found, pairs = figures.evaluation, figures.pairs
     # A plan made elsewhere carries no kappa: it is held against its own fair share.
-    kappa = plan.kappa if plan.kappa > 0 else fair_kappa(model.problem, model.hierarchy, model.fair_base(found.totals))
-    book, quotas, model = _Book(pairs), figures.quotas, at_kappa_of(model, plan)
-    cases = [_Case.of(model, rep, book.of(rep), found, quotas, kappa) for rep in positions]
+    kappa = (
+        plan.kappa if plan.kappa > 0 else fair_kappa(model.problem, model.hierarchy, model.fair_base(figures.totals))
+    )
+    book, model = _Book(figures.pairs), at_kappa_of(model, plan)
+    cases = [_Case.of(model, rep, book.of(rep), figures, kappa) for rep in positions]
     parts = _by_part(figures)
     return [_explanation(plan, parts, rep_id, case) for rep_id, case in zip(ids, cases, strict=True)]
 
@@ -217,25 +212,21 @@ class _Case:
     doubts: list[str]
 
     @classmethod
-    def of(
-        cls, model: Model, rep: int, own: pd.DataFrame, found: Evaluation, quotas: FloatArray, kappa: float
-    ) -> _Case:
-        """Collect the figures of ``rep`` from its pairs ``own``, the evaluated plan and all quotas (n_reps,)."""
-        accounts = own["account"].to_numpy(int)
-        potential = model.problem.accounts["potential"].to_numpy(float)[accounts]
-        goal, mean, variance = (x[rep : rep + 1] for x in (quotas, found.rep_sales, found.rep_variance))
+    def of(cls, model: Model, rep: int, own: pd.DataFrame, figures: Figures, kappa: float) -> _Case:
+        """Collect the figures of ``rep`` from its pairs ``own`` and the plan; rows of ``model`` are at ``kappa``."""
+        potential = model.problem.accounts["potential"].to_numpy(float)[own["account"].to_numpy(int)]
         parts = _parts(model, rep, own)
         return cls(
             model,
             rep,
-            float(quotas[rep]),
+            float(figures.quotas[rep]),
             parts,
-            float(found.rep_sales[rep]),
-            float(potential.sum()),
+            float(figures.evaluation.rep_sales[rep]),
+            float(figures.potential[rep]),
             float(np.median(potential)) if len(potential) else 0.0,
             kappa,
-            float(chance_to_reach(goal, mean, variance, model.estimate.shocks.together)[0]),
-            tuple(_limits_reached(model, rep, found.totals, quotas)),
+            float(figures.odds.hits.iloc[rep]),
+            tuple(_limits_reached(model, rep, figures.totals, figures.quotas)),
             _doubts(model, own, kappa, kappa * sum(amount for _, amount in parts)),
         )
 
@@ -283,7 +274,9 @@ class _Case:
         """Return the rules at their limit in words, and the roll-up where no rule of this rep explains the move."""
         found = [limit.text for limit in self.limits]
         moved = self.quota - self.fair_steps
-        if abs(moved) >= 0.005 and not any(limit.upper == (moved < 0) and not limit.beyond for limit in self.limits):
+        if abs(moved) >= HALF_CENT and not any(
+            limit.upper == (moved < 0) and not limit.beyond for limit in self.limits
+        ):
             direction = "up" if moved > 0 else "down"
             target = money(float(self.model.problem.policy.quotas.target or 0.0))
             found.append(
@@ -297,7 +290,7 @@ class _Case:
         quotas, hierarchy = self.model.problem.policy.quotas, self.model.hierarchy
         target = float(quotas.target or 0.0)
         top = hierarchy.path(int(hierarchy.rep_node[self.rep]))[-1]
-        point = self.fair * 0.01 / (1.0 + float(hierarchy.hedge[top]))
+        point = self.fair / 100.0 / (1.0 + float(hierarchy.hedge[top]))
         found = [
             f"a target 1 % higher ({money(target * 1.01)}) adds about {money(self.fair * 0.01)}",
             f"one more point of hedge at {_node_name(self.model, top)} adds about {money(point)}",
@@ -328,7 +321,9 @@ def _parts(model: Model, rep: int, own: pd.DataFrame) -> tuple[tuple[str, float]
     history, from_potential = (float(part) for part in model.estimate.parts[accounts].sum(axis=0))
     gross, net = float(own["gross"].sum()), float(own["net"].sum())
     growth = model.estimate.growth
-    growth = growth if abs(growth - 1.0) >= LEAST_GROWTH else 1.0  # too little for a line: it stays in the two others
+    growth = (
+        growth if abs(growth - 1.0) >= SETTINGS.least_growth else 1.0
+    )  # too little for a line: it stays in the two others
     moves = [(f"growth of the company, {growth - 1.0:+.1%}", (history + from_potential) * (1.0 - 1.0 / growth))]
     return (
         ("own history of the accounts", history / growth),
@@ -368,13 +363,13 @@ def _doubts(model: Model, own: pd.DataFrame, kappa: float, fair: float) -> list[
         if k is not None and issue.column in MATTERS and net[k] > 0.0:
             counts = f"the account counts {money(net[k])} of the quota"
             found.append((float(net[k]), f"{issue.column} of {names[accounts[k]]}: {issue.problem}; {counts}"))
-    for k in np.argsort(-spread)[:MOST_DOUBTS]:
-        if spread[k] > LEAST_DOUBT * fair:
+    for k in np.argsort(-spread)[: SETTINGS.most_doubts]:
+        if spread[k] > SETTINGS.least_doubt * fair:
             typical = money(np.sqrt(model.estimate.doubt[accounts[k]]))
             what = f"this quota by {money(spread[k])}" if followed[k] else "and the odds with them, not this quota"
             off = f"expected sales could be off by a typical {typical}, {what}"
             found.append((float(spread[k]), f"{names[accounts[k]]}: {off}"))
-    return [text for _, text in sorted(found, key=lambda item: -item[0])[:MOST_DOUBTS]]
+    return [text for _, text in sorted(found, key=lambda item: -item[0])[: SETTINGS.most_doubts]]
 
 
 def _limits_reached(model: Model, rep: int, totals: FloatArray, quotas: FloatArray) -> list[_Limit]:
@@ -393,7 +388,7 @@ def _limits_reached(model: Model, rep: int, totals: FloatArray, quotas: FloatArr
             at = (limit - float(fixed[r])) / coefficient
             outside = float(quotas[rep] - at) * (1 if upper else -1)
             if math.isfinite(at) and outside > -step and (at > 0 or upper):
-                beyond = outside > max(0.005, 1e-6 * row.scale)
+                beyond = outside > max(HALF_CENT, SETTINGS.rounding * row.scale)
                 text = f"{row.rule}: quota {'at most' if upper else 'at least'} {money(at)} ({row.sentence})"
                 text += f"; the quota is {money(outside)} {'above' if upper else 'below'}" if beyond else ""
                 found.append(_Limit(text, upper, row.hard, beyond, row.rule, at))

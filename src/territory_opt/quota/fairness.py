@@ -23,19 +23,13 @@ from territory_opt.estimate.shocks import regions
 from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
-from territory_opt.problem.calendar import month_numbers
+from territory_opt.problem.calendar import MONTHS_PER_YEAR, month_numbers
+from territory_opt.quota.settings import TINY, FairnessSettings
 from territory_opt.words import plain_rows
 
 FloatArray = npt.NDArray[np.float64]
 
-PERMUTATIONS = 5_000
-FEWEST_REPS = 6
-"""Below this many reps a test says nothing."""
-UNFAIR_RANK, UNFAIR_REGION = 0.3, 0.1
-"""Effects from here on matter: a medium correlation, a medium eta squared (Cohen 1988: 0.06 to 0.14)."""
-CERTAIN = 0.05
-NEAR, NEAR_SHARE = 0.2, 0.6
-"""Attainment within so much of the median is near; so many reps should be."""
+SETTINGS = FairnessSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +85,7 @@ def past_fairness(model: Model, *, seed: int = 0) -> Fairness | None:
 
     Also None for a plan of part of a year: there last quotas may be what the plan of the whole year asks of the rest.
     """
-    if model.problem.policy.period.months < 12:
+    if model.problem.policy.period.months < MONTHS_PER_YEAR:
         return None
     reps = model.problem.reps
     sales, quotas = (reps[name].to_numpy(float) for name in ("last_sales", "last_quota"))
@@ -109,19 +103,24 @@ def _growth(model: Model) -> FloatArray | None:
         return None
     month = month_numbers(sales["month"])
     last = month.max()
-    if month.min() > last - 23:
+    if month.min() > last - 2 * MONTHS_PER_YEAR + 1:
         return None
-    recent = month > last - 12
-    before = ~recent & (month > last - 24)
+    recent = month > last - MONTHS_PER_YEAR
+    before = ~recent & (month > last - 2 * MONTHS_PER_YEAR)
     by_rep = [sales[chosen].groupby("rep_id")["sales"].sum() for chosen in (recent, before)]
     late, early = (total.reindex(model.problem.reps["rep_id"]).to_numpy(float) for total in by_rep)
     return np.asarray(np.divide(late, early, out=np.full(len(late), np.nan), where=early > 0) - 1.0)
 
 
 def _tests(
-    what: str, sales: FloatArray, quotas: FloatArray, facts: dict[str, FloatArray],
-    region: npt.NDArray[np.int64], growth: FloatArray | None, seed: int,
-) -> Fairness:  # fmt: skip
+    what: str,
+    sales: FloatArray,
+    quotas: FloatArray,
+    facts: dict[str, FloatArray],
+    region: npt.NDArray[np.int64],
+    growth: FloatArray | None,
+    seed: int,
+) -> Fairness:
     has = (quotas > 0) & np.isfinite(sales)
     attainment = np.divide(sales, quotas, out=np.full(len(sales), np.nan), where=has)
     generator = np.random.default_rng(seed)
@@ -160,34 +159,35 @@ class _Found:
     def judged(self, p_any: float, tests: int) -> FairnessTest:
         if np.isnan(self.effect):
             return _unknown(self.name, self.n)
-        verdict = "fair" if not self.large else "unfair" if p_any <= CERTAIN else "doubtful"
+        verdict = "fair" if not self.large else "unfair" if p_any <= SETTINGS.certain else "doubtful"
         sentence = f"{self.name}: {self.words[verdict]} ({self.size}, {_chance(self.p)}"
         sentence += f"; in any of {tests} tests {_chance(p_any)})" if self.large else ")"
         return FairnessTest(self.name, self.effect, self.p, p_any, self.n, verdict, sentence)
 
 
-MATERIAL = 0.01
-"""A point of attainment between the extremes is the least that matters: less is the rounding of quotas."""
 _HIGH = {"size": "larger books", "potential": "books with more potential", "tenure": "reps who have been there longer"}
 
 
 def _rank_test(name: str, attainment: FloatArray, amounts: FloatArray, generator: np.random.Generator) -> _Found:
     effect, p, n = _rank_effect(attainment, amounts, generator)
     easier = "easier" if effect > 0 else "harder"
-    words = {"fair": "no bias", "unfair": f"quotas are {easier} for {_HIGH[name]}",
-             "doubtful": f"quotas seem {easier} for {_HIGH[name]}, which may be chance"}  # fmt: skip
-    large = abs(effect) >= UNFAIR_RANK and _apart(attainment, amounts) >= MATERIAL
+    words = {
+        "fair": "no bias",
+        "unfair": f"quotas are {easier} for {_HIGH[name]}",
+        "doubtful": f"quotas seem {easier} for {_HIGH[name]}, which may be chance",
+    }
+    large = abs(effect) >= SETTINGS.unfair_rank and _apart(attainment, amounts) >= SETTINGS.material
     return _Found(name, effect, p, n, large, words, f"rank correlation {effect:+.2f}")
 
 
 def _growth_test(attainment: FloatArray, growth: FloatArray, generator: np.random.Generator) -> _Found:
     effect, p, n = _rank_effect(attainment, growth, generator)
     words = {
-        "fair": "growth pays" if effect > 0 and p <= CERTAIN else "no sign that growth costs",
+        "fair": "growth pays" if effect > 0 and p <= SETTINGS.certain else "no sign that growth costs",
         "unfair": "who grew more attained less",
         "doubtful": "who grew more seems to have attained less",
     }
-    worse = effect <= -UNFAIR_RANK and _apart(attainment, growth) >= MATERIAL
+    worse = effect <= -SETTINGS.unfair_rank and _apart(attainment, growth) >= SETTINGS.material
     return _Found("growth", effect, p, n, worse, words, f"rank correlation {effect:+.2f}")
 
 
@@ -197,28 +197,28 @@ def _rank_effect(
     """Spearman's correlation, its p-value by permutation (two-sided) and the number of reps; NaN: cannot tell."""
     known = np.isfinite(attainment) & np.isfinite(amounts)
     n = int(known.sum())
-    x, y = rankdata(np.round(attainment[known], 9)), rankdata(amounts[known])
-    if n < FEWEST_REPS or np.ptp(x) == 0 or np.ptp(y) == 0:
+    x, y = rankdata(np.round(attainment[known], SETTINGS.digits)), rankdata(amounts[known])
+    if n < SETTINGS.fewest_reps or np.ptp(x) == 0 or np.ptp(y) == 0:
         return np.nan, np.nan, n
     x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
     effect = float(x @ y) / n
-    shuffled = generator.permuted(np.tile(x, (PERMUTATIONS, 1)), axis=1) @ y / n
+    shuffled = generator.permuted(np.tile(x, (SETTINGS.permutations, 1)), axis=1) @ y / n
     return effect, _p_value(np.abs(shuffled), abs(effect)), n
 
 
 def _apart(attainment: FloatArray, amounts: FloatArray) -> float:
-    """By how much mean attainment differs between the third of reps with the most and that with the least."""
+    """By how much mean attainment differs between a part of the reps, those with the most, and those with the least."""
     known = np.flatnonzero(np.isfinite(attainment) & np.isfinite(amounts))
     ranked = known[np.argsort(amounts[known], kind="stable")]
-    third = max(len(ranked) // 3, 1)
-    return abs(float(attainment[ranked[-third:]].mean() - attainment[ranked[:third]].mean()))
+    some = max(len(ranked) // SETTINGS.part, 1)
+    return abs(float(attainment[ranked[-some:]].mean() - attainment[ranked[:some]].mean()))
 
 
 def _region_test(attainment: FloatArray, region: npt.NDArray[np.int64], generator: np.random.Generator) -> _Found:
     known = np.isfinite(attainment)
     n = int(known.sum())
-    x, (group, _) = rankdata(np.round(attainment[known], 9)), pd.factorize(region[known])
-    if n < FEWEST_REPS or np.ptp(x) == 0 or group.max() == 0 or np.bincount(group).max() < 2:
+    x, (group, _) = rankdata(np.round(attainment[known], SETTINGS.digits)), pd.factorize(region[known])
+    if n < SETTINGS.fewest_reps or np.ptp(x) == 0 or group.max() == 0 or np.bincount(group).max() < 2:
         return _Found("region", np.nan, np.nan, n, False, {}, "")
     x = (x - x.mean()) / x.std()
     size = np.bincount(group)
@@ -229,35 +229,38 @@ def _region_test(attainment: FloatArray, region: npt.NDArray[np.int64], generato
         return np.asarray(((ranks @ sums.T) ** 2 / size).sum(axis=-1) / n)
 
     effect = float(between(x))
-    shuffled = between(generator.permuted(np.tile(x, (PERMUTATIONS, 1)), axis=1))
+    shuffled = between(generator.permuted(np.tile(x, (SETTINGS.permutations, 1)), axis=1))
     # So much of the variance lies between regions by chance: what counts is what is beyond.
     beyond = effect - float(shuffled.mean())
     p = _p_value(shuffled, effect)
     means = np.bincount(group, attainment[known]) / size
-    words = {"fair": "no bias", "unfair": "quotas are easier in some regions than in others",
-             "doubtful": "quotas seem easier in some regions, which may be chance"}  # fmt: skip
-    large = beyond >= UNFAIR_REGION and float(np.ptp(means)) >= MATERIAL
+    words = {
+        "fair": "no bias",
+        "unfair": "quotas are easier in some regions than in others",
+        "doubtful": "quotas seem easier in some regions, which may be chance",
+    }
+    large = beyond >= SETTINGS.unfair_region and float(np.ptp(means)) >= SETTINGS.material
     return _Found("region", effect, p, n, large, words, f"{effect:.0%} of the variance lies between regions")
 
 
 def _near_test(attainment: FloatArray) -> FairnessTest:
-    if len(attainment) < FEWEST_REPS:
+    if len(attainment) < SETTINGS.fewest_reps:
         return _unknown("spread", len(attainment))
     middle = float(np.median(attainment))
-    share = float((np.abs(attainment - middle) <= NEAR * abs(middle)).mean())
-    verdict = "fair" if share >= NEAR_SHARE else "unfair"
-    sentence = f"spread: {share:.0%} of reps lie within {NEAR:.0%} of the median attainment of {middle:.0%}"
+    share = float((np.abs(attainment - middle) <= SETTINGS.near * abs(middle)).mean())
+    verdict = "fair" if share >= SETTINGS.near_share else "unfair"
+    sentence = f"spread: {share:.0%} of reps lie within {SETTINGS.near:.0%} of the median attainment of {middle:.0%}"
     return FairnessTest("spread", share, np.nan, np.nan, len(attainment), verdict, sentence)
 
 
 def _unknown(name: str, n: int) -> FairnessTest:
-    why = f"{n} reps are too few to tell" if n < FEWEST_REPS else "all alike, nothing to tell"
+    why = f"{n} reps are too few to tell" if n < SETTINGS.fewest_reps else "all alike, nothing to tell"
     return FairnessTest(name, np.nan, np.nan, np.nan, n, "unknown", f"{name}: {why}")
 
 
 def _p_value(shuffled: FloatArray, effect: float) -> float:
-    return float((1 + (shuffled >= effect - 1e-12).sum()) / (len(shuffled) + 1))
+    return float((1 + (shuffled >= effect - TINY).sum()) / (len(shuffled) + 1))
 
 
 def _chance(p: float) -> str:
-    return "by chance in less than 1 of 1,000 cases" if p < 0.001 else f"by chance in {p:.1%} of cases"
+    return "by chance in less than 1 of 1,000 cases" if p < SETTINGS.least_chance else f"by chance in {p:.1%} of cases"

@@ -29,12 +29,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
+from territory_opt.estimate.settings import RANGE_80
+from territory_opt.quota.settings import TINY, OutlookSettings
+
 FloatArray = npt.NDArray[np.float64]
 
-LASTING = 0.25
-"""Part of a shared shock's variance that lies on the whole year alike; chosen on generated companies (benchmarks)."""
-RANGE = float(norm.ppf(0.9))
-"""Standard deviations on either side of the outlook that hold 80 %."""
+SETTINGS = OutlookSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,10 @@ class Outlook:
 
     def bounds(self) -> tuple[FloatArray, FloatArray]:
         """The 80 % range of the rest, (n,) each, nothing at least."""
-        return (np.maximum(self.left - RANGE * self.spread, 0.0), np.maximum(self.left + RANGE * self.spread, 0.0))
+        return (
+            np.maximum(self.left - RANGE_80 * self.spread, 0.0),
+            np.maximum(self.left + RANGE_80 * self.spread, 0.0),
+        )
 
 
 def look_ahead(book: Book, sold: FloatArray, shared: float, own: float) -> Outlook:
@@ -82,16 +85,16 @@ def look_ahead(book: Book, sold: FloatArray, shared: float, own: float) -> Outlo
     ``shared`` is the spread of the shock that all share, ``own`` that of shocks which a rep shares with some (a region,
     a segment) and the others say nothing of; both as shares of sales.
     """
-    mean, f = np.maximum(book.mean, 1e-9), book.past
+    mean, f = np.maximum(book.mean, TINY), book.past
     rest, known = 1.0 - f, (f > 0) & (book.mean > 0)
-    level, passing = book.doubt / mean**2 + LASTING * own**2, (1.0 - LASTING) * own**2
+    level, passing = book.doubt / mean**2 + SETTINGS.lasting * own**2, (1.0 - SETTINGS.lasting) * own**2
     luck, early = book.outcome / mean**2 + passing, _early(book.season_doubt, f)
     told, doubt = _shared(book, sold, shared, own)
     # Covariance of u with u + q, of q with u + q; of u + q; and of u alone.
     with_u, with_q, alone = doubt[:, 0].sum(axis=1), doubt[:, 1].sum(axis=1), doubt[:, 0, 0]
     seen = f**2 * (level + with_u + with_q) + early + f * luck
     both = f * rest * (level + with_u) - early
-    ahead = rest**2 * (level + alone) + early + rest * (luck + (1.0 - LASTING) * shared**2)
+    ahead = rest**2 * (level + alone) + early + rest * (luck + (1.0 - SETTINGS.lasting) * shared**2)
     off = sold / mean - f * (1.0 + told.sum(axis=1))
     by = np.divide(off, seen, out=np.zeros_like(mean), where=known & (seen > 0))
     explained = np.divide(both**2, seen, out=np.zeros_like(mean), where=known & (seen > 0))
@@ -111,11 +114,11 @@ def _shared(book: Book, sold: FloatArray, shared: float, own: float) -> tuple[Fl
     mean = float(book.mean.sum()) - book.mean
     due = float(book.mean @ book.past) - book.mean * book.past
     f = np.divide(due, mean, out=np.zeros_like(mean), where=mean > 0)
-    gone, part = book.past, float(book.mean @ book.past) / max(float(book.mean.sum()), 1e-12)
-    prior = np.array([LASTING * shared**2, (1.0 - LASTING) * shared**2 / part if part > 0 else 0.0])
-    noise = gone**2 * (book.doubt + LASTING * (own * book.mean) ** 2)
-    noise += gone * (book.outcome + (1.0 - LASTING) * (own * book.mean) ** 2)
-    noise = np.maximum(float(noise.sum()) - noise, 0.0) / np.maximum(mean, 1e-9) ** 2 + _early(book.season_doubt, f)
+    gone, part = book.past, float(book.mean @ book.past) / max(float(book.mean.sum()), TINY)
+    prior = np.array([SETTINGS.lasting * shared**2, (1.0 - SETTINGS.lasting) * shared**2 / part if part > 0 else 0.0])
+    noise = gone**2 * (book.doubt + SETTINGS.lasting * (own * book.mean) ** 2)
+    noise += gone * (book.outcome + (1.0 - SETTINGS.lasting) * (own * book.mean) ** 2)
+    noise = np.maximum(float(noise.sum()) - noise, 0.0) / np.maximum(mean, TINY) ** 2 + _early(book.season_doubt, f)
     by = f[:, None] * prior
     seen = f**2 * prior.sum() + noise
     known = (mean > 0) & (due > 0) & (seen > 0)

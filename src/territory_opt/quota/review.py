@@ -10,12 +10,13 @@ import pandas as pd
 
 from territory_opt.plan.figures import Figures
 from territory_opt.quota.fairness import Fairness, past_fairness, plan_fairness
-from territory_opt.quota.simulate import DRAWS, Simulation, simulate
+from territory_opt.quota.settings import ReviewSettings
+from territory_opt.quota.simulate import SETTINGS as SIMULATION
+from territory_opt.quota.simulate import Simulation, simulate
 from territory_opt.quota.smart import Finding, lint
 from territory_opt.words import listed
 
-SHOWN = 10
-"""Reps and reasons that are shown in words; tables hold all."""
+SETTINGS = ReviewSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +43,18 @@ class Review:
                 f"(8 years in 10: {node['p10']:,.0f} to {node['p90']:,.0f})"
             )
         if len(self.short):
-            worst = listed([f"{rep} {chance:.0%}" for rep, chance in self.short.items()], most=SHOWN)
+            worst = listed([f"{rep} {chance:.0%}" for rep, chance in self.short.items()], most=SETTINGS.shown)
             lines.append(f"  {len(self.short)} reps are below the {self.hit_share:.0%} asked for: {worst}")
         flagged = self.odds.reps[self.odds.reps["flag"] != ""]
         for flag, reps in flagged.groupby("flag"):
-            names = ", ".join(f"{row.rep_id} {row.pay:.0%}" for row in reps.head(SHOWN).itertuples())
+            names = ", ".join(f"{row.rep_id} {row.pay:.0%}" for row in reps.head(SETTINGS.shown).itertuples())
             lines.append(f"  expected variable pay, {flag}: {names}")
         lines.append("fairness")
         lines += [f"  {line}" for found in (self.past, self.plan) if found for line in str(found).splitlines()]
         lines.append(f"smart     {self._smart()}")
-        lines += [f"  {finding}" for finding in self.findings[:SHOWN]]
-        if len(self.findings) > SHOWN:
-            lines.append(f"  and {len(self.findings) - SHOWN:,} more")
+        lines += [f"  {finding}" for finding in self.findings[: SETTINGS.shown]]
+        if len(self.findings) > SETTINGS.shown:
+            lines.append(f"  and {len(self.findings) - SETTINGS.shown:,} more")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -86,13 +87,15 @@ class Review:
         }
 
 
-def review(figures: Figures, *, draws: int = DRAWS, seed: int = 0) -> Review:
+def review(figures: Figures, *, draws: int = SIMULATION.draws, seed: int = 0) -> Review:
     """Simulate, test and lint the quotas of ``plan``. Raise :class:`ScenarioError` if it sets none."""
     model = figures.model
     odds = simulate(figures, draws=draws, seed=seed)
     hit_share = model.problem.policy.quotas.hit_share
     chance = pd.Series(odds.reps["p_hit"].to_numpy(float), index=odds.reps["rep_id"], name="probability")
-    low = chance[(chance < hit_share - 3.0 * np.sqrt(hit_share * (1.0 - hit_share) / draws)).to_numpy()].sort_values()
+    low = chance[
+        (chance < hit_share - SETTINGS.errors * np.sqrt(hit_share * (1.0 - hit_share) / draws)).to_numpy()
+    ].sort_values()
     return Review(
         odds,
         plan_fairness(figures, seed=seed),

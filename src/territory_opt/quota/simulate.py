@@ -25,19 +25,16 @@ from territory_opt.errors import ScenarioError
 from territory_opt.estimate.shocks import Shocks, regions
 from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
-from territory_opt.plan.rollup import roll_up
 from territory_opt.problem.policy import Pay
+from territory_opt.quota.settings import HALF_CENT, SimulationSettings
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Shape = Literal["gamma", "normal"]
 
-DRAWS = 10_000
-CHUNK = 1_000
-"""Draws made at a time: memory stays at CHUNK x reps."""
-PERCENTILES = (10, 50, 90)
-UNDER, OVER = 0.8, 1.2
-"""Expected variable pay below or above these shares of the target pay is flagged."""
+SETTINGS = SimulationSettings()
+PERCENTILES = {"p10": 10, "p50": 50, "p90": 90}
+"""Columns of the tables, and the percentiles they hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ class Simulation:
         return 0.5 / float(np.sqrt(self.draws))
 
     def __str__(self) -> str:
-        low, high = (round(self.hits[f"p{p}"]) for p in (10, 90))
+        low, high = (round(self.hits[name]) for name in ("p10", "p90"))
         return (
             f"{self.hits['mean']:.0f} of {len(self.reps)} reps should make their quota (eight years in ten {low} to "
             f"{high}); odds of the company target: {self.p_company_target:.2f}"
@@ -89,7 +86,7 @@ class Simulation:
 
 
 def simulate(
-    figures: Figures, *, draws: int = DRAWS, seed: int = 0, shape: Shape = "gamma", pay: Pay | None = None
+    figures: Figures, *, draws: int = SETTINGS.draws, seed: int = 0, shape: Shape = "gamma", pay: Pay | None = None
 ) -> Simulation:
     """Simulate ``draws`` plan years of ``plan``; ``pay`` by default the policy's. Cost: linear in draws x reps.
 
@@ -103,15 +100,15 @@ def simulate(
     pay = pay or model.problem.policy.quotas.pay
     books, quotas = Books.of(figures), figures.quotas
     members = membership(model)
-    targets = node_targets(figures)
+    targets = figures.roll_up["target"].to_numpy(float)  # without the own hedge: what has to be sold
     tally = _Tally(len(quotas), draws)
     company = np.empty((draws, len(targets)))
     generator = np.random.default_rng(seed)
-    for first in range(0, draws, CHUNK):
-        sales, besides = books.draw(generator, min(CHUNK, draws - first), shape)
+    for first in range(0, draws, SETTINGS.at_a_time):
+        sales, besides = books.draw(generator, min(SETTINGS.at_a_time, draws - first), shape)
         tally.add(sales, quotas, pay)
         company[first : first + len(sales)] = (sales + besides) @ members.T
-    reached = (company >= targets - 0.005).mean(axis=0)
+    reached = (company >= targets - HALF_CENT).mean(axis=0)
     return Simulation(
         _rep_table(model, books, quotas, tally),
         _node_table(model, targets, reached, company),
@@ -147,8 +144,9 @@ class Books:
         key = rep * len(names) + segment[pairs["account"].to_numpy(int)]
         credited, whole = (pairs[name].to_numpy(float) for name in ("credited", "book"))
         noise, all_noise = (pairs[name].to_numpy(float) for name in ("variance", "book_variance"))
-        kinds = [(credited, noise)] if model.source.credited is None else [(credited, noise),
-                                                                     (whole - credited, all_noise - noise)]  # fmt: skip
+        kinds = [(credited, noise)]
+        if model.source.credited is not None:
+            kinds.append((whole - credited, all_noise - noise))
         mean = [np.bincount(key, sales, minlength=n_reps * len(names)).reshape(n_reps, -1) for sales, _ in kinds]
         variance = [np.bincount(rep, squares, minlength=n_reps) for _, squares in kinds]
         region = np.tile(regions(model.problem), len(kinds))
@@ -187,13 +185,6 @@ def membership(model: Model) -> FloatArray:
     return found
 
 
-def node_targets(figures: Figures) -> FloatArray:
-    """Target of each node without its own hedge, (n_nodes,): what has to be sold for it."""
-    model, plan = figures.model, figures.plan
-    annual = plan.annual.reindex(model.problem.reps["rep_id"]).fillna(0.0)
-    return roll_up(model, annual)["target"].to_numpy(float)
-
-
 class _Tally:
     """Running counts and, for percentiles, every draw in single precision."""
 
@@ -206,7 +197,7 @@ class _Tally:
     def add(self, sales: FloatArray, quotas: FloatArray, pay: Pay) -> None:
         owes = quotas > 0
         attainment = np.divide(sales, quotas, out=np.ones_like(sales), where=owes)
-        hit = (sales >= quotas - 0.005) | ~owes
+        hit = (sales >= quotas - HALF_CENT) | ~owes
         self.hit += hit.sum(axis=0)
         self.attained += attainment.sum(axis=0)
         self.paid += pay.share(attainment).sum(axis=0)
@@ -215,35 +206,34 @@ class _Tally:
         self.done += len(sales)
 
     def number_of_hits(self) -> dict[str, float]:
-        found = np.percentile(self.hits, PERCENTILES)
-        return {"mean": float(self.hits.mean()), **dict(zip(("p10", "p50", "p90"), found.tolist(), strict=True))}
+        found = _percentiles(self.hits)
+        return {"mean": float(self.hits.mean())} | {name: float(count) for name, count in found.items()}
+
+
+def _percentiles(drawn: npt.NDArray[Any]) -> dict[str, FloatArray]:
+    """Percentiles over the first axis, the draws, by their names."""
+    found = np.percentile(drawn, list(PERCENTILES.values()), axis=0).astype(float)
+    return dict(zip(PERCENTILES, found, strict=True))
 
 
 def _rep_table(model: Model, books: Books, quotas: FloatArray, tally: _Tally) -> pd.DataFrame:
-    low, middle, high = np.percentile(tally.sales, PERCENTILES, axis=0).astype(float)
     paid = tally.paid / tally.done
+    under, over = paid < SETTINGS.under_paid, paid > SETTINGS.over_paid
     return pd.DataFrame(
         {
             "rep_id": model.problem.reps["rep_id"].to_numpy(object),
             "quota": quotas,
             "expected_sales": books.mean[: books.n_reps].sum(axis=1),
             "p_hit": tally.hit / tally.done,
-            "p10": low,
-            "p50": middle,
-            "p90": high,
+            **_percentiles(tally.sales),
             "attainment": tally.attained / tally.done,
             "pay": paid,
-            "flag": np.where(paid < UNDER, "under-paid", np.where(paid > OVER, "over-paid", "")),
+            "flag": np.where(under, "under-paid", np.where(over, "over-paid", "")),
         }
     )
 
 
 def _node_table(model: Model, targets: FloatArray, reached: FloatArray, sales: FloatArray) -> pd.DataFrame:
-    low, middle, high = np.percentile(sales, PERCENTILES, axis=0)
     tree = model.hierarchy
-    return pd.DataFrame(
-        {
-            "node_id": tree.ids, "name": tree.names, "level": tree.levels, "target": targets, "p_target": reached,
-            "p10": low, "p50": middle, "p90": high,
-        }
-    )  # fmt: skip
+    facts = {"node_id": tree.ids, "name": tree.names, "level": tree.levels, "target": targets, "p_target": reached}
+    return pd.DataFrame(facts | _percentiles(sales))

@@ -14,16 +14,13 @@ import pandas as pd
 
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.rollup import roll_up_problems
+from territory_opt.quota.settings import HALF_CENT, SmartSettings
 from territory_opt.quota.simulate import Simulation, membership
 
 FloatArray = npt.NDArray[np.float64]
 
 CRITERIA = ("specific", "measurable", "attainable", "relevant", "time-bound")
-LEAST_CHANCE = 0.5
-"""A quota is attainable if its odds are at least this share of the odds that the policy asks for."""
-FAR = 0.25
-"""A quota is tied to its territory if it lies within this share of the rep's fair part of the target."""
-MONEY_TOLERANCE = 0.005
+SETTINGS = SmartSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +96,12 @@ def _measurable(case: _Case) -> Iterator[tuple[str, str]]:
 
 def _attainable(case: _Case) -> Iterator[tuple[str, str]]:
     """Good enough odds, and not more than the accounts could buy."""
-    least = LEAST_CHANCE * case.model.problem.policy.quotas.hit_share
+    asked = case.model.problem.policy.quotas.hit_share
+    least = SETTINGS.least_chance * asked
     for j, rep in case.where((case.quota > 0) & (case.chance < least)):
         yield (
             rep,
-            f"the odds are {case.chance[j]:.0%}, below {least:.0%} (half of the {least / LEAST_CHANCE:.0%} asked for)",
+            f"the odds are {case.chance[j]:.0%}, below {least:.0%} (half of the {asked:.0%} asked for)",
         )
     for j, rep in case.where((case.quota > case.potential) & (case.accounts > 0)):
         yield (
@@ -122,7 +120,7 @@ def _relevant(case: _Case) -> Iterator[tuple[str, str]]:
         yield rep, "the quotas do not add up to the target of a node above"
     fair = case.fair
     off = np.divide(case.quota - fair, fair, out=np.zeros_like(fair), where=fair > 0)
-    for j, rep in case.where((np.abs(off) > FAR) & (case.quota > 0) & (case.plan.kappa > 0)):
+    for j, rep in case.where((np.abs(off) > SETTINGS.far) & (case.quota > 0) & (case.plan.kappa > 0)):
         side = "above" if off[j] > 0 else "below"
         yield rep, f"it lies {abs(off[j]):.0%} {side} this territory's fair part of the target ({fair[j]:,.0f})"
 
@@ -131,7 +129,7 @@ def _time_bound(case: _Case) -> Iterator[tuple[str, str]]:
     """Periods that add up to the year, and none while the rep is not there."""
     table = case.plan.quotas
     total = table.groupby("rep_id")["quota"].sum().reindex(case.reps).fillna(0.0).to_numpy(float)
-    for j, rep in case.where(np.abs(total - case.quota) > MONEY_TOLERANCE):
+    for j, rep in case.where(np.abs(total - case.quota) > HALF_CENT):
         yield rep, f"the periods add up to {total[j]:,.2f}, the year is {case.quota[j]:,.2f}"
     labels = list(dict.fromkeys(table["period"]))
     months = case.model.problem.policy.period.months // max(len(labels), 1)
@@ -141,7 +139,7 @@ def _time_bound(case: _Case) -> Iterator[tuple[str, str]]:
     for k, label in enumerate(labels):
         there = case.model.problem.calendar.part_there(months, after=k * months)
         owed = wide[label].fillna(0.0).to_numpy(float)
-        for j, rep in case.where((there <= 0) & (owed > MONEY_TOLERANCE) & (case.active > 0)):
+        for j, rep in case.where((there <= 0) & (owed > HALF_CENT) & (case.active > 0)):
             yield rep, f"{owed[j]:,.2f} are owed for {label}, when the rep is not there"
 
 

@@ -21,12 +21,12 @@ from territory_opt.plan.odds import company_shock
 from territory_opt.plan.plan import month_weights, season_weights
 from territory_opt.problem.calendar import month_numbers, month_text, read_month
 from territory_opt.quota.outlook import Book, Outlook, look_ahead
+from territory_opt.quota.settings import TINY, TrackingSettings
 from territory_opt.words import aligned, named, plain_rows
 
 FloatArray = npt.NDArray[np.float64]
 
-BEHIND, AHEAD = 0.5, 0.85
-"""Below the first probability of finishing a rep is behind, from the second on ahead."""
+SETTINGS = TrackingSettings()
 LEFT = (1, 8)
 """Columns of words, which are aligned to the left."""
 
@@ -112,36 +112,38 @@ def track(
         raise ScenarioError("the plan sets no quotas; set quotas.target and solve again")
     last, months = _as_of(model, sales, as_of)
     sales = sales[month_numbers(sales["month"]) <= last]
-    (book, due), (sold, uncovered) = _books(figures, months), _sold(figures, sales)
-    quotas, total = figures.quotas, float(sales["sales"].sum())
-    shocks = model.estimate.shocks
-    ahead = look_ahead(book, sold, shocks.company, math.hypot(shocks.region, shocks.segment))
-    found = _standing(book, due, sold, quotas, ahead)
-    reps = pd.DataFrame(
-        {
-            "rep_id": model.problem.reps["rep_id"].to_numpy(object),
-            "name": model.problem.reps["name"].to_numpy(object),
-            "quota": quotas,
-            **found,
-        }
-    )
+    found, uncovered = _reps(figures, sales, months)
+    reps = pd.DataFrame(found)
     reps.insert(0, "rank", reps["adjusted"].rank(ascending=False, method="min").astype(int))
     if metrics is not None:
         taken = {name: f"{name} (metrics)" for name in metrics.columns if name in reps and name != "rep_id"}
         reps = reps.merge(metrics.rename(columns=taken), on="rep_id", how="left", validate="one_to_one")
-    target = float(model.problem.policy.quotas.target or 0.0)
-    (everyone, due), all_sold = _company(figures, months), np.array([total])
-    ahead = look_ahead(everyone, all_sold, company_shock(model), 0.0)
-    whole = _standing(everyone, due, all_sold, np.array([target]), ahead)
-    company = {name: float(values[0]) for name, values in whole.items() if name != "status"}
     return Tracking(
         month_text(last),
         months,
         reps.sort_values(["rank", "rep_id"], kind="stable").reset_index(drop=True),
-        {"quota": target, **company},
+        _whole(figures, float(sales["sales"].sum()), months),
         uncovered,
         model.problem.policy.currency,
     )
+
+
+def _reps(figures: Figures, sales: pd.DataFrame, months: int) -> tuple[dict[str, Any], float]:
+    """Columns of the reps' table after ``months``, and sales that count for no rep."""
+    (book, due), (sold, uncovered) = _books(figures, months), _sold(figures, sales)
+    shocks, reps = figures.model.estimate.shocks, figures.model.problem.reps
+    ahead = look_ahead(book, sold, shocks.company, math.hypot(shocks.region, shocks.segment))
+    names = {column: reps[column].to_numpy(object) for column in ("rep_id", "name")}
+    return names | {"quota": figures.quotas} | _standing(book, due, sold, figures.quotas, ahead), uncovered
+
+
+def _whole(figures: Figures, sold: float, months: int) -> dict[str, float]:
+    """The same figures of the company, which has ``sold`` so much, against its target."""
+    target = float(figures.model.problem.policy.quotas.target or 0.0)
+    (book, due), total = _company(figures, months), np.array([sold])
+    ahead = look_ahead(book, total, company_shock(figures.model), 0.0)
+    found = _standing(book, due, total, np.array([target]), ahead)
+    return {"quota": target} | {name: float(values[0]) for name, values in found.items() if name != "status"}
 
 
 def _as_of(model: Model, sales: pd.DataFrame, as_of: str | None) -> tuple[int, int]:
@@ -154,7 +156,7 @@ def _as_of(model: Model, sales: pd.DataFrame, as_of: str | None) -> tuple[int, i
         raise ScenarioError(text)
     if last > latest:
         ends = month_text(latest)
-        raise ScenarioError(f"sales end with {ends}: give a file that holds {month_text(last)}, or --as-of {ends}")
+        raise ScenarioError(f"sales end with {ends}: give those of {month_text(last)} too, or track as of {ends}")
     return last, months
 
 
@@ -200,9 +202,9 @@ def _standing(book: Book, due: FloatArray, sold: FloatArray, quotas: FloatArray,
         "outlook": sold + ahead.left,
         "low": sold + low,
         "high": sold + high,
-        "needed": np.divide(np.maximum(missing, 0.0), rest, out=np.zeros_like(sold), where=rest > 1e-6 * book.mean),
+        "needed": np.divide(np.maximum(missing, 0.0), rest, out=np.zeros_like(sold), where=rest > TINY * book.mean),
         "adjusted": ahead.adjusted,
-        "status": np.where(finish < BEHIND, "behind", np.where(finish >= AHEAD, "ahead", "on pace")),
+        "status": np.where(finish < SETTINGS.behind, "behind", np.where(finish >= SETTINGS.ahead, "ahead", "on pace")),
     }
 
 
