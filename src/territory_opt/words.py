@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+MISSING = ("NaT", "<NA>")
+"""How pandas and NumPy write a missing date or cell; nobody is shown these words."""
 _SIZES = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
@@ -96,11 +98,16 @@ def aligned(rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> l
 
 
 def plain(value: Any) -> Any:
-    """Turn NumPy numbers, tuples and paths into what JSON has; numbers that are not finite into null."""
+    """Turn NumPy numbers, tuples and paths into what JSON has.
+
+    Numbers that are not finite become null; a date or cell of pandas that is missing becomes an empty text.
+    """
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if not isinstance(value, str) and str(value) in MISSING:
+        return ""
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float):

@@ -16,7 +16,8 @@ from typing import Annotated
 
 import typer
 
-from territory_opt import __version__, api
+from territory_opt import api
+from territory_opt._version import __version__
 from territory_opt.cli.inputs import default_out, overrides_of, positive, read_scenario, share_of
 from territory_opt.cli.solving import ABORTED, BAD_INPUT, DEFECT, DONE, plan_and_tell, plan_the_rest
 from territory_opt.errors import TerritoryError

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from territory_opt.study.comparison import Comparison
     from territory_opt.whatif.replan import Replan
 
-QUOTA_RULES = ("roll-up", "period quotas", "quota step", "quota")
-"""Rules that say quotas are there, in whole steps, and add up at every node."""
 NOT_CHECKED = (
     "claims: the gain of joint solving, that a search was complete (optimal beyond the verified gap), what the solver "
     "says; of workbook and page only that they are unchanged"
@@ -228,8 +226,15 @@ def quotas_tie(hierarchy: Hierarchy, n_reps: int, violations: Iterable[Violation
     """Return the way up ("40 reps → 6 managers → company") and whether the quotas add up on it."""
     count = Counter(reversed(hierarchy.levels[1:]))
     way = " → ".join([plural(n_reps, "rep"), *(plural(n, level) for level, n in count.items()), "company"])
-    broken = dict.fromkeys(v.subject for v in violations if v.rule in QUOTA_RULES)
+    broken = dict.fromkeys(v.subject for v in _of_quotas(violations))
     return f"{way}; do not add up at {', '.join(broken)}" if broken else f"{way}, tied to the cent"
+
+
+def _of_quotas(violations: Iterable[Violation]) -> list[Violation]:
+    """Return the violations which say that quotas are missing or do not add up."""
+    from territory_opt.model.rules import QUOTAS_TIE
+
+    return [violation for violation in violations if violation.rule in QUOTAS_TIE]
 
 
 def standing(best: float, bound: float, currency: str) -> str:
@@ -328,6 +333,6 @@ def check_facts(found: Check) -> dict[str, Any]:
         "solver_bound_kind": "claimed, not verified",
         "least_violation": proof.least_violation,
         "kappa_drift": proof.kappa_drift,
-        "quotas_tie": not any(v.rule in QUOTA_RULES for v in found.violations),
+        "quotas_tie": not _of_quotas(found.violations),
         "violations": broken,
     }

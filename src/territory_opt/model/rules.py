@@ -20,6 +20,11 @@ from territory_opt.words import named
 FloatArray = npt.NDArray[np.float64]
 
 MOVES = {"gives": "few moves are left", "takes": "few moves are left"}
+ASSIGNMENT = "assignment"
+"""What the judge calls an account without a rep, or an unknown one; no row says it."""
+ROLL_UP = "roll-up"
+QUOTAS_TIE = (ROLL_UP, "period quotas", "quota step", "quota")
+"""Rules that say quotas are there, in whole steps, and add up at every node; of these only the first is one of rows."""
 SALES = {"gives": "{name}'s quota needs its sales", "takes": "{rival}'s quota has enough sales"}
 
 
@@ -200,7 +205,7 @@ def roll_up(given: Given) -> Iterator[Row]:
             continue
         slack = rounding_slack(given.quotas.step, hierarchy, node)
         yield Row(
-            rule="roll-up",
+            rule=ROLL_UP,
             subject=hierarchy.names[node],
             kind=Kind.ROLL_UP,
             quotas={int(j): 1 / hierarchy.compound(int(j), node) for j in members},

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from territory_opt import __version__
+from territory_opt._version import __version__
 from territory_opt.errors import ScenarioError
 from territory_opt.optimize.result import Result
 from territory_opt.plan.folder import file_hash, table_csv, write_folder
