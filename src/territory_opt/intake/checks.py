@@ -32,8 +32,15 @@ from territory_opt.problem.schema import TABLES, Column
 Severity = Literal["error", "warning", "imputed"]
 Positions = npt.NDArray[np.intp]
 _SHOWN = 80
+"""Characters of a cell that a message shows: more would hide the message. A choice of looks."""
 _LOOKUPS = 200
+"""Unknown names for which a similar one is sought: each costs a pass over the table, and nobody reads more."""
 _POOL = 2000
+"""Names that are compared with an unknown one at most, which takes about as long as a blink; ..."""
+_ENDS = 3
+"""... of a larger table those that share so many first letters, and are at most so much longer or shorter."""
+_ALIKE = 0.6
+"""Names at least so similar are offered as a correction: the usual cutoff of ``difflib``."""
 
 
 class Findings:
@@ -158,7 +165,7 @@ class Names:
         folded = value.lower()
         by_text = {key.lower(): key for key in _pool(value, self.ids)}
         by_text |= {name.lower(): by_name[name] for name in _pool(value, list(by_name))}
-        found = difflib.get_close_matches(folded, list(by_text), n=1, cutoff=0.6)
+        found = difflib.get_close_matches(folded, list(by_text), n=1, cutoff=_ALIKE)
         if not found:
             return None
         key = by_text[found[0]]
@@ -176,11 +183,15 @@ def _pool(value: str, texts: Sequence[str] | Texts) -> list[str]:
     """Return the texts worth comparing: all of a small table, else those that start or end alike."""
     if len(texts) <= _POOL:
         return list(texts)
-    ends = (value[-3:], value[-3:].lower(), value[-3:].upper())
-    starts = (value[:3], value[:3].lower(), value[:3].upper())
-    alike = [text for text in texts if abs(len(text) - len(value)) <= 3 and text.startswith(starts)]
+    ends = _spellings(value[-_ENDS:])
+    starts = _spellings(value[:_ENDS])
+    alike = [text for text in texts if abs(len(text) - len(value)) <= _ENDS and text.startswith(starts)]
     alike.sort(key=lambda text: not text.endswith(ends))
     return alike[:_POOL]
+
+
+def _spellings(part: str) -> tuple[str, str, str]:
+    return part, part.lower(), part.upper()
 
 
 def nearest(value: str, known: Iterable[str], prefix: str = "nearest: ") -> str:

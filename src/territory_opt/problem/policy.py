@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
+from territory_opt.problem.numbers import ROUNDING
+
 
 def parse_share(value: Any) -> Any:
     """Read a share: ``"5 %"`` and ``0.05`` are the same. Raise ValueError on anything else."""
@@ -198,7 +200,8 @@ class Fairness(Settings):
 
 
 ASSUMED_SHOCK = 0.05
-"""Spread of what hits the whole company, where nothing else is known: share of sales."""
+"""Spread of what hits the whole company, where nothing else is known: share of sales. A plain
+assumption, not measured; ``common_shock: auto`` learns it from a history that is long enough."""
 
 
 class Odds(Settings):
@@ -247,9 +250,16 @@ class Pay(Settings):
 
 
 Method = Literal[
-    "estimate", "auto", "flat", "history-percent", "history-amount", "potential-share", "weighted-index",
-    "maintain-and-grow", "regression",
-]  # fmt: skip
+    "estimate",
+    "auto",
+    "flat",
+    "history-percent",
+    "history-amount",
+    "potential-share",
+    "weighted-index",
+    "maintain-and-grow",
+    "regression",
+]
 """What fair quotas follow: expected sales, the best in a back-test, or a standard way (see docs/quotas.md)."""
 
 
@@ -286,9 +296,13 @@ class Quotas(Settings):
     def _sensible(self) -> Quotas:
         if not 0.0 < self.hit_share < 1.0:
             raise ValueError(f"hit_share is {self.hit_share:g}; it must lie between 0 and 1, for example 65 %")
-        if abs(self.step * 100 - round(self.step * 100)) > 1e-9:
+        if abs(self.step * 100 - round(self.step * 100)) > ROUNDING:
             raise ValueError(f"step is {self.step:g}; it must be whole cents")
         return self
+
+
+_LONGEST_MONTH = 31
+"""Days."""
 
 
 class Period(Settings):
@@ -308,10 +322,10 @@ class Period(Settings):
         if start.day == 1:
             return start
         first = start.replace(day=1)
-        following = (first + dt.timedelta(days=31)).replace(day=1)
+        following = (first + dt.timedelta(days=_LONGEST_MONTH)).replace(day=1)
         raise ValueError(
             f"start is {start}, and sales are kept by month, so that a plan starts on the first of one; "
-            f"set {first if start.day <= 15 else following}, the nearest"
+            f"set {first if start.day <= _LONGEST_MONTH // 2 else following}, the nearest"
         )
 
     @property

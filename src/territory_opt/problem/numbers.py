@@ -1,0 +1,12 @@
+"""Small numbers that all stages share: what counts as the same money, and what keeps a fraction finite."""
+
+HALF_CENT = 0.005
+"""Sums of money that differ by less are the same: amounts are written in whole cents."""
+TINY = 1e-12
+"""Stands for zero under a fraction: far below any amount, length or share that means something."""
+ROUNDING = 1e-9
+"""Relative error that sums of floating-point numbers may show: far above the last digit, far below anything told."""
+SAME_FACTOR_DIGITS = 12
+"""Factors that agree to so many decimals are the same: they are products of a few hedges."""
+YEAR = 12
+"""Months of a year."""
