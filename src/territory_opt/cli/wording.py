@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from territory_opt.cli.exit_codes import code_of
+from territory_opt.problem.numbers import HALF_CENT, TINY
 from territory_opt.words import at_most, money, near_money, percent, plural, short_money
 
 if TYPE_CHECKING:
@@ -33,9 +35,13 @@ NOT_CHECKED = (
 SHOWN_DRIFT = 1e-3
 """A kappa that is off the plan's own by this share is said: a forged one would make the gap look small."""
 SHOWN_GROWTH = 0.005
-"""Growth of the company below this is not worth a word."""
+"""Growth of the company below this is not worth a word: it reads as 0 %."""
 DOUBTFUL = 0.05
-"""A difference that comes by chance more often than this is called doubtful."""
+"""A difference that comes by chance more often than this is called doubtful: the usual level of 5 %."""
+MOST_PARTS = 4
+"""Parts of the worth said in one line, the largest ones."""
+MORE_DIGITS = 4
+"""Digits where a share and its limit read the same with none."""
 ENDED = {"interrupted": "   stopped by Ctrl-C", "time limit": "   time limit"}
 
 
@@ -161,7 +167,9 @@ def worth_words(result: Result) -> str:
     if evaluation is None:
         return ""
     parts = sorted(evaluation.parts.items(), key=lambda part: -abs(part[1]))
-    listed = ", ".join(f"{name} {short_money(amount, currency)}" for name, amount in parts[:4] if abs(amount) >= 1)
+    listed = ", ".join(
+        f"{name} {short_money(amount, currency)}" for name, amount in parts[:MOST_PARTS] if abs(amount) >= 1
+    )
     common = short_money(evaluation.common_margin, currency)
     return f"{listed}; the {common} of margin that come whoever serves whom are left out"
 
@@ -173,7 +181,7 @@ def _sentences(result: Result, pair: Comparison, folder: Path) -> list[str]:
     if result.violations:
         return told[:-1]  # the clash is told in full below
     told[-1] = told[-1].replace("(verified)", f"(proof: territory-opt check {folder})")
-    if result.plan.has_quotas and result.joint_gain >= 0.005:
+    if result.plan.has_quotas and result.joint_gain >= HALF_CENT:
         policy = result.model.problem.policy
         gain = f"{near_money(result.joint_gain, policy.currency)} {policy.period.term}"
         told.append(f"Setting quotas together with territories is worth {gain} more than one after the other.")
@@ -191,7 +199,7 @@ def _conflict(screen: Screen, result: Result, folder: Path) -> None:
         screen.several(ways, always=True)
     if not result.proven and result.raw_status in ENDED:
         screen.say("The search ended early; a longer one may find a plan that keeps them all.", always=True)
-    code = 3 if result.proven or result.raw_status == "complete" else 4
+    code = code_of(result)
     screen.say(f"The least bad plan was written with this list to {folder} (exit code {code})", always=True)
 
 
@@ -211,7 +219,7 @@ def violation_words(violation: Violation) -> str:
         scale = violation.amount / violation.share
         has, allowed = percent(violation.value / scale), percent(violation.limit / scale)
         if has == allowed:
-            has, allowed = percent(violation.value / scale, 4), percent(violation.limit / scale, 4)
+            has, allowed = percent(violation.value / scale, MORE_DIGITS), percent(violation.limit / scale, MORE_DIGITS)
         metric = violation.rule.removeprefix("balance: ")
         return f"{violation.subject} has {has} of a fair share of {metric}, but the band allows {side} {allowed}"
     if violation.unit and (violation.value or violation.limit):
@@ -247,7 +255,7 @@ def standing(best: float, bound: float, currency: str) -> str:
 
 
 def _gap(best: float, bound: float) -> str:
-    return percent(max(bound - best, 0.0) / max(abs(best), 1e-9), 2)
+    return percent(max(bound - best, 0.0) / max(abs(best), TINY), 2)
 
 
 def clock(seconds: float) -> str:

@@ -33,10 +33,11 @@ Severity = Literal["error", "warning", "imputed"]
 Positions = npt.NDArray[np.intp]
 _SHOWN = 80
 """Characters of a cell that a message shows: more would hide the message. A choice of looks."""
+_CUT = "..."
 _LOOKUPS = 200
 """Unknown names for which a similar one is sought: each costs a pass over the table, and nobody reads more."""
 _POOL = 2000
-"""Names that are compared with an unknown one at most, which takes about as long as a blink; ..."""
+"""Names that are compared with an unknown one at most, so that a large table costs no more; ..."""
 _ENDS = 3
 """... of a larger table those that share so many first letters, and are at most so much longer or shorter."""
 _ALIKE = 0.6
@@ -59,7 +60,7 @@ class Findings:
     ) -> None:
         """Record one finding at spreadsheet row ``row`` (0: the whole table)."""
         text = cell_text(value)
-        shown = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+        shown = text if len(text) <= _SHOWN else text[: _SHOWN - len(_CUT)] + _CUT
         self.issues.append(Issue(severity, self.label(table), row, column, shown, problem, fix))
 
     def error(self, table: str, row: int, column: str, value: object, problem: str, fix: str = "") -> None:

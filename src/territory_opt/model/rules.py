@@ -13,12 +13,17 @@ from territory_opt.estimate.expected import Estimate
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.presence import share_targets, typical_credit
 from territory_opt.model.rows import Kind, Row, Rows, Words
+from territory_opt.problem.numbers import SAME_FACTOR_DIGITS, TINY
 from territory_opt.problem.policy import Guard, Quotas, Range, Ratchet
 from territory_opt.problem.problem import Problem
 from territory_opt.words import named
 
 FloatArray = npt.NDArray[np.float64]
 
+NEARLY_NOTHING = 1e-9
+"""Stands for no share and for no variance at all, so that every row of odds has a scale, and its tangent a slope."""
+WHOLE_STEPS = 1e-6
+"""A sum this near to whole steps, in steps, is whole steps."""
 MOVES = {"gives": "few moves are left", "takes": "few moves are left"}
 ASSIGNMENT = "assignment"
 """What the judge calls an account without a rep, or an unknown one; no row says it."""
@@ -90,8 +95,8 @@ def balance(given: Given) -> Iterator[Row]:
                 low=target * (1 - band.band),
                 high=target * (1 + band.band),
                 hard=band.hard,
-                price=band.price_per_point / max(scale / 100.0, 1e-12),
-                scale=max(scale, 1e-12),
+                price=band.price_per_point / max(scale / 100.0, TINY),
+                scale=max(scale, TINY),
                 unit=metric,
                 words=words,
             )
@@ -176,7 +181,7 @@ def skill_coverage(given: Given) -> Iterator[Row]:
             totals={(j, f"covered: {skill}"): 1.0 for j in range(problem.n_reps)},
             low=rule.share * total,
             hard=rule.hard,
-            price=rule.price_per_point / max(total / 100.0, 1e-12),
+            price=rule.price_per_point / max(total / 100.0, TINY),
             scale=max(total, 1.0),
             unit="potential",
             words=Words(
@@ -220,10 +225,10 @@ def roll_up(given: Given) -> Iterator[Row]:
 
 def rounding_slack(step: float, hierarchy: Hierarchy, node: int) -> float:
     """Largest rounding (money) a node with a target may show: 0 where whole steps can meet it, else one step."""
-    compounds = {round(hierarchy.compound(int(j), node), 12) for j in hierarchy.members(node)}
+    compounds = {round(hierarchy.compound(int(j), node), SAME_FACTOR_DIGITS) for j in hierarchy.members(node)}
     total = float(hierarchy.target[node]) * next(iter(compounds), 1.0)
     alone = np.count_nonzero(~np.isnan(hierarchy.target)) == 1
-    even = len(compounds) == 1 and alone and abs(total / step - round(total / step)) < 1e-6
+    even = len(compounds) == 1 and alone and abs(total / step - round(total / step)) < WHOLE_STEPS
     return 0.0 if even else step
 
 
@@ -249,38 +254,41 @@ def guards(given: Given) -> Iterator[Row]:
 
 def _growth_guard(given: Given, rep: int, guard: Guard, last: float, part: str) -> Row:
     text = f"quota at most {guard.up:.0%} above and {guard.down:.0%} below that of {guard.against}"
-    return _guard(
-        given, rep, "growth guard", guard, low=last * (1 - guard.down), high=last * (1 + guard.up), scale=last,
-        sentence=text + part,
-    )  # fmt: skip
+    low, high = last * (1 - guard.down), last * (1 + guard.up)
+    return _guard(given, rep, guard, "growth guard", text + part, within=(low, high), scale=last)
 
 
 def _ratchet_guard(given: Given, rep: int, ratchet: Ratchet, last: float, sold: float, part: str) -> Row:
     high = last * (1 + ratchet.growth) + ratchet.share * max(0.0, sold - last)
     text = f"at most {ratchet.share:.0%} of last year's sales above quota enter the new quota"
-    return _guard(given, rep, "ratchet guard", ratchet, high=high, scale=last, sentence=text + part)
+    return _guard(given, rep, ratchet, "ratchet guard", text + part, within=(-np.inf, high), scale=last)
 
 
 def _quota_limits(given: Given, rep: int, limits: Range, there: float, part: str) -> Row:
     high = np.inf if limits.high is None else limits.high * there
     scale = max(limits.low if limits.high is None else limits.high, 1.0)
-    return _guard(
-        given, rep, "quota limits", limits, low=limits.low * there, high=high, scale=scale,
-        sentence="quota between the floor and the cap" + part,
-    )  # fmt: skip
+    text = "quota between the floor and the cap"
+    return _guard(given, rep, limits, "quota limits", text + part, within=(limits.low * there, high), scale=scale)
 
 
 def _ote_ratio(given: Given, rep: int, ratio: Range, ote: float, part: str) -> Row:
     high = np.inf if ratio.high is None else ratio.high * ote
     text = f"quota between {ratio.low:g} and {ratio.high or np.inf:g} times on-target earnings"
-    return _guard(given, rep, "OTE ratio", ratio, low=ratio.low * ote, high=high, scale=ote, sentence=text + part)
+    return _guard(given, rep, ratio, "OTE ratio", text + part, within=(ratio.low * ote, high), scale=ote)
 
 
 def _guard(
-    given: Given, rep: int, rule: str, policy: Guard | Ratchet | Range, *, low: float = -np.inf, high: float,
-    scale: float, sentence: str,
-) -> Row:  # fmt: skip
-    """One row on one rep's quota alone."""
+    given: Given,
+    rep: int,
+    policy: Guard | Ratchet | Range,
+    rule: str,
+    sentence: str,
+    *,
+    within: tuple[float, float],
+    scale: float,
+) -> Row:
+    """One row on one rep's quota alone, which lies ``within`` a lower and an upper limit."""
+    low, high = within
     return Row(
         rule=rule,
         subject=given.names[rep],
@@ -305,7 +313,7 @@ def odds(given: Given) -> Iterator[Row]:
     # Any tangent is safe; it touches where a fair share of the variance lies that counts for the rep. For a rep who is
     # never there nothing counts, and nothing varies.
     credit = typical_credit(given.problem, estimate)
-    tangent = np.sqrt(np.maximum(share * credit, 1e-9) * max(float(estimate.variance.sum()), 1e-9))
+    tangent = np.sqrt(np.maximum(share * credit, NEARLY_NOTHING) * max(float(estimate.variance.sum()), NEARLY_NOTHING))
     tangent = np.where(credit > 0, tangent, 0.0)
     words = Words(f"each rep reaches the quota with probability {quotas.hit_share:.0%} or more", **SALES)
     for j, name in enumerate(given.names):
@@ -320,7 +328,7 @@ def odds(given: Given) -> Iterator[Row]:
             high=-z * float(tangent[j]) / 2,
             hard=quotas.odds.hard,
             price=quotas.odds.price,
-            scale=max(float(share[j]), 1e-9) * max(float(estimate.expected.sum()), 1.0),
+            scale=max(float(share[j]), NEARLY_NOTHING) * max(float(estimate.expected.sum()), 1.0),
             unit=given.currency,
             words=words,
         )

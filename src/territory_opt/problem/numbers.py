@@ -1,4 +1,4 @@
-"""Small numbers that all stages share: what counts as the same money, and what keeps a fraction finite."""
+"""Numbers that all stages share: what counts as the same money, what keeps a fraction finite, and the like."""
 
 HALF_CENT = 0.005
 """Sums of money that differ by less are the same: amounts are written in whole cents."""
@@ -8,5 +8,7 @@ ROUNDING = 1e-9
 """Relative error that sums of floating-point numbers may show: far above the last digit, far below anything told."""
 SAME_FACTOR_DIGITS = 12
 """Factors that agree to so many decimals are the same: they are products of a few hedges."""
+FOLDER_MODE = 0o755
+"""Rights of a folder that was written: everybody may read it, where one made by ``tempfile`` is its owner's alone."""
 YEAR = 12
 """Months of a year."""

@@ -7,13 +7,15 @@ from typing import Literal
 
 import pandas as pd
 
+from territory_opt.report.layout import MONEY_WIDTH, SHARE_WIDTH
+
 Kind = Literal["text", "money", "count", "number", "share", "percent", "factor"]
 """``share`` is a share of a fair share or a probability (0 decimals), ``percent`` a growth with one decimal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a report table; ``width`` is in characters.
+    """One column of a report table; ``width`` is in characters, a choice of looks: titles and usual values fit.
 
     ``title`` may hold ``{currency}``, and ``{unit}``: the currency and what the money is for ("USD in 6 months").
     """
@@ -122,7 +124,7 @@ def columns_of(frame: pd.DataFrame, known: tuple[Column, ...]) -> tuple[Column, 
             shown.append(by_key[key])
         elif family in ("before", "after"):
             when = "today" if family == "before" else "in this plan"
-            shown.append(Column(key, f"{rest.capitalize()} {when}, of a fair share", "share", 13))
+            shown.append(Column(key, f"{rest.capitalize()} {when}, of a fair share", "share", SHARE_WIDTH))
         elif family in ("period", "part"):
-            shown.append(Column(key, f"{rest} ({{currency}})", "money", 16))
+            shown.append(Column(key, f"{rest} ({{currency}})", "money", MONEY_WIDTH))
     return tuple(shown)

@@ -82,10 +82,10 @@ def _write(result: Result, folder: Path, name: str, link: dict[str, Any], tables
     if parts is not None:
         extras["quotas_by_part.csv"] = lambda path: _write_text(path, table_csv(parts))
     manifest = {**link, "seed": result.seed, "versions": _versions()}
+    claims = result.claims(name)
     write_folder(
-        folder, plan=result.plan, certificate=result.certificate, claims=result.claims(name), manifest=manifest,
-        extras=extras,
-    )  # fmt: skip
+        folder, plan=result.plan, certificate=result.certificate, claims=claims, manifest=manifest, extras=extras
+    )
 
 
 def _hashes(files: Mapping[str, Path]) -> dict[str, str]:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.errors import ScenarioError
+from territory_opt.problem.numbers import FOLDER_MODE
 from territory_opt.synthetic.names import company_names, industries
 from territory_opt.synthetic.people import legacy_alignment, make_people, near_reps, set_pay
 from territory_opt.synthetic.places import FRENCH_STATES, SPANISH_STATES, numbered, places, scatter
@@ -260,7 +261,7 @@ def write_market(
             for file in sorted(staging.iterdir(), key=lambda file: file.suffix != ".csv"):
                 file.replace(folder / file.name)
         else:
-            staging.chmod(0o755)
+            staging.chmod(FOLDER_MODE)
             staging.replace(folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
