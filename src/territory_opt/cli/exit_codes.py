@@ -8,9 +8,11 @@ if TYPE_CHECKING:
     from territory_opt.optimize.result import Result
 
 DONE = 0
+"""All went well."""
 DEFECT = 1
 """A defect of territory-opt."""
 BAD_INPUT = 2
+"""Something given is wrong; the message says what."""
 CONFLICT = 3
 """No plan can satisfy the hard rules; the least bad one was written."""
 NO_PLAN = 4

@@ -34,7 +34,7 @@ SALES = {"gives": "{name}'s quota needs its sales", "takes": "{rival}'s quota ha
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class RuleInputs:
     """What builders read; ``share`` (n_reps,) fair shares, ``kappa`` fair quota per unit of fair base."""
 
     problem: Problem
@@ -60,12 +60,12 @@ class Given:
         return [named(name, rep_id) for name, rep_id in pairs]
 
 
-Builder = Callable[[Given], Iterator[Row]]
+Builder = Callable[[RuleInputs], Iterator[Row]]
 
 
 def build_rows(problem: Problem, estimate: Estimate, hierarchy: Hierarchy, kappa: float) -> Rows:
     """Collect the rows of every rule; ``kappa`` is fair quota per unit of expected sales."""
-    given = Given(problem, estimate, hierarchy, share_targets(problem), kappa)
+    given = RuleInputs(problem, estimate, hierarchy, share_targets(problem), kappa)
     builders = RULES if given.quotas.target is None else RULES + QUOTA_RULES
     return Rows.from_items((row for build in builders for row in build(given)), problem.n_reps)
 
@@ -73,7 +73,7 @@ def build_rows(problem: Problem, estimate: Estimate, hierarchy: Hierarchy, kappa
 # --- territories ------------------------------------------------------------------------------------------------
 
 
-def balance(given: Given) -> Iterator[Row]:
+def balance(given: RuleInputs) -> Iterator[Row]:
     """Each rep's total of a metric near its share target."""
     problem = given.problem
     for metric, band in problem.policy.territories.balance.items():
@@ -102,7 +102,7 @@ def balance(given: Given) -> Iterator[Row]:
             )
 
 
-def hours(given: Given) -> Iterator[Row]:
+def hours(given: RuleInputs) -> Iterator[Row]:
     """Service and travel within each rep's yearly hours."""
     problem, policy = given.problem, given.problem.policy.territories.hours
     if policy is None:
@@ -128,46 +128,44 @@ def hours(given: Given) -> Iterator[Row]:
         )
 
 
-def move_budgets(given: Given) -> Iterator[Row]:
+def move_budgets(given: RuleInputs) -> Iterator[Row]:
     """At most so many accounts, or so much of current sales, change owner."""
-    problem, keep = given.problem, given.problem.policy.territories.keep
-    everyone = range(problem.n_reps)
+    keep = given.problem.policy.territories.keep
     if keep.max_moved_accounts is not None:
-        yield Row(
-            rule="moved accounts",
-            subject="Company",
-            kind=Kind.BUDGET,
-            totals={(j, "moved_accounts"): 1.0 for j in everyone},
-            high=float(keep.max_moved_accounts),
-            hard=True,
-            scale=max(float(keep.max_moved_accounts), 1.0),
-            unit="accounts",
-            words=Words(
-                f"at most {keep.max_moved_accounts} accounts change owner",
-                way_out="let {accounts} change owner instead of {high:,.0f}",
-                **MOVES,
-            ),
+        most = float(keep.max_moved_accounts)
+        words = Words(
+            f"at most {keep.max_moved_accounts} accounts change owner",
+            way_out="let {accounts} change owner instead of {high:,.0f}",
+            **MOVES,
         )
+        yield _budget(given, "moved accounts", "moved_accounts", "accounts", words, high=most, scale=max(most, 1.0))
     if keep.max_moved_revenue is not None:
-        total = float(problem.accounts["current_sales"].sum())
-        yield Row(
-            rule="moved revenue",
-            subject="Company",
-            kind=Kind.BUDGET,
-            totals={(j, "moved_sales"): 1.0 for j in everyone},
-            high=keep.max_moved_revenue * total,
-            hard=True,
-            scale=max(total, 1.0),
-            unit="current sales",
-            words=Words(
-                f"at most {keep.max_moved_revenue:.0%} of current sales change owner",
-                way_out="let {fraction:.1%} of current sales change owner",
-                **MOVES,
-            ),
+        total = float(given.problem.accounts["current_sales"].sum())
+        most = keep.max_moved_revenue * total
+        words = Words(
+            f"at most {keep.max_moved_revenue:.0%} of current sales change owner",
+            way_out="let {fraction:.1%} of current sales change owner",
+            **MOVES,
         )
+        yield _budget(given, "moved revenue", "moved_sales", "current sales", words, high=most, scale=max(total, 1.0))
 
 
-def skill_coverage(given: Given) -> Iterator[Row]:
+def _budget(given: RuleInputs, rule: str, quantity: str, unit: str, words: Words, *, high: float, scale: float) -> Row:
+    """One hard row on a ``quantity`` of all reps together."""
+    return Row(
+        rule=rule,
+        subject="Company",
+        kind=Kind.BUDGET,
+        totals={(j, quantity): 1.0 for j in range(given.problem.n_reps)},
+        high=high,
+        hard=True,
+        scale=scale,
+        unit=unit,
+        words=words,
+    )
+
+
+def skill_coverage(given: RuleInputs) -> Iterator[Row]:
     """Potential that asks for a skill meets a rep who has it."""
     problem = given.problem
     for skill, rule in problem.policy.territories.skills.coverage.items():
@@ -196,7 +194,7 @@ def skill_coverage(given: Given) -> Iterator[Row]:
 # --- quotas -----------------------------------------------------------------------------------------------------
 
 
-def roll_up(given: Given) -> Iterator[Row]:
+def roll_up(given: RuleInputs) -> Iterator[Row]:
     """Sum of quotas under a node, freed of the hedges on the way, equals the node's target."""
     hierarchy = given.hierarchy
     words = Words(
@@ -232,7 +230,7 @@ def rounding_slack(step: float, hierarchy: Hierarchy, node: int) -> float:
     return 0.0 if even else step
 
 
-def guards(given: Given) -> Iterator[Row]:
+def guards(given: RuleInputs) -> Iterator[Row]:
     """Limits on one rep's quota; for a rep who is not there all year they count in proportion to the days there."""
     quotas, reps = given.quotas, given.problem.reps
     there = given.problem.calendar.part_there(given.problem.policy.period.months)
@@ -252,33 +250,33 @@ def guards(given: Given) -> Iterator[Row]:
             yield _ote_ratio(given, j, quotas.ote_ratio, ote[j], part)
 
 
-def _growth_guard(given: Given, rep: int, guard: Guard, last: float, part: str) -> Row:
+def _growth_guard(given: RuleInputs, rep: int, guard: Guard, last: float, part: str) -> Row:
     text = f"quota at most {guard.up:.0%} above and {guard.down:.0%} below that of {guard.against}"
     low, high = last * (1 - guard.down), last * (1 + guard.up)
     return _guard(given, rep, guard, "growth guard", text + part, within=(low, high), scale=last)
 
 
-def _ratchet_guard(given: Given, rep: int, ratchet: Ratchet, last: float, sold: float, part: str) -> Row:
+def _ratchet_guard(given: RuleInputs, rep: int, ratchet: Ratchet, last: float, sold: float, part: str) -> Row:
     high = last * (1 + ratchet.growth) + ratchet.share * max(0.0, sold - last)
     text = f"at most {ratchet.share:.0%} of last year's sales above quota enter the new quota"
     return _guard(given, rep, ratchet, "ratchet guard", text + part, within=(-np.inf, high), scale=last)
 
 
-def _quota_limits(given: Given, rep: int, limits: Range, there: float, part: str) -> Row:
+def _quota_limits(given: RuleInputs, rep: int, limits: Range, there: float, part: str) -> Row:
     high = np.inf if limits.high is None else limits.high * there
     scale = max(limits.low if limits.high is None else limits.high, 1.0)
     text = "quota between the floor and the cap"
     return _guard(given, rep, limits, "quota limits", text + part, within=(limits.low * there, high), scale=scale)
 
 
-def _ote_ratio(given: Given, rep: int, ratio: Range, ote: float, part: str) -> Row:
+def _ote_ratio(given: RuleInputs, rep: int, ratio: Range, ote: float, part: str) -> Row:
     high = np.inf if ratio.high is None else ratio.high * ote
     text = f"quota between {ratio.low:g} and {ratio.high or np.inf:g} times on-target earnings"
     return _guard(given, rep, ratio, "OTE ratio", text + part, within=(ratio.low * ote, high), scale=ote)
 
 
 def _guard(
-    given: Given,
+    given: RuleInputs,
     rep: int,
     policy: Guard | Ratchet | Range,
     rule: str,
@@ -304,7 +302,7 @@ def _guard(
     )
 
 
-def odds(given: Given) -> Iterator[Row]:
+def odds(given: RuleInputs) -> Iterator[Row]:
     """q <= M - z (s0/2 + V/(2 s0)) - z sigma M: the tangent lies above the square root, so the row is safe."""
     quotas, estimate, share = given.quotas, given.estimate, given.share
     if quotas.odds is None:
@@ -334,7 +332,7 @@ def odds(given: Given) -> Iterator[Row]:
         )
 
 
-def fairness(given: Given) -> Iterator[Row]:
+def fairness(given: RuleInputs) -> Iterator[Row]:
     """q = kappa x fair base: expected sales, or the basis of the policy's method with its equal part."""
     quotas, basis, kappa = given.quotas, given.estimate.basis, given.kappa
     quantity, equal = ("credited_sales", 0.0) if basis is None else ("quota_basis", kappa * basis.equal)

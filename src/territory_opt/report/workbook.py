@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet
 
 MAX_ROWS = 100_000
-"""Rows per sheet; a larger table is cut there and the sheet says so. A choice: spreadsheets open it, and the CSV has all."""
+"""Rows per sheet; a larger table is cut there and the sheet says so. A choice: the CSV has all."""
 MAX_TEXT = 32_767
 """Characters a cell can hold, by the specification of Excel."""
 MAX_TITLE = 255

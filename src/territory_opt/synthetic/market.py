@@ -21,7 +21,7 @@ from territory_opt.problem.numbers import FOLDER_MODE
 from territory_opt.synthetic.names import company_names, industries
 from territory_opt.synthetic.people import legacy_alignment, make_people, near_reps, set_pay
 from territory_opt.synthetic.places import FRENCH_STATES, SPANISH_STATES, numbered, places, scatter
-from territory_opt.synthetic.sales import of_segment, sales_table, sell
+from territory_opt.synthetic.sales import Sold, of_segment, sales_table, sell
 from territory_opt.synthetic.settings import ACCOUNTS, PLAN_YEAR, RULES, SEGMENTS, SIZE
 
 TRUTH = "truth"
@@ -59,23 +59,27 @@ def generate_market(
     account_table = _accounts(rng, accounts)
     rep_table, manager_table = make_people(rng, account_table, reps, managers, regions)
     owner = legacy_alignment(rng, account_table, rep_table)
-    sold_to = sell(rng, account_table, months, truth=truth)
-    current, monthly = sold_to.current, sold_to.monthly
+    sold = sell(rng, account_table, months, truth=truth)
     account_table["incumbent"] = np.append(rep_table["rep_id"].to_numpy(object), "")[owner]
-    if monthly is None:
-        account_table["current_sales"] = current.round().astype(np.int64)
     served = owner >= 0
-    sold = np.bincount(owner[served], weights=current[served], minlength=reps).astype(float)
-    set_pay(rng, rep_table, sold)
+    by_rep = np.bincount(owner[served], weights=sold.current[served], minlength=reps).astype(float)
+    set_pay(rng, rep_table, by_rep)
     tables = {"accounts": account_table, "reps": rep_table, "managers": manager_table}
-    if monthly is not None:
-        tables["sales"] = sales_table(monthly, account_table)
+    tables |= _sales_tables(account_table, sold)
     tables["rules"] = _rules(rng, account_table, rep_table)
     account_table["potential"] = account_table["potential"].round().astype(np.int64)
-    if sold_to.expected is not None:
-        outcome = {"expected_sales": sold_to.expected.round(2), "plan_year_sales": sold_to.coming}
+    if sold.expected is not None:
+        outcome = {"expected_sales": sold.expected.round(2), "plan_year_sales": sold.coming}
         tables[TRUTH] = pd.DataFrame({"account_id": account_table["account_id"], **outcome})
     return tables
+
+
+def _sales_tables(accounts: pd.DataFrame, sold: Sold) -> dict[str, pd.DataFrame]:
+    """Return the table of sales; without history none, and add ``current_sales`` to ``accounts``, in place."""
+    if sold.monthly is None:
+        accounts["current_sales"] = sold.current.round().astype(np.int64)
+        return {}
+    return {"sales": sales_table(sold.monthly, accounts)}
 
 
 def _check(accounts: int, reps: int, managers: int, regions: int, months: int) -> None:

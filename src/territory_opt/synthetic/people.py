@@ -31,6 +31,7 @@ _REGION_NAMES = {
     3: ["West", "Central", "East"],
     4: ["Pacific", "Mountain", "Central", "Atlantic"],
 }
+"""What so many regions are called; more have numbers."""
 
 
 def make_people(
