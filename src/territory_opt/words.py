@@ -21,6 +21,8 @@ ONE_DIGIT_BELOW = 999.95
 """... millions and billions below this with one."""
 MILLION = 1e6
 """From here on money is written in millions."""
+MORE_DIGITS = 4
+"""Digits of a share that would read the same as its limit with fewer. A choice of looks."""
 NOISE_DIGITS = 6
 """A number is rounded to so many digits before it is rounded down: else 0.29 x 100 came to 28."""
 NOISE = 1e-9

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from territory_opt.cli.exit_codes import code_of
 from territory_opt.problem.numbers import HALF_CENT, TINY
-from territory_opt.words import at_most, money, near_money, percent, plural, short_money
+from territory_opt.words import MORE_DIGITS, at_most, money, near_money, percent, plural, short_money
 
 if TYPE_CHECKING:
     from territory_opt.cli.screen import Screen
@@ -40,8 +40,6 @@ DOUBTFUL = 0.05
 """A difference that comes by chance more often than this is called doubtful: the usual level of 5 %."""
 MOST_PARTS = 4
 """Parts of the worth said in one line, the largest ones."""
-MORE_DIGITS = 4
-"""Digits where a share and its limit read the same with none."""
 ENDED = {"interrupted": "   stopped by Ctrl-C", "time limit": "   time limit"}
 
 

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from territory_opt.words import MORE_DIGITS
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 NEAR_LIMIT = 0.01
-"""A share this near to its limit is written with more digits, so that it reads as different: ..."""
-MORE_DIGITS = 4
-"""... so many. A choice of looks."""
+"""A share this near to its limit is written with more digits, so that it reads as different: ``MORE_DIGITS``."""
 
 
 class Kind(StrEnum):
