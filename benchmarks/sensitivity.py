@@ -28,8 +28,8 @@ from territory_opt.estimate.expected import estimate_sales
 from territory_opt.estimate.forecast import forecast
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import ESTIMATE, METHODS
-from territory_opt.estimate.settings import RANGE_80
 from territory_opt.intake.actuals import check_actuals
+from territory_opt.problem.numbers import RANGE_80
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -35,7 +35,7 @@ MOST_KM = 16_000.0
 def added(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Place one: the quantity. Place two: its row."""
 
-    def kilometres(given: rules.Given) -> Iterator[Row]:
+    def kilometres(given: rules.RuleInputs) -> Iterator[Row]:
         words = Words(
             "each rep drives at most so many km a year", gives="{rival} drives enough", takes="{rival} drives enough"
         )

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,9 @@ MAY_IMPORT = {
     "crm": ALL_STAGES | {"study", "report", "crm"},
     "cli": ALL_STAGES | {"study", "report", "crm", "cli", "api"},
 }
-"""Folder -> folders it may import; everything may import ``errors`` and ``words`` and read ``__version__``. Only
-``cli`` may import ``api``, the door above all folders."""
+"""Folder -> folders it may import; everything may import what stands ``BELOW_ALL``. Only ``cli`` may import
+``api``, the door above all folders."""
+BELOW_ALL = {"errors", "words", "_version"}
 
 ONLY_IN = {
     "ortools": {"optimize/mip", "quota"},
@@ -106,6 +108,12 @@ def _imports(path: Path) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, str(arg.value)) for arg in node.args[:1] if isinstance(arg, ast.Constant))
 
 
+def dotted(path: Path) -> str:
+    """Return the name of a file's module, "territory_opt.plan.audit"."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(["territory_opt", *parts]).removesuffix(".__init__")
+
+
 def folder_of(path: Path) -> str:
     """Return the stage a file belongs to, or an empty string for the files at the top."""
     parts = path.relative_to(PACKAGE).parts
@@ -138,9 +146,9 @@ def test_every_folder_has_its_arrows() -> None:
 
 def imports_against_the_arrows(path: Path) -> Iterator[str]:
     folder = folder_of(path)
-    if not folder and path.stem not in ("errors", "words"):
+    if not folder and path.stem not in BELOW_ALL:
         return  # the public names may import anything
-    allowed = {"errors", "words", "__version__"} | MAY_IMPORT.get(folder, set())
+    allowed = BELOW_ALL | MAY_IMPORT.get(folder, set())
     for line, name in imports(path):
         package, *stage = name.split(".")[:2]
         if package == "territory_opt" and stage not in [[one] for one in allowed]:
@@ -149,6 +157,33 @@ def imports_against_the_arrows(path: Path) -> Iterator[str]:
 
 def test_imports_point_one_way() -> None:
     assert offenders(imports_against_the_arrows) == []
+
+
+def modules_below(path: Path) -> Iterator[str]:
+    """Yield the files that a file imports, late ones and those for type checking included."""
+    files = {dotted(other): other for other in FILES}
+    for _, name in imports(path):
+        # An import may name a module or something in it.
+        yield from [name_of(files[full]) for full in (name, name.rpartition(".")[0]) if full in files][:1]
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Return the files of a circle in who imports whom, the first one again at the end; empty if there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as found:
+        return list(found.args[1])
+    return []
+
+
+def test_modules_do_not_import_in_circles() -> None:
+    graph = {name_of(path): set(modules_below(path)) for path in FILES}
+    assert circle(graph) == []
+
+
+def test_the_circle_check_sees() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})) == {"a", "b", "c"}
 
 
 def heavy_imports_elsewhere(path: Path) -> Iterator[str]:
@@ -199,7 +234,7 @@ def used(path: Path) -> Iterator[str]:
 
 def test_every_folder_has_quick_tests() -> None:
     """Some file with tests that ``make quick`` runs takes something from each folder of the package."""
-    modules = {".".join(["territory_opt", *path.relative_to(PACKAGE).with_suffix("").parts]): path for path in FILES}
+    modules = {dotted(path): path for path in FILES}
     quick = [path for path in TEST_FILES if has_quick_tests(path)]
     imported = {name for path in quick for _, name in imports(path)} | {name for path in quick for name in used(path)}
     # An import may name a module or something in it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -13,9 +14,11 @@ import pytest
 
 import territory_opt as to
 from builders import mostly_slow, random_problem
+from territory_opt.model.rules import ASSIGNMENT, QUOTAS_TIE
 from territory_opt.plan.plan import split_periods
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
+AUDIT = Path(to.__file__).parent / "plan" / "audit.py"
 
 
 @cache
@@ -359,3 +362,11 @@ def test_limits_on_quotas_are_judged_in_units_of_the_cap_or_else_of_the_floor(li
     problem = to.load_scenario(TOY, overrides={"quotas.limits": limits}).problem()
     rows = [row for row in to.Model.build(problem).rows.items if row.rule == "quota limits"]
     assert [row.scale for row in rows] == [scale] * problem.n_reps
+
+
+def test_names_of_rules_that_only_the_judge_knows_stand_in_the_rules() -> None:
+    """``model/rules.py`` lists them, so that whoever asks "do the quotas tie?" has them all."""
+    tree = ast.parse(AUDIT.read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Violation"]
+    written = {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)}
+    assert written <= {"eligibility", "family", ASSIGNMENT, *QUOTAS_TIE}

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from territory_opt import __version__
 from territory_opt.cli import commands as cli
-from territory_opt.cli import solving as cli_solve
+from territory_opt.cli import exit_codes
 
 ROOT = Path(__file__).parents[1]
 TOY = ROOT / "scenarios" / "toy"
@@ -146,7 +146,7 @@ def test_quiet_prints_nothing_when_all_is_well(here: Path, capsys: pytest.Captur
 
 def test_rules_that_clash_give_the_least_bad_plan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "solve", TOY, "--variant", "keep-everyone")
-    assert code == cli_solve.CONFLICT
+    assert code == exit_codes.CONFLICT
     last = out[out.index("These hard rules cannot all hold:") :].splitlines()
     assert last[1] == "  Company: at most 0 accounts change owner; here 1 account"
     assert last[2:6] == [
@@ -164,7 +164,7 @@ def test_rules_that_clash_give_the_least_bad_plan(here: Path, capsys: pytest.Cap
 
 def test_a_clash_is_said_even_when_quiet(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "solve", TOY, "--variant", "keep-everyone", "--quiet")
-    assert code == cli_solve.CONFLICT
+    assert code == exit_codes.CONFLICT
     assert out.startswith("These hard rules cannot all hold:")
 
 
@@ -184,10 +184,10 @@ def test_no_plan_in_time_is_exit_code_4(
 
     monkeypatch.setattr(door, "solve", too_slow)
     code, out, _ = run(capsys, "solve", TOY, "--time-limit", 7)
-    assert code == cli_solve.NO_PLAN
+    assert code == exit_codes.NO_PLAN
     assert out.splitlines()[-1].startswith("No plan was found in 7 seconds; nothing was written.")
     assert not (here / "out").exists()
-    assert run_json(capsys, "solve", TOY)["exit_code"] == cli_solve.NO_PLAN
+    assert run_json(capsys, "solve", TOY)["exit_code"] == exit_codes.NO_PLAN
 
 
 # --- bad input ----------------------------------------------------------------------------------------------

@@ -118,13 +118,16 @@ def test_plan_folder_is_described(workplace: Path) -> None:
 
 
 def test_exit_codes_are_those_of_the_command_line() -> None:
-    from territory_opt.cli import solving as codes_of
+    from territory_opt.cli import exit_codes
 
     codes = {
-        codes_of.DONE: "a plan was found", codes_of.DEFECT: "a defect", codes_of.BAD_INPUT: "bad input",
-        codes_of.CONFLICT: "no plan was found that keeps", codes_of.NO_PLAN: "the time limit or Ctrl-C came before",
-        codes_of.ABORTED: "a second Ctrl-C",
-    }  # fmt: skip
+        exit_codes.DONE: "a plan was found",
+        exit_codes.DEFECT: "a defect",
+        exit_codes.BAD_INPUT: "bad input",
+        exit_codes.CONFLICT: "no plan was found that keeps",
+        exit_codes.NO_PLAN: "the time limit or Ctrl-C came before",
+        exit_codes.ABORTED: "a second Ctrl-C",
+    }
     for code, words in codes.items():
         assert re.search(rf"^\| {code} \| {words}", text_of(README), flags=re.MULTILINE)
 

@@ -87,5 +87,7 @@ def test_json_has_no_numpy_no_path_and_no_infinity() -> None:
     assert json.loads(json.dumps(plain(value), allow_nan=False)) == {
         "1": 2.5, "n": 3, "b": True, "t": [1, None], "p": "a",
     }  # fmt: skip
+    missing = [pd.NaT, pd.NA, np.datetime64("NaT"), pd.Series([None], dtype="Int64")[0]]
+    assert plain([*missing, "NaT", pd.Timestamp("2027-01-31"), None]) == [*[""] * 4, "NaT", "2027-01-31 00:00:00", None]
     table = pd.DataFrame({"rep_id": ["a", "b"], "odds": [0.5, np.nan]})
     assert plain_rows(table.to_dict("records")) == [{"rep_id": "a", "odds": 0.5}, {"rep_id": "b", "odds": None}]

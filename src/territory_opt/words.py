@@ -9,22 +9,46 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+WITH_CENTS_BELOW = 99.995
+"""Money from here on is written without cents: it would read 100.00 or more. All sizes here are a choice of looks."""
+SHORT_FROM = 0.9995
+"""Money is written in a unit (millions) from this part of it on, from where it reads 1.000, ..."""
+THOUSANDS_FROM = 9.9995
+"""... in thousands only from here on: "$6,400" reads better than "$6.4k"."""
+TWO_DIGITS_BELOW = 9.995
+"""Billions below this are written with two digits, ..."""
+ONE_DIGIT_BELOW = 999.95
+"""... millions and billions below this with one."""
+MILLION = 1e6
+"""From here on money is written in millions."""
+MORE_DIGITS = 4
+"""Digits of a share that would read the same as its limit with fewer. A choice of looks."""
+NOISE_DIGITS = 6
+"""A number is rounded to so many digits before it is rounded down: else 0.29 x 100 came to 28."""
+NOISE = 1e-9
+"""The same before it is rounded up."""
+MOST_NAMED = 5
+"""Names, months or ids listed in one message; of the rest it says how many."""
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
-_SIZES = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
+MISSING = ("NaT", "<NA>")
+"""How pandas and NumPy write a missing date or cell; nobody is shown these words."""
+_SIZES = ((1e9, "B"), (MILLION, "M"), (1e3, "k"))
+"""Units of short money, and their letters."""
 
 
 def money(amount: float, currency: str = "") -> str:
     """Return money in full: ``$1,234,500``, ``CHF 1,234,500``, ``1,234,500``; cents only below 100."""
-    digits = 2 if abs(amount) < 99.995 and round(amount, 2) != round(amount) else 0
+    digits = 2 if abs(amount) < WITH_CENTS_BELOW and round(amount, 2) != round(amount) else 0
     return _signed(amount, f"{abs(amount):,.{digits}f}", currency)
 
 
 def short_money(amount: float, currency: str) -> str:
     """Return money in three or four digits: ``$9.8M``, ``$126.0M``, ``$64k``, ``$6,400``."""
     for size, letter in _SIZES:
-        if abs(amount) >= (0.9995 if letter != "k" else 9.9995) * size:
+        if abs(amount) >= (SHORT_FROM if letter != "k" else THOUSANDS_FROM) * size:
             scaled = abs(amount) / size
-            digits = 2 if scaled < 9.995 and letter == "B" else 1 if scaled < 999.95 and letter != "k" else 0
+            two, one = letter == "B" and scaled < TWO_DIGITS_BELOW, letter != "k" and scaled < ONE_DIGIT_BELOW
+            digits = 2 if two else 1 if one else 0
             return _signed(amount, f"{scaled:,.{digits}f}{letter}", currency)
     return money(amount, currency)
 
@@ -34,11 +58,11 @@ def near_money(amount: float, currency: str, *, digits: int = 2, down: bool = Fa
 
     ``down`` rounds down what is positive, so that "at most" stays true.
     """
-    millions = abs(amount) >= 1e6
+    millions = abs(amount) >= MILLION
     if down:
-        unit = 1e6 / 10**digits if millions else 1.0
-        amount = math.floor(round(amount / unit, 6)) * unit
-    return _signed(amount, f"{abs(amount) / 1e6:,.{digits}f}M", currency) if millions else money(amount, currency)
+        unit = MILLION / 10**digits if millions else 1.0
+        amount = math.floor(round(amount / unit, NOISE_DIGITS)) * unit
+    return _signed(amount, f"{abs(amount) / MILLION:,.{digits}f}M", currency) if millions else money(amount, currency)
 
 
 def at_most(amount: float, currency: str) -> str:
@@ -62,7 +86,7 @@ def percent(share: float, digits: int = 0, *, down: bool = False, trim: bool = F
         return "–"
     points = 100.0 * share
     if down:
-        points = math.floor(round(points * 10**digits, 6)) / 10**digits
+        points = math.floor(round(points * 10**digits, NOISE_DIGITS)) / 10**digits
     text = f"{round(points, digits) + 0.0:.{digits}f}"
     return f"{text.rstrip('0').rstrip('.') if trim and '.' in text else text} %"
 
@@ -96,11 +120,16 @@ def aligned(rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> l
 
 
 def plain(value: Any) -> Any:
-    """Turn NumPy numbers, tuples and paths into what JSON has; numbers that are not finite into null."""
+    """Turn NumPy numbers, tuples and paths into what JSON has.
+
+    Numbers that are not finite become null; a date or cell of pandas that is missing becomes an empty text.
+    """
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if not isinstance(value, str) and str(value) in MISSING:
+        return ""
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float):
@@ -121,6 +150,6 @@ def _signed(amount: float, text: str, currency: str) -> str:
 
 def _rounded_up(amount: float) -> float:
     if amount < 100.0:
-        return math.ceil(amount * 100 - 1e-9) / 100
+        return math.ceil(amount * 100 - NOISE) / 100
     unit = 10.0 ** (math.floor(math.log10(amount)) - 2)
-    return math.ceil(amount / unit - 1e-9) * unit
+    return math.ceil(amount / unit - NOISE) * unit

@@ -16,13 +16,19 @@ from typing import Annotated
 
 import typer
 
-from territory_opt import __version__, api
+from territory_opt import api
+from territory_opt._version import __version__
+from territory_opt.cli.exit_codes import ABORTED, BAD_INPUT, DEFECT, DONE
 from territory_opt.cli.inputs import default_out, overrides_of, positive, read_scenario, share_of
-from territory_opt.cli.solving import ABORTED, BAD_INPUT, DEFECT, DONE, plan_and_tell, plan_the_rest
+from territory_opt.cli.solving import plan_and_tell, plan_the_rest
 from territory_opt.errors import TerritoryError
+from territory_opt.synthetic.settings import SIZE
 
 DEBUG = "TERRITORY_OPT_DEBUG"
 """Set to 1, it makes a defect print the place it came from."""
+DRAWS, LEAST_DRAWS = 10_000, 100
+"""Plan years that a review simulates: by default a probability is within one point, by so few within ten (two standard
+errors of a share of one half)."""
 _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
 """Base of all usage errors; which module it stands in depends on the version of typer."""
 
@@ -186,7 +192,7 @@ def explain(
 @app.command()
 def review(
     folder: FolderPath,
-    draws: Annotated[int, typer.Option("--draws", min=100, help="Plan years to simulate.")] = 10_000,
+    draws: Annotated[int, typer.Option("--draws", min=LEAST_DRAWS, help="Plan years to simulate.")] = DRAWS,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same plan and seed, same figures.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", help="Also write the table of reps to this CSV file.")] = None,
     scenario: OtherScenario = None,
@@ -266,9 +272,7 @@ def replan(
     else:
         now = load_scenario(scenario, None, given)
     change = None if max_change is None else share_of(max_change, "--max-quota-change")
-    rest = api.replan(
-        plan, as_of=as_of, sales=sales, now=now, max_moved_accounts=max_moves, max_quota_change=change
-    )  # fmt: skip
+    rest = api.replan(plan, as_of=as_of, sales=sales, now=now, max_moved_accounts=max_moves, max_quota_change=change)
     screen.several([str(issue) for issue in rest.issues])
     target = out or Path("out") / f"{folder.resolve().name}-after-{rest.as_of}"
     path = write_scenario(rest.problem, target, name=f"{now.label} after {rest.as_of}", solve=now.file.solve)
@@ -300,10 +304,10 @@ def backtest(
 @app.command()
 def generate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the tables and the scenario.")],
-    accounts: Annotated[int, typer.Option("--accounts", min=1, help="Number of accounts.")] = 2000,
-    reps: Annotated[int, typer.Option("--reps", min=1, help="Number of reps.")] = 40,
+    accounts: Annotated[int, typer.Option("--accounts", min=1, help="Number of accounts.")] = SIZE.accounts,
+    reps: Annotated[int, typer.Option("--reps", min=1, help="Number of reps.")] = SIZE.reps,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same numbers and seed, same company.")] = 0,
-    months: Annotated[int, typer.Option("--months", min=0, help="Months of sales history; 0 for none.")] = 36,
+    months: Annotated[int, typer.Option("--months", min=0, help="Months of sales history; 0 for none.")] = SIZE.months,
     truth: Annotated[
         bool, typer.Option("--truth", help="Also write truth.csv: what each account will sell in the plan year.")
     ] = False,

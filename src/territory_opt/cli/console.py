@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
+from territory_opt.cli.exit_codes import ABORTED
 from territory_opt.cli.screen import LABEL_WIDTH, Screen
 from territory_opt.cli.wording import clock, issue_rows, standing
 from territory_opt.errors import DataError, ScenarioError, TerritoryError
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
     from territory_opt.optimize.result import Progress
 
 PLAIN_SECONDS = 2.0
-"""Least time between two progress lines where there is no terminal."""
+"""Least time between two progress lines where there is no terminal. A choice: a log stays short."""
 GRACE_SECONDS = 3.0
-"""Time to clean up after a second Ctrl-C before the program ends in any case."""
-ABORTED = 130
-"""Exit code after a second Ctrl-C, as is usual for a program ended by it."""
+"""Time to clean up after a second Ctrl-C before the program ends in any case. A choice: removing a half-written
+folder takes less."""
+REFRESHES = 4
+"""Times a second that the line of progress is drawn anew on a terminal. A choice of looks."""
+_SIGNALS = 64
+"""Signals taken from the pipe at a time; more than anybody sends."""
 PHASES = {
     "model": "reading the rules",
     "bound": "looking for the best possible",
@@ -99,7 +103,7 @@ class Planning:
             from rich.live import Live
 
             console = Console(file=self.screen.out, highlight=False)
-            self.live = Live(get_renderable=self._fresh, console=console, refresh_per_second=4, transient=True)
+            self.live = Live(get_renderable=self._fresh, console=console, refresh_per_second=REFRESHES, transient=True)
             self.live.start()
         return self
 
@@ -166,7 +170,7 @@ class StopButton:
             raise KeyboardInterrupt
 
     def _listen(self) -> None:
-        while signals := os.read(self._read, 64):
+        while signals := os.read(self._read, _SIGNALS):
             self.heard += signals.count(signal.SIGINT)
             if self.saved:
                 continue

@@ -10,8 +10,9 @@ from typing import Any, TextIO
 from territory_opt.words import plain
 
 LABEL_WIDTH = 14
+"""Characters of a label and the space after it: "best possible" is the longest."""
 SHOWN = 20
-"""Findings and broken rules shown one by one; the rest is counted."""
+"""Findings and broken rules shown one by one; the rest is counted. A choice: about a screen."""
 
 
 class Screen:

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from territory_opt.cli.exit_codes import NO_PLAN, code_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
     from territory_opt.quota.consistency import Consistency
     from territory_opt.whatif.replan import Replan
     from territory_opt.whatif.scenario import Scenario
-
-DONE, DEFECT, BAD_INPUT, CONFLICT, NO_PLAN, ABORTED = 0, 1, 2, 3, 4, 130
-"""Exit codes."""
 
 
 def plan_and_tell(
@@ -88,14 +87,11 @@ def _without_plan(screen: Screen, limit: float, *, stopped: bool) -> int:
     return NO_PLAN
 
 
-def _tell(
-    screen: Screen, chosen: Scenario, result: Result, folder: Path, seconds: float, found: Consistency
-) -> int:  # fmt: skip
+def _tell(screen: Screen, chosen: Scenario, result: Result, folder: Path, seconds: float, found: Consistency) -> int:
     """Say what came out; return the exit code."""
     from territory_opt.cli import wording
 
-    cut_short = result.raw_status != "complete" and not result.proven
-    code = (NO_PLAN if cut_short else CONFLICT) if result.violations else DONE
+    code = code_of(result)
     facts = {
         "sentences": wording.outcome(screen, result, folder, seconds),
         "issues": wording.issue_rows(result.model.problem.issues),

@@ -9,7 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from territory_opt.words import at_most, money, near_money, percent, plural, short_money
+from territory_opt.cli.exit_codes import code_of
+from territory_opt.problem.numbers import HALF_CENT, TINY
+from territory_opt.words import MORE_DIGITS, at_most, money, near_money, percent, plural, short_money
 
 if TYPE_CHECKING:
     from territory_opt.cli.screen import Screen
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from territory_opt.study.comparison import Comparison
     from territory_opt.whatif.replan import Replan
 
-QUOTA_RULES = ("roll-up", "period quotas", "quota step", "quota")
-"""Rules that say quotas are there, in whole steps, and add up at every node."""
 NOT_CHECKED = (
     "claims: the gain of joint solving, that a search was complete (optimal beyond the verified gap), what the solver "
     "says; of workbook and page only that they are unchanged"
@@ -35,9 +35,11 @@ NOT_CHECKED = (
 SHOWN_DRIFT = 1e-3
 """A kappa that is off the plan's own by this share is said: a forged one would make the gap look small."""
 SHOWN_GROWTH = 0.005
-"""Growth of the company below this is not worth a word."""
+"""Growth of the company below this is not worth a word: it reads as 0 %."""
 DOUBTFUL = 0.05
-"""A difference that comes by chance more often than this is called doubtful."""
+"""A difference that comes by chance more often than this is called doubtful: the usual level of 5 %."""
+MOST_PARTS = 4
+"""Parts of the worth said in one line, the largest ones."""
 ENDED = {"interrupted": "   stopped by Ctrl-C", "time limit": "   time limit"}
 
 
@@ -163,7 +165,9 @@ def worth_words(result: Result) -> str:
     if evaluation is None:
         return ""
     parts = sorted(evaluation.parts.items(), key=lambda part: -abs(part[1]))
-    listed = ", ".join(f"{name} {short_money(amount, currency)}" for name, amount in parts[:4] if abs(amount) >= 1)
+    listed = ", ".join(
+        f"{name} {short_money(amount, currency)}" for name, amount in parts[:MOST_PARTS] if abs(amount) >= 1
+    )
     common = short_money(evaluation.common_margin, currency)
     return f"{listed}; the {common} of margin that come whoever serves whom are left out"
 
@@ -175,7 +179,7 @@ def _sentences(result: Result, pair: Comparison, folder: Path) -> list[str]:
     if result.violations:
         return told[:-1]  # the clash is told in full below
     told[-1] = told[-1].replace("(verified)", f"(proof: territory-opt check {folder})")
-    if result.plan.has_quotas and result.joint_gain >= 0.005:
+    if result.plan.has_quotas and result.joint_gain >= HALF_CENT:
         policy = result.model.problem.policy
         gain = f"{near_money(result.joint_gain, policy.currency)} {policy.period.term}"
         told.append(f"Setting quotas together with territories is worth {gain} more than one after the other.")
@@ -193,7 +197,7 @@ def _conflict(screen: Screen, result: Result, folder: Path) -> None:
         screen.several(ways, always=True)
     if not result.proven and result.raw_status in ENDED:
         screen.say("The search ended early; a longer one may find a plan that keeps them all.", always=True)
-    code = 3 if result.proven or result.raw_status == "complete" else 4
+    code = code_of(result)
     screen.say(f"The least bad plan was written with this list to {folder} (exit code {code})", always=True)
 
 
@@ -213,7 +217,7 @@ def violation_words(violation: Violation) -> str:
         scale = violation.amount / violation.share
         has, allowed = percent(violation.value / scale), percent(violation.limit / scale)
         if has == allowed:
-            has, allowed = percent(violation.value / scale, 4), percent(violation.limit / scale, 4)
+            has, allowed = percent(violation.value / scale, MORE_DIGITS), percent(violation.limit / scale, MORE_DIGITS)
         metric = violation.rule.removeprefix("balance: ")
         return f"{violation.subject} has {has} of a fair share of {metric}, but the band allows {side} {allowed}"
     if violation.unit and (violation.value or violation.limit):
@@ -228,8 +232,15 @@ def quotas_tie(hierarchy: Hierarchy, n_reps: int, violations: Iterable[Violation
     """Return the way up ("40 reps → 6 managers → company") and whether the quotas add up on it."""
     count = Counter(reversed(hierarchy.levels[1:]))
     way = " → ".join([plural(n_reps, "rep"), *(plural(n, level) for level, n in count.items()), "company"])
-    broken = dict.fromkeys(v.subject for v in violations if v.rule in QUOTA_RULES)
+    broken = dict.fromkeys(v.subject for v in _of_quotas(violations))
     return f"{way}; do not add up at {', '.join(broken)}" if broken else f"{way}, tied to the cent"
+
+
+def _of_quotas(violations: Iterable[Violation]) -> list[Violation]:
+    """Return the violations which say that quotas are missing or do not add up."""
+    from territory_opt.model.rules import QUOTAS_TIE
+
+    return [violation for violation in violations if violation.rule in QUOTAS_TIE]
 
 
 def standing(best: float, bound: float, currency: str) -> str:
@@ -242,7 +253,7 @@ def standing(best: float, bound: float, currency: str) -> str:
 
 
 def _gap(best: float, bound: float) -> str:
-    return percent(max(bound - best, 0.0) / max(abs(best), 1e-9), 2)
+    return percent(max(bound - best, 0.0) / max(abs(best), TINY), 2)
 
 
 def clock(seconds: float) -> str:
@@ -328,6 +339,6 @@ def check_facts(found: Check) -> dict[str, Any]:
         "solver_bound_kind": "claimed, not verified",
         "least_violation": proof.least_violation,
         "kappa_drift": proof.kappa_drift,
-        "quotas_tie": not any(v.rule in QUOTA_RULES for v in found.violations),
+        "quotas_tie": not _of_quotas(found.violations),
         "violations": broken,
     }

@@ -20,9 +20,8 @@ from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.history import History
 from territory_opt.estimate.looks import SETTINGS, UNKNOWN, Stage
 from territory_opt.estimate.methods import ESTIMATE, METHODS, Method, Past
-from territory_opt.estimate.settings import RANGE_80, TIED, TINY
 from territory_opt.estimate.shocks import SharedErrors, Shocks
-from territory_opt.problem.calendar import MONTHS_PER_YEAR
+from territory_opt.problem.numbers import MONTHS_PER_YEAR, RANGE_80, ROUNDING, TINY
 from territory_opt.problem.problem import Problem
 from territory_opt.words import aligned, plain_rows
 
@@ -285,7 +284,7 @@ def _by_chance(more: pd.Series[float], generator: np.random.Generator) -> float:
     """Probability of at least so large a summed difference if each rep's sign were a coin."""
     difference = more.to_numpy(float)
     signs = generator.choice([-1.0, 1.0], (SETTINGS.permutations, len(difference)))
-    return float((1 + (signs @ difference >= difference.sum() - TIED).sum()) / (SETTINGS.permutations + 1))
+    return float((1 + (signs @ difference >= difference.sum() - ROUNDING).sum()) / (SETTINGS.permutations + 1))
 
 
 def foresight(history: History, at: int, horizon: int) -> list[str]:
@@ -326,7 +325,7 @@ def _told(history: History, at: int, horizon: int) -> float:
     design = np.column_stack([np.ones_like(given), given])
     rest = [x - design @ np.linalg.lstsq(design, x, rcond=None)[0] for x in (told, future)]
     size = float(np.linalg.norm(rest[0]) * np.linalg.norm(rest[1]))
-    return float(rest[0] @ rest[1]) / size if size > TIED else 0.0
+    return float(rest[0] @ rest[1]) / size if size > ROUNDING else 0.0
 
 
 def _refused(problem: Problem, what: str, fix: str) -> DataError:

@@ -18,9 +18,10 @@ from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import Basis
 from territory_opt.estimate.quota_basis import quota_basis
 from territory_opt.estimate.seasonality import lumpiness, season_doubt, seasonality
-from territory_opt.estimate.settings import TINY, LastYearSettings, SpreadSettings
+from territory_opt.estimate.settings import LastYearSettings, SpreadSettings
 from territory_opt.estimate.shocks import NO_SHOCKS, Shocks, shocks_of
-from territory_opt.problem.calendar import MONTHS_PER_YEAR, same_months
+from territory_opt.problem.calendar import same_months
+from territory_opt.problem.numbers import MONTHS_PER_YEAR, TINY
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]

@@ -29,8 +29,8 @@ from territory_opt.estimate.growth import elapsed, growth, level_doubt, top_down
 from territory_opt.estimate.history import History
 from territory_opt.estimate.levels import OWN, Levels, levels
 from territory_opt.estimate.seasonality import seasonality
-from territory_opt.estimate.settings import TINY, ForecastSettings, SpreadSettings
-from territory_opt.problem.calendar import MONTHS_PER_YEAR
+from territory_opt.estimate.settings import ForecastSettings, SpreadSettings
+from territory_opt.problem.numbers import MONTHS_PER_YEAR, TINY
 
 FloatArray = npt.NDArray[np.float64]
 Fitted = dict[bool, tuple[float, float]]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from territory_opt.estimate.history import History
 from territory_opt.estimate.seasonality import lumpiness, unseen_season
 from territory_opt.estimate.settings import GrowthSettings
-from territory_opt.problem.calendar import MONTHS_PER_YEAR
+from territory_opt.problem.numbers import MONTHS_PER_YEAR
 
 FloatArray = npt.NDArray[np.float64]
 

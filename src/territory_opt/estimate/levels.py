@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from territory_opt.estimate.history import History
-from territory_opt.estimate.settings import TINY, LevelSettings
-from territory_opt.problem.calendar import MONTHS_PER_YEAR
+from territory_opt.estimate.settings import LevelSettings
+from territory_opt.problem.numbers import MONTHS_PER_YEAR, TINY
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

@@ -12,7 +12,8 @@ import pandas as pd
 from territory_opt.estimate.history import History
 from territory_opt.estimate.methods import Past
 from territory_opt.estimate.settings import BacktestSettings
-from territory_opt.problem.calendar import MONTHS_PER_YEAR, month_numbers, quota_months
+from territory_opt.problem.calendar import month_numbers, quota_months
+from territory_opt.problem.numbers import MONTHS_PER_YEAR
 from territory_opt.problem.policy import ASSUMED_SHOCK
 from territory_opt.problem.problem import Problem
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from territory_opt.estimate.forecast import Forecast, forecast
 from territory_opt.estimate.history import History
 from territory_opt.estimate.settings import MethodSettings
-from territory_opt.problem.calendar import MONTHS_PER_YEAR
+from territory_opt.problem.numbers import MONTHS_PER_YEAR
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

@@ -13,7 +13,8 @@ from territory_opt.estimate.backtest import backtest
 from territory_opt.estimate.history import History
 from territory_opt.estimate.looks import SETTINGS, hidden
 from territory_opt.estimate.methods import ESTIMATE, ESTIMATED, METHODS, Basis, Past
-from territory_opt.problem.calendar import MONTHS_PER_YEAR, month_numbers
+from territory_opt.problem.calendar import month_numbers
+from territory_opt.problem.numbers import MONTHS_PER_YEAR
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]

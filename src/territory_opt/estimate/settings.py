@@ -10,15 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy.stats import norm
-
-TINY = 1e-12
-"""Against division by nothing."""
-TIED = 1e-9
-"""Statistics this near to each other are the same but for rounding of floats."""
-RANGE_80 = float(norm.ppf(0.9))
-"""Standard deviations on either side of the mean that hold 80 %."""
-
 
 @dataclass(frozen=True, slots=True)
 class GrowthSettings:

@@ -19,8 +19,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.estimate.history import History
-from territory_opt.estimate.settings import RANGE_80, TINY, TransferSettings
+from territory_opt.estimate.settings import TransferSettings
 from territory_opt.problem.calendar import month_numbers
+from territory_opt.problem.numbers import RANGE_80, TINY
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]

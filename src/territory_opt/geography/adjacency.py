@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.errors import DataError, Issue
-from territory_opt.geography.sphere import distance_km, unit_vectors
+from territory_opt.geography.sphere import MOST_LAT, MOST_LON, WGS84, distance_km, unit_vectors
+from territory_opt.problem.numbers import TINY
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -26,10 +27,20 @@ SHORTEST_BORDER_KM = 1e-4
 """Borders up to 10 cm are a corner seen through the grid, not a border."""
 
 WIDEST_ANGLE = 150.0
-"""Degrees. Two points that a third sees under a wider angle are neighbours of it, not of each other."""
+"""Degrees. Two points that a third sees under a wider angle are neighbours of it, not of each other. A convention:
+the long thin triangles at the rim of a triangulation are wider, ordinary ones are not."""
 
 SAME_PLACE = 9
 """Points whose unit vectors agree to this many decimals (6 mm) are at the same place."""
+
+ONE_LINE = 1e-9
+"""Points that stray from a line by this part of its length lie on it: a triangulation of them is noise."""
+
+LONGEST_EDGE = 3.0
+"""An edge between points may be this many times the usual length at one of its ends. A convention."""
+
+QUARTILE = 4
+"""The usual length of an edge at a point is the lower quartile of its edges."""
 
 
 # --- polygons ---------------------------------------------------------------------------------------------
@@ -59,8 +70,8 @@ def adjacency_from_polygons(units: pd.DataFrame) -> pd.DataFrame:
 def _polygons(units: pd.DataFrame) -> npt.NDArray[np.object_]:
     """Return the outlines of ``units`` in degrees, (n,); None where there is none."""
     crs = getattr(units, "crs", None)
-    if crs is not None and crs != "EPSG:4326":
-        units = units.to_crs(4326)  # type: ignore[operator]  # only a GeoDataFrame has a CRS
+    if crs is not None and crs != f"EPSG:{WGS84}":
+        units = units.to_crs(WGS84)  # type: ignore[operator]  # only a GeoDataFrame has a CRS
     return np.asarray(units["geometry"].to_numpy(dtype=object))
 
 
@@ -72,8 +83,8 @@ def _with_copies_across_the_date_line(shapes: npt.NDArray[np.object_]) -> tuple[
     owner = np.flatnonzero([line is not None for line in lines])
     lines = lines[owner]
     west = shapely.bounds(lines)[:, 0] if len(lines) else np.empty(0)
-    at = np.flatnonzero(west <= -180 + GRID_DEGREES)
-    copies = [shapely.transform(line, lambda xy: np.add(xy, (360.0, 0.0))) for line in lines[at]]
+    at = np.flatnonzero(west <= -MOST_LON + GRID_DEGREES)
+    copies = [shapely.transform(line, lambda xy: np.add(xy, (2 * MOST_LON, 0.0))) for line in lines[at]]
     both = np.empty(len(lines) + len(copies), dtype=object)
     both[: len(lines)], both[len(lines) :] = lines, copies
     return both, np.append(owner, owner[at]).astype(np.int64)
@@ -114,7 +125,7 @@ def _shared_borders(lines: npt.NDArray[np.object_]) -> Edges:
 
 
 def adjacency_from_points(
-    ids: Sequence[object], lat: npt.ArrayLike, lon: npt.ArrayLike, max_factor: float = 3.0
+    ids: Sequence[object], lat: npt.ArrayLike, lon: npt.ArrayLike, max_factor: float = LONGEST_EDGE
 ) -> pd.DataFrame:
     """Return neighbouring points: columns ``a``, ``b`` (of ``ids``, ``a < b``, sorted) and ``distance_km``.
 
@@ -130,7 +141,7 @@ def adjacency_from_points(
     return _table((order[first], order[second], distance), names, ("a", "b", "distance_km"))
 
 
-def delaunay_edges(lat: FloatArray, lon: FloatArray, max_factor: float = 3.0) -> Edges:
+def delaunay_edges(lat: FloatArray, lon: FloatArray, max_factor: float = LONGEST_EDGE) -> Edges:
     """Return neighbouring points as positions ``first < second`` (sorted) and their distance in km.
 
     The triangulation is the Delaunay triangulation of the sphere: a stereographic projection keeps circles, so
@@ -171,7 +182,7 @@ def _triangulate(vectors: FloatArray) -> tuple[IntArray, IntArray]:
 
     plane = _project(vectors)
     spread = np.linalg.svd(plane - plane.mean(axis=0), compute_uv=False) if len(plane) > 2 else np.zeros(2)
-    if spread[1] <= 1e-9 * spread[0]:
+    if spread[1] <= ONE_LINE * spread[0]:
         return _chain(plane)
     try:
         mesh = Delaunay(plane / np.abs(plane).max())
@@ -189,8 +200,10 @@ def _sides(vectors: FloatArray, triangles: IntArray) -> IntArray:
     sides = np.vstack([np.sort(triangles[:, [a, b]], axis=1) for a, b, _ in corners])
     square = [((vectors[triangles[:, a]] - vectors[triangles[:, b]]) ** 2).sum(axis=1) for a, b, _ in corners]
     widest = np.cos(np.radians(WIDEST_ANGLE))
-    wide = [square[k] - square[k - 1] - square[k - 2] > -2 * widest * np.sqrt(square[k - 1] * square[k - 2])
-            for k in range(3)]  # fmt: skip
+    wide = []
+    for k in range(3):
+        opposite, left, right = square[k], square[k - 1], square[k - 2]
+        wide.append(opposite - left - right > -2 * widest * np.sqrt(left * right))  # law of cosines
     flat = sides[np.concatenate(wide)]
     n = len(vectors)
     return np.asarray(sides[~np.isin(sides @ [n, 1], flat @ [n, 1])])
@@ -202,7 +215,7 @@ def _project(vectors: FloatArray) -> FloatArray:
         return np.empty((0, 2))
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) / np.sqrt(3.0)
     middle = vectors.mean(axis=0)
-    opposite = -middle / max(float(np.linalg.norm(middle)), 1e-12)
+    opposite = -middle / max(float(np.linalg.norm(middle)), TINY)
     directions = np.vstack([opposite, np.eye(3), -np.eye(3), corners])
     pole = directions[np.argmin((vectors @ directions.T).max(axis=0))]
     seed = np.eye(3)[np.argmin(np.abs(pole))]
@@ -235,7 +248,7 @@ def _not_too_long(
     start = np.cumsum(degree) - degree
     usual = np.zeros(n)
     joined = degree > 0
-    usual[joined] = along[order[(start + (degree - 1) // 4)[joined]]]
+    usual[joined] = along[order[(start + (degree - 1) // QUARTILE)[joined]]]
     return np.asarray(length <= max_factor * np.maximum(usual[first], usual[second]))
 
 
@@ -275,7 +288,7 @@ def _require_places(ids: npt.NDArray[np.object_], lat: FloatArray, lon: FloatArr
         what = f"{len(ids)} ids, {len(lat)} latitudes and {len(lon)} longitudes"
         raise DataError([Issue("error", "points", 0, "", "", what, "give one of each per point")])
     with np.errstate(invalid="ignore"):
-        lost = np.flatnonzero(~((np.abs(lat) <= 90) & np.isfinite(lon)))
+        lost = np.flatnonzero(~((np.abs(lat) <= MOST_LAT) & np.isfinite(lon)))
     if len(lost):
         fix = "write degrees, for example 52.52"
         raise DataError([Issue("error", "points", int(i) + 2, "lat", str(ids[i]), "has no place", fix) for i in lost])

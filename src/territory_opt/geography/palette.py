@@ -12,9 +12,14 @@ FloatArray = npt.NDArray[np.float64]
 SAFE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7A5C00", "#5B4B8A")
 """Eight colours after Okabe and Ito (2008), readable with every common kind of colour vision."""
 HUES, LEVELS = 10, ((0.30, 0.85), (0.42, 0.75), (0.56, 0.60), (0.70, 0.55))
-"""Forty more colours: ten hues at four lightness levels (lightness, saturation)."""
+"""Forty more colours: ten hues at four lightness levels (lightness, saturation). Chosen by eye."""
 NEAREST = 8
-"""A rep's colour is kept apart from those of this many nearest reps."""
+"""A rep's colour is kept apart from those of this many nearest reps; a choice: in a plane six others touch a territory
+on average."""
+LUMA = (0.3, 0.59, 0.11)
+"""How bright red, green and blue are (ITU-R BT.601, rounded)."""
+LIGHTNESS_WEIGHT, RED_GREEN_WEIGHT = 2.0, 0.5
+"""Everybody sees lightness: it counts double; red against green half, which not everybody does. Chosen by eye."""
 
 
 def rep_colours(lat: FloatArray, lon: FloatArray) -> list[str]:
@@ -50,5 +55,6 @@ def _choices() -> list[str]:
 
 def _seen(colour: str) -> tuple[float, float, float]:
     """Place a colour roughly where it is perceived: lightness counts double, red against green half."""
-    red, green, blue = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
-    return 2.0 * (0.3 * red + 0.59 * green + 0.11 * blue), 0.5 * (red - green), (red + green) / 2 - blue
+    red, green, blue = (part / 255 for part in bytes.fromhex(colour.removeprefix("#")))
+    lightness = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    return LIGHTNESS_WEIGHT * lightness, RED_GREEN_WEIGHT * (red - green), (red + green) / 2 - blue

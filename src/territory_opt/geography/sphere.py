@@ -10,6 +10,11 @@ FloatArray = npt.NDArray[np.float64]
 DISTANCE_SLACK_KM = 1e-6
 """A millimetre above a maximum distance still is at it: no way of rounding decides who may serve whom."""
 EARTH_RADIUS_KM = 6371.0088
+"""Mean radius R1 of the earth by the IUGG (Moritz, Geodetic Reference System 1980)."""
+MOST_LAT, MOST_LON = 90.0, 180.0
+"""Degrees: the poles, and the date line."""
+WGS84 = 4326
+"""EPSG code of longitude and latitude in degrees."""
 
 
 def unit_vectors(lat: FloatArray, lon: FloatArray) -> FloatArray:

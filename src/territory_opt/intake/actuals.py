@@ -31,8 +31,7 @@ def check_actuals(sales: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     findings = Findings({"sales": str(sales.attrs.get("file") or "sales"), "accounts": "accounts", "reps": "reps"})
     frame = read_columns("sales", sales, problem.policy, findings)
     findings.raise_errors()
-    accounts, reps = (names_of(name, frame_, f"{name}_id") for name, frame_ in
-                      (("account", problem.accounts), ("rep", problem.reps)))  # fmt: skip
+    accounts, reps = names_of("account", problem.accounts, "account_id"), names_of("rep", problem.reps, "rep_id")
     frame = clean_sales(frame, accounts, reps, findings)
     findings.raise_errors()
     first, last = plan_days(problem.policy)
@@ -40,8 +39,8 @@ def check_actuals(sales: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     if not inside.all():
         other = frame[~inside]
         problem_is = f"{rows_lie(len(other))} outside the plan year ({first:%Y-%m} to {last:%Y-%m})"
-        findings.warn("sales", row_of(int(other.index[0])), "month", f"{other['month'].iloc[0]:%Y-%m}", problem_is,
-                      "they are left out")  # fmt: skip
+        row, month = row_of(int(other.index[0])), f"{other['month'].iloc[0]:%Y-%m}"
+        findings.warn("sales", row, "month", month, problem_is, "they are left out")
     if not inside.any():
         findings.error("sales", 0, "month", "", "no row lies in the plan year", "give sales of the plan year")
     findings.raise_errors()
@@ -72,8 +71,8 @@ def check_metrics(frame: pd.DataFrame, problem: Problem) -> pd.DataFrame:
         findings.raise_errors()
     reps = frame["rep_id"].astype(str).str.strip()
     for position in np.flatnonzero(reps.duplicated().to_numpy()):
-        findings.error("metrics", row_of(int(position)), "rep_id", reps.iloc[position], "this rep has a row already",
-                       "keep one of them")  # fmt: skip
+        row, rep = row_of(int(position)), reps.iloc[position]
+        findings.error("metrics", row, "rep_id", rep, "this rep has a row already", "keep one of them")
     findings.raise_errors()
     columns: dict[str, object] = {"rep_id": reps}
     for name in frame.columns.drop("rep_id"):
@@ -81,8 +80,8 @@ def check_metrics(frame: pd.DataFrame, problem: Problem) -> pd.DataFrame:
         columns[str(name)] = frame[name] if read.bad.any() else read.values
     table, known = pd.DataFrame(columns), reps.isin(problem.reps["rep_id"])
     for position in np.flatnonzero(~known.to_numpy()):
-        findings.warn("metrics", row_of(int(position)), "rep_id", reps.iloc[position], "no rep of this name: left out",
-                      "correct the id, or add the rep")  # fmt: skip
+        row, rep = row_of(int(position)), reps.iloc[position]
+        findings.warn("metrics", row, "rep_id", rep, "no rep of this name: left out", "correct the id, or add the rep")
     kept = table[known].reset_index(drop=True)
     kept.attrs["issues"] = tuple(findings.issues)
     return kept

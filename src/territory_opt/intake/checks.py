@@ -32,8 +32,16 @@ from territory_opt.problem.schema import TABLES, Column
 Severity = Literal["error", "warning", "imputed"]
 Positions = npt.NDArray[np.intp]
 _SHOWN = 80
+"""Characters of a cell that a message shows: more would hide the message. A choice of looks."""
+_CUT = "..."
 _LOOKUPS = 200
+"""Unknown names for which a similar one is sought: each costs a pass over the table, and nobody reads more."""
 _POOL = 2000
+"""Names that are compared with an unknown one at most, so that a large table costs no more; ..."""
+_ENDS = 3
+"""... of a larger table those that share so many first letters, and are at most so much longer or shorter."""
+_ALIKE = 0.6
+"""Names at least so similar are offered as a correction: the usual cutoff of ``difflib``."""
 
 
 class Findings:
@@ -52,7 +60,7 @@ class Findings:
     ) -> None:
         """Record one finding at spreadsheet row ``row`` (0: the whole table)."""
         text = cell_text(value)
-        shown = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+        shown = text if len(text) <= _SHOWN else text[: _SHOWN - len(_CUT)] + _CUT
         self.issues.append(Issue(severity, self.label(table), row, column, shown, problem, fix))
 
     def error(self, table: str, row: int, column: str, value: object, problem: str, fix: str = "") -> None:
@@ -158,7 +166,7 @@ class Names:
         folded = value.lower()
         by_text = {key.lower(): key for key in _pool(value, self.ids)}
         by_text |= {name.lower(): by_name[name] for name in _pool(value, list(by_name))}
-        found = difflib.get_close_matches(folded, list(by_text), n=1, cutoff=0.6)
+        found = difflib.get_close_matches(folded, list(by_text), n=1, cutoff=_ALIKE)
         if not found:
             return None
         key = by_text[found[0]]
@@ -176,11 +184,15 @@ def _pool(value: str, texts: Sequence[str] | Texts) -> list[str]:
     """Return the texts worth comparing: all of a small table, else those that start or end alike."""
     if len(texts) <= _POOL:
         return list(texts)
-    ends = (value[-3:], value[-3:].lower(), value[-3:].upper())
-    starts = (value[:3], value[:3].lower(), value[:3].upper())
-    alike = [text for text in texts if abs(len(text) - len(value)) <= 3 and text.startswith(starts)]
+    ends = _spellings(value[-_ENDS:])
+    starts = _spellings(value[:_ENDS])
+    alike = [text for text in texts if abs(len(text) - len(value)) <= _ENDS and text.startswith(starts)]
     alike.sort(key=lambda text: not text.endswith(ends))
     return alike[:_POOL]
+
+
+def _spellings(part: str) -> tuple[str, str, str]:
+    return part, part.lower(), part.upper()
 
 
 def nearest(value: str, known: Iterable[str], prefix: str = "nearest: ") -> str:

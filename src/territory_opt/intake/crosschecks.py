@@ -17,13 +17,14 @@ from territory_opt.problem.calendar import (
     plan_days,
     quota_months,
 )
+from territory_opt.problem.numbers import MONTHS_PER_YEAR
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.schema import ACCOUNTS
-from territory_opt.words import listed, named
+from territory_opt.words import MOST_NAMED, listed, named
 
-YEAR = 12
 STALE_MONTHS = 3
-"""A history that ends longer before the plan year is worth a warning."""
+"""A history that ends longer before the plan year is worth a warning: a quarter, as a convention; history is
+often closed a little late."""
 RULE_WORDS = ("lock", "forbid")
 _METRICS = ("potential", "workload", "current_sales")
 RESERVED = ("hours", "credited_sales", "variance", "quota_basis", "moved_accounts", "moved_sales")
@@ -145,7 +146,9 @@ def check_guards(reps: pd.DataFrame, policy: Policy, findings: Findings) -> None
         rules = " and ".join(f"quotas.{name}" for name, setting in users if setting is not None)
         unknown = np.flatnonzero(reps[column].isna().to_numpy())
         if rules and len(unknown):
-            shown = listed([_rep(reps, position) for position in unknown[:5]], most=5, count=len(unknown))
+            shown = listed(
+                [_rep(reps, position) for position in unknown[:MOST_NAMED]], most=MOST_NAMED, count=len(unknown)
+            )
             problem = f"unknown for {shown}; {rules} cannot hold for them"
             findings.warn("reps", 0, column, "", problem, "fill the cells, or accept reps without this guard")
 
@@ -336,7 +339,7 @@ def empty_months(dates: pd.Series[pd.Timestamp], until: pd.Period | None = None)
     return [str(month) for month in pd.period_range(min(have), until or max(have), freq="M") if month not in have]
 
 
-def warn_empty_months(empty: list[str], findings: Findings, *, most: int = 5) -> None:
+def warn_empty_months(empty: list[str], findings: Findings, *, most: int = MOST_NAMED) -> None:
     """Warn of months in which nobody sold anything: more often a month that is missing than one without sales.
 
     The first ``most`` are named.
@@ -355,7 +358,7 @@ def check_quota_history(history: pd.DataFrame, reps: Names, policy: Policy, find
         first = history["period_start"][late].min()
         _warn_late("quota_history", "period_start", late, first, "nothing to do; quotas come from the plan", findings)
     last = history["period_start"].max()
-    if pd.notna(last) and last < plan_days(policy)[0] - pd.DateOffset(months=YEAR + STALE_MONTHS):
+    if pd.notna(last) and last < plan_days(policy)[0] - pd.DateOffset(months=MONTHS_PER_YEAR + STALE_MONTHS):
         problem = f"the quotas end with {last:%Y-%m}: what is filled in as last_quota is of a year long past"
         findings.warn("quota_history", 0, "period_start", f"{last:%Y-%m}", problem, "add the latest quotas")
     _warn_former_reps("quota_history", history, reps, findings)
@@ -368,7 +371,7 @@ def _warn_former_reps(table: str, frame: pd.DataFrame, reps: Names, findings: Fi
     if not len(at):
         return
     who = list(dict.fromkeys(values[at]))
-    shown = listed(who, most=5)
+    shown = listed(who, most=MOST_NAMED)
     noun = "a rep who is" if len(who) == 1 else "reps who are"
     rows = "1 row names" if len(at) == 1 else f"{len(at):,} rows name"
     problem = f"{rows} {noun} not in {findings.label('reps')}: {shown}"
@@ -386,7 +389,5 @@ def _warn_repeats(table: str, frame: pd.DataFrame, keys: list[str], what: str, f
     first, position = int(frame.index[same.to_numpy()][0]), int(frame.index[again.to_numpy()][0])
     count = int(again.sum())
     others = f"; {count:,} rows like this are summed" if count > 1 else "; the two are summed"
-    findings.warn(
-        table, row_of(position), keys[0], row[keys[0]], f"repeats row {row_of(first)} ({what}){others}",
-        "remove it if it is a copy",
-    )  # fmt: skip
+    problem = f"repeats row {row_of(first)} ({what}){others}"
+    findings.warn(table, row_of(position), keys[0], row[keys[0]], problem, "remove it if it is a copy")

@@ -7,12 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from territory_opt.geography.sphere import EARTH_RADIUS_KM, nearest_km, unit_vectors
+from territory_opt.geography.sphere import EARTH_RADIUS_KM, MOST_LAT, MOST_LON, nearest_km, unit_vectors
 from territory_opt.intake.checks import Findings, names_of, row_of
 from territory_opt.intake.parse import Mask
+from territory_opt.problem.numbers import TINY
 
 FAR_KM = 3000.0
+"""Places farther than this from all others may have latitude and longitude swapped, ..."""
 NEAR_KM = 1000.0
+"""... if they then are nearer than this. Conventions: a company's places lie within a continent or two."""
+SAMPLE = 2000
+"""Accounts that are looked at for that, evenly spread over the table: a median needs no more."""
 _SET_BOTH = "write both lat and lon, or neither"
 _SWAP = "exchange lat and lon if they are swapped"
 
@@ -26,12 +31,12 @@ def check_coordinates(table: str, frame: pd.DataFrame, findings: Findings) -> No
         row = row_of(position)
         if (row, missing) not in wrong:
             findings.error(table, row, missing, "", f"is missing although {other} is given", _SET_BOTH)
-    for position in np.flatnonzero(np.abs(lat) > 90):
-        swapped = abs(lat[position]) <= 180 and abs(lon[position]) <= 90
+    for position in np.flatnonzero(np.abs(lat) > MOST_LAT):
+        swapped = abs(lat[position]) <= MOST_LON and abs(lon[position]) <= MOST_LAT
         problem = "latitude is outside -90 to 90; lat and lon look swapped" if swapped else "latitude outside -90 to 90"
         fix = "exchange lat and lon" if swapped else "write degrees, for example 52.52"
         findings.error(table, row_of(position), "lat", lat[position], problem, fix)
-    for position in np.flatnonzero(np.abs(lon) > 180):
+    for position in np.flatnonzero(np.abs(lon) > MOST_LON):
         fix = "write degrees, for example -97.74"
         findings.error(table, row_of(position), "lon", lon[position], "longitude outside -180 to 180", fix)
 
@@ -40,7 +45,7 @@ def placed(frame: pd.DataFrame) -> Mask:
     """Tell which rows have a valid point."""
     lat, lon = frame["lat"].to_numpy(), frame["lon"].to_numpy()
     with np.errstate(invalid="ignore"):
-        return np.asarray((np.abs(lat) <= 90) & (np.abs(lon) <= 180))
+        return np.asarray((np.abs(lat) <= MOST_LAT) & (np.abs(lon) <= MOST_LON))
 
 
 def check_swapped(table: str, frame: pd.DataFrame, findings: Findings) -> None:
@@ -51,9 +56,9 @@ def check_swapped(table: str, frame: pd.DataFrame, findings: Findings) -> None:
     if len(points) < 3:
         return
     middle = np.median(points, axis=0)
-    middle = middle / max(float(np.linalg.norm(middle)), 1e-12)
+    middle = middle / max(float(np.linalg.norm(middle)), TINY)
     away = np.arccos(np.clip(points @ middle, -1, 1)) * EARTH_RADIUS_KM > FAR_KM
-    doubtful = away & (np.abs(lon) <= 90)
+    doubtful = away & (np.abs(lon) <= MOST_LAT)
     if not doubtful.any() or away.all():
         return
     others = points[~away]
@@ -72,7 +77,7 @@ def check_swapped_table(accounts: pd.DataFrame, reps: pd.DataFrame, findings: Fi
     some, homes = accounts[placed(accounts)], reps[placed(reps)]
     if some.empty or homes.empty:
         return
-    sample = np.linspace(0, len(some) - 1, min(len(some), 2000)).astype(np.intp)
+    sample = np.linspace(0, len(some) - 1, min(len(some), SAMPLE)).astype(np.intp)
     lat, lon = some["lat"].to_numpy()[sample], some["lon"].to_numpy()[sample]
     around = unit_vectors(homes["lat"].to_numpy(), homes["lon"].to_numpy())
     now = np.median(nearest_km(around, unit_vectors(lat, lon)))
@@ -115,7 +120,7 @@ def _shape(cell: Any, position: int, findings: Findings) -> Any:
     if cell.is_empty:
         return None
     west, south, east, north = cell.bounds
-    if not (west >= -180 and south >= -90 and east <= 180 and north <= 90):
+    if not (west >= -MOST_LON and south >= -MOST_LAT and east <= MOST_LON and north <= MOST_LAT):
         findings.error("units", row, "geometry", "", "lies outside longitude and latitude", "export it in EPSG:4326")
         return None
     return cell

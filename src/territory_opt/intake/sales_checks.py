@@ -10,16 +10,15 @@ import pandas as pd
 
 from territory_opt.intake.checks import Findings, row_of, rows_lie
 from territory_opt.problem.calendar import before_plan_year, last_year, month_numbers, month_text
+from territory_opt.problem.numbers import MONTHS_PER_YEAR
 from territory_opt.problem.policy import Policy
-from territory_opt.words import listed
+from territory_opt.words import MOST_NAMED, listed
 
-YEAR = 12
-LONG_GAP = 12
+LONG_GAP = MONTHS_PER_YEAR
 """Months without any sales beyond which what lies before them is another story, or a month mistyped."""
-GAP, STEADY, STEADY_ROWS = 3, 0.03, 12
-"""Empty months worth a word in an account that else misses three months in a hundred at most, over so many rows."""
-SHOWN = 5
-"""Ids named in one message."""
+GAP, STEADY, STEADY_ROWS = 3, 0.03, MONTHS_PER_YEAR
+"""Empty months worth a word in an account that else misses three months in a hundred at most, over so many rows. A
+convention: such an account orders every month, a quarter without a row is more often a file that is missing."""
 
 
 def after_long_gap(sales: pd.DataFrame, policy: Policy, findings: Findings) -> pd.DataFrame:
@@ -39,12 +38,13 @@ def after_long_gap(sales: pd.DataFrame, policy: Policy, findings: Findings) -> p
     # NaT has the smallest ordinal.
     old, new = sales["month"].notna().to_numpy() & (month < after), (month >= after) & (month <= known[-1])
     gap = f"{after - before - 1} months without any sales ({month_text(before)} to {month_text(after)})"
-    if (known >= after).sum() < YEAR and new.sum() < old.sum():
-        _say(sales, new, f"after {gap}, but there are {int(old.sum()):,} before", "correct the month, add the months "
-             "that are missing, or take the rows before out of the table", findings.error)  # fmt: skip
+    if (known >= after).sum() < MONTHS_PER_YEAR and new.sum() < old.sum():
+        where = f"after {gap}, but there are {int(old.sum()):,} before"
+        fix = "correct the month, add the months that are missing, or take the rows before out of the table"
+        _say(sales, new, where, fix, findings.error)
         return sales
-    _say(sales, old, f"before {gap}: left out of everything", "add the months that are missing, or correct the month",
-         findings.warn)  # fmt: skip
+    where, fix = f"before {gap}: left out of everything", "add the months that are missing, or correct the month"
+    _say(sales, old, where, fix, findings.warn)
     kept: pd.DataFrame = sales[~old]
     return kept
 
@@ -79,8 +79,8 @@ def _ordinals(sales: pd.DataFrame) -> npt.NDArray[np.int64]:
 def _short(sales: pd.DataFrame, findings: Findings) -> None:
     """Warn of a history of less than a year."""
     months = _ordinals(sales)
-    length = int(np.ptp(months)) + 1 if len(months) else YEAR
-    if length >= YEAR:
+    length = int(np.ptp(months)) + 1 if len(months) else MONTHS_PER_YEAR
+    if length >= MONTHS_PER_YEAR:
         return
     some, given = ("one month", "is given") if length == 1 else (f"{length} months", "are given")
     problem = (
@@ -108,11 +108,11 @@ def _gaps(sales: pd.DataFrame, findings: Findings) -> None:
     if not len(odd):
         return
     named = []
-    for account in odd[:SHOWN]:
+    for account in odd[:MOST_NAMED]:
         at = int(np.flatnonzero((code[1:] == account) & (apart == largest[account]))[0])
         first, last = (month_text(number) for number in (month[at] + 1, month[at + 1] - 1))
         named.append(f"{ids[account]} from {first} to {last}")
-    who = listed(named, most=SHOWN, count=len(odd))
+    who = listed(named, most=MOST_NAMED, count=len(odd))
     many = "1 account that sells" if len(odd) == 1 else f"{len(odd):,} accounts that sell"
     has = "has" if len(odd) == 1 else "have"
     problem = (
@@ -126,7 +126,7 @@ def _returns(sales: pd.DataFrame, findings: Findings) -> None:
     below = sales[sales["sales"] < 0]
     if len(below):
         ids = below["account_id"].drop_duplicates()
-        who = listed(ids.tolist(), most=SHOWN)
+        who = listed(ids.tolist(), most=MOST_NAMED)
         many = "1 amount is" if len(below) == 1 else f"{len(below):,} amounts are"
         problem = f"{many} below zero, {below['sales'].sum():,.2f} in all ({who}): they count as returns of that month"
         findings.warn("sales", 0, "sales", "", problem, "nothing to do if they are returns or credits")
@@ -148,8 +148,8 @@ def _changes(sales: pd.DataFrame, findings: Findings) -> None:
     before = earlier.drop_duplicates("account_id", keep="last").set_index("account_id")["rep_id"]
     if before.empty:
         return
-    some = [f"{account} from {before[account]} to {last[account]}" for account in before.index[:SHOWN]]
-    named = listed(some, most=SHOWN, count=len(before))
+    some = [f"{account} from {before[account]} to {last[account]}" for account in before.index[:MOST_NAMED]]
+    named = listed(some, most=MOST_NAMED, count=len(before))
     many = "1 account" if len(before) == 1 else f"{len(before):,} accounts"
     problem = (
         f"{many} changed rep in the last 12 months ({named}): expected sales follow the account, "

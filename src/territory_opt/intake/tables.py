@@ -24,8 +24,10 @@ import pandas as pd
 from pydantic import Field
 
 from territory_opt.errors import DataError, Issue, ScenarioError
+from territory_opt.geography.sphere import WGS84
 from territory_opt.problem.policy import Settings
 from territory_opt.problem.schema import TABLES
+from territory_opt.words import MOST_NAMED
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
 _TEXT = {".csv", ".tsv", ".tab", ".txt"}
@@ -34,6 +36,15 @@ _PARQUET = {".parquet", ".pq"}
 _MAP = {".geojson", ".json", ".gpkg", ".shp"}
 _DELIMITER_NAMES = {";": "semicolon", "\t": "tab", "|": "bar", ",": "comma"}
 _CHUNK = 50_000
+"""Rows of a text file that are turned into columns at a time: a million rows never stand in memory as lists."""
+_LONGEST_CELL = 2**31 - 1
+"""Characters: the most that the csv module takes on every platform."""
+_ZIP = b"PK\x03\x04"
+"""How a zip archive begins, and with it a workbook."""
+_ALIKE = 0.4
+"""Headers at least so similar to a wanted one are offered; less than for ids, as there are few to choose from."""
+_MOST_HEADERS = 3
+"""Similar headers offered; without any, the first ``MOST_NAMED`` of the file."""
 
 
 class TableSource(Settings):
@@ -158,7 +169,7 @@ def _read_text(file: _File) -> pd.DataFrame:
         file.stop("the file is empty", "export it again with a header and rows")
     delimiter = file.source.delimiter or ("\t" if file.path.suffix.lower() in (".tsv", ".tab") else ",")
     # Polygons as text are longer than the csv module's cautious limit; the limit is put back afterwards.
-    limit = csv.field_size_limit(2**31 - 1)
+    limit = csv.field_size_limit(_LONGEST_CELL)
     try:
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         header = _check_header(file, next(rows), delimiter)
@@ -172,7 +183,7 @@ def _read_text(file: _File) -> pd.DataFrame:
 
 def _decode(file: _File, raw: bytes) -> str:
     setting = f"tables.{file.table}.encoding"
-    if raw[:4] == b"PK\x03\x04":
+    if raw.startswith(_ZIP):
         file.stop("is a workbook or zip archive, not text", "name it .xlsx or save it as CSV")
     encoding = file.source.encoding
     if encoding is None and raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
@@ -325,7 +336,7 @@ def _read_parquet(file: _File) -> pd.DataFrame:
     except (pa.ArrowException, OSError, ValueError) as error:
         file.stop(f"cannot be read as Parquet ({error})", "write the file again")
         raise
-    return _plain(file, frame.reset_index(drop=isinstance(frame.index, pd.RangeIndex)))
+    return _checked(file, frame.reset_index(drop=isinstance(frame.index, pd.RangeIndex)))
 
 
 def _read_map(file: _File) -> pd.DataFrame:
@@ -337,11 +348,11 @@ def _read_map(file: _File) -> pd.DataFrame:
         file.stop(f"cannot be read as a map file ({error})", "write it as GeoJSON or GeoPackage")
         raise
     if getattr(frame, "crs", None) is not None:
-        frame = frame.to_crs(epsg=4326)
-    return _plain(file, pd.DataFrame(frame))
+        frame = frame.to_crs(epsg=WGS84)
+    return _checked(file, pd.DataFrame(frame))
 
 
-def _plain(file: _File, frame: pd.DataFrame) -> pd.DataFrame:
+def _checked(file: _File, frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.rename(columns=str)
     _check_names(file, [str(column).strip() for column in frame.columns])
     if frame.empty:
@@ -383,7 +394,7 @@ def _mapped(file: _File, wanted: str, given: str, headers: list[str]) -> str:
     same = [header for header in headers if _fold(header) == _fold(given)]
     if len(same) == 1:
         return same[0]
-    near = difflib.get_close_matches(given, headers, n=3, cutoff=0.4) or headers[:5]
+    near = difflib.get_close_matches(given, headers, n=_MOST_HEADERS, cutoff=_ALIKE) or headers[:MOST_NAMED]
     shown = ", ".join(near)
     file.error(f'no column "{given}" to read {wanted} from', f"nearest: {shown}", column=wanted)
     return given

@@ -44,9 +44,18 @@ EDGE_UNITS = {
 """Meaning and unit of each edge attribute. Spatial edges have ``distance_km`` only."""
 
 _ACCOUNT_COLUMNS = (
-    "name", "lat", "lon", "unit_id", "segment", "family", "incumbent",
-    "potential", "workload", "visits", "current_sales",
-)  # fmt: skip
+    "name",
+    "lat",
+    "lon",
+    "unit_id",
+    "segment",
+    "family",
+    "incumbent",
+    "potential",
+    "workload",
+    "visits",
+    "current_sales",
+)
 _REP_COLUMNS = ("name", "lat", "lon", "fte", "ramp", "capacity_hours", "manager")
 
 

@@ -86,13 +86,12 @@ def _check_targets(tree: Hierarchy) -> None:
     """Raise if somebody has a target but no reps to carry it."""
     lonely = [k for k in range(1, len(tree.ids)) if tree.target[k] > 0 and len(tree.members(k)) == 0]
     if lonely:
-        raise DataError(
-            [
-                Issue("error", "managers", 0, "target", f"{tree.target[k]:,.2f}", f"{tree.names[k]} has a target "
-                      "but no rep reports there", "remove the target or give the node reps")
-                for k in lonely
-            ]
-        )  # fmt: skip
+        raise DataError([_lonely(tree.names[k], float(tree.target[k])) for k in lonely])
+
+
+def _lonely(name: str, target: float) -> Issue:
+    problem, fix = f"{name} has a target but no rep reports there", "remove the target or give the node reps"
+    return Issue("error", "managers", 0, "target", f"{target:,.2f}", problem, fix)
 
 
 def _depth(node: str, above: dict[str, str]) -> int:

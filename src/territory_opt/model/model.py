@@ -10,11 +10,13 @@ from scipy import sparse
 
 from territory_opt.errors import DataError, Issue
 from territory_opt.estimate.expected import Estimate, estimate_sales
+from territory_opt.intake.checks import row_of
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.pairs import BLOCK_CELLS, PairSource
 from territory_opt.model.presence import share_targets, typical_credit
 from territory_opt.model.rows import Rows
 from territory_opt.model.rules import build_rows, rounding_slack
+from territory_opt.problem.numbers import TINY
 from territory_opt.problem.problem import Problem
 from territory_opt.words import listed
 
@@ -22,7 +24,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 NAMED_ACCOUNTS = 20
-"""Accounts without any eligible rep that are named rep by rep in the message."""
+"""Accounts without any eligible rep that are named rep by rep in the message; enough to see why, few enough to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +173,9 @@ class Model:
                 why.setdefault(reason, []).append(str(self.problem.reps["rep_id"].iloc[j]))
         rules = "; ".join(f"{reason}: {listed(reps, most=NAMED_ACCOUNTS)}" for reason, reps in why.items())
         whom = f' (with its family "{row["family"]}")' if len(members) > 1 else ""
-        return Issue(
-            "error", str(self.problem.accounts.attrs.get("file", "accounts")), account + 2, "account_id",
-            str(row["account_id"]), f"{row['name']}{whom} has no eligible rep: {rules}",
-            _ways_out(why, len(members) > 1),
-        )  # fmt: skip
+        table, key = str(self.problem.accounts.attrs.get("file", "accounts")), str(row["account_id"])
+        problem, fix = f"{row['name']}{whom} has no eligible rep: {rules}", _ways_out(why, len(members) > 1)
+        return Issue("error", table, row_of(account), "account_id", key, problem, fix)
 
 
 def first_kappa(problem: Problem, estimate: Estimate, hierarchy: Hierarchy) -> float:
@@ -191,7 +191,7 @@ def first_kappa(problem: Problem, estimate: Estimate, hierarchy: Hierarchy) -> f
 def fair_kappa(problem: Problem, hierarchy: Hierarchy, base: FloatArray) -> float:
     """Fair quota per unit of ``base`` (n_reps,), see :meth:`Model.fair_base`: kappa x base meets the target."""
     compound = np.array([hierarchy.compound(j) for j in range(problem.n_reps)])
-    return float((problem.policy.quotas.target or 0.0) / max(float((base / compound).sum()), 1e-9))
+    return float((problem.policy.quotas.target or 0.0) / max(float((base / compound).sum()), TINY))
 
 
 def _ways_out(why: dict[str, list[str]], in_family: bool) -> str:

@@ -11,12 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from territory_opt.estimate.expected import Estimate
+from territory_opt.problem.numbers import MONTHS_PER_YEAR, TINY
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
-
-FULL_CREDIT = 1e-12
-"""Credit this near to the whole year is the whole year."""
 
 
 def share_targets(problem: Problem) -> FloatArray:
@@ -49,7 +47,7 @@ def company_part(problem: Problem, estimate: Estimate) -> FloatArray:
 
 def _over_the_year(problem: Problem, estimate: Estimate, by_month: FloatArray) -> FloatArray:
     """Sum over the months of the plan of season x ``by_month`` (n_reps, months), (n_segments, n_reps)."""
-    calendar = (problem.policy.period.start.month - 1 + np.arange(problem.policy.period.months)) % 12
+    calendar = (problem.policy.period.start.month - 1 + np.arange(problem.policy.period.months)) % MONTHS_PER_YEAR
     season = estimate.seasonality[:, calendar]
     total = season.sum(axis=1, keepdims=True)
     even = np.full_like(season, 1.0 / len(calendar))
@@ -58,4 +56,4 @@ def _over_the_year(problem: Problem, estimate: Estimate, by_month: FloatArray) -
 
 def _whole(part: FloatArray) -> FloatArray:
     """``part`` with what is a whole but for the rounding of floats as exactly 1."""
-    return np.where(part > 1.0 - FULL_CREDIT, 1.0, part)
+    return np.where(part > 1.0 - TINY, 1.0, part)

@@ -16,11 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from territory_opt.words import MORE_DIGITS
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 NEAR_LIMIT = 0.01
-"""A share this near to its limit is written with four more digits, so that it reads as different."""
+"""A share this near to its limit is written with more digits, so that it reads as different: ``MORE_DIGITS``."""
 
 
 class Kind(StrEnum):
@@ -99,7 +101,7 @@ class Row:
         as text), ``fraction`` (the same as a number), ``accounts`` ("1 account").
         """
         limit = self.high if value > self.high else self.low
-        digits = 0 if abs(value - limit) > NEAR_LIMIT * self.scale else 4
+        digits = 0 if abs(value - limit) > NEAR_LIMIT * self.scale else MORE_DIGITS
         return self.words.way_out.format(
             rule=self.rule,
             subject=self.subject,

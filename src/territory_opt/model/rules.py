@@ -13,18 +13,28 @@ from territory_opt.estimate.expected import Estimate
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.presence import share_targets, typical_credit
 from territory_opt.model.rows import Kind, Row, Rows, Words
+from territory_opt.problem.numbers import SAME_FACTOR_DIGITS, TINY
 from territory_opt.problem.policy import Guard, Quotas, Range, Ratchet
 from territory_opt.problem.problem import Problem
 from territory_opt.words import named
 
 FloatArray = npt.NDArray[np.float64]
 
+NEARLY_NOTHING = 1e-9
+"""Stands for no share and for no variance at all, so that every row of odds has a scale, and its tangent a slope."""
+WHOLE_STEPS = 1e-6
+"""A sum this near to whole steps, in steps, is whole steps."""
 MOVES = {"gives": "few moves are left", "takes": "few moves are left"}
+ASSIGNMENT = "assignment"
+"""What the judge calls an account without a rep, or an unknown one; no row says it."""
+ROLL_UP = "roll-up"
+QUOTAS_TIE = (ROLL_UP, "period quotas", "quota step", "quota")
+"""Rules that say quotas are there, in whole steps, and add up at every node; of these only the first is one of rows."""
 SALES = {"gives": "{name}'s quota needs its sales", "takes": "{rival}'s quota has enough sales"}
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class RuleInputs:
     """What builders read; ``share`` (n_reps,) fair shares, ``kappa`` fair quota per unit of fair base."""
 
     problem: Problem
@@ -50,12 +60,12 @@ class Given:
         return [named(name, rep_id) for name, rep_id in pairs]
 
 
-Builder = Callable[[Given], Iterator[Row]]
+Builder = Callable[[RuleInputs], Iterator[Row]]
 
 
 def build_rows(problem: Problem, estimate: Estimate, hierarchy: Hierarchy, kappa: float) -> Rows:
     """Collect the rows of every rule; ``kappa`` is fair quota per unit of expected sales."""
-    given = Given(problem, estimate, hierarchy, share_targets(problem), kappa)
+    given = RuleInputs(problem, estimate, hierarchy, share_targets(problem), kappa)
     builders = RULES if given.quotas.target is None else RULES + QUOTA_RULES
     return Rows.from_items((row for build in builders for row in build(given)), problem.n_reps)
 
@@ -63,7 +73,7 @@ def build_rows(problem: Problem, estimate: Estimate, hierarchy: Hierarchy, kappa
 # --- territories ------------------------------------------------------------------------------------------------
 
 
-def balance(given: Given) -> Iterator[Row]:
+def balance(given: RuleInputs) -> Iterator[Row]:
     """Each rep's total of a metric near its share target."""
     problem = given.problem
     for metric, band in problem.policy.territories.balance.items():
@@ -85,14 +95,14 @@ def balance(given: Given) -> Iterator[Row]:
                 low=target * (1 - band.band),
                 high=target * (1 + band.band),
                 hard=band.hard,
-                price=band.price_per_point / max(scale / 100.0, 1e-12),
-                scale=max(scale, 1e-12),
+                price=band.price_per_point / max(scale / 100.0, TINY),
+                scale=max(scale, TINY),
                 unit=metric,
                 words=words,
             )
 
 
-def hours(given: Given) -> Iterator[Row]:
+def hours(given: RuleInputs) -> Iterator[Row]:
     """Service and travel within each rep's yearly hours."""
     problem, policy = given.problem, given.problem.policy.territories.hours
     if policy is None:
@@ -118,46 +128,44 @@ def hours(given: Given) -> Iterator[Row]:
         )
 
 
-def move_budgets(given: Given) -> Iterator[Row]:
+def move_budgets(given: RuleInputs) -> Iterator[Row]:
     """At most so many accounts, or so much of current sales, change owner."""
-    problem, keep = given.problem, given.problem.policy.territories.keep
-    everyone = range(problem.n_reps)
+    keep = given.problem.policy.territories.keep
     if keep.max_moved_accounts is not None:
-        yield Row(
-            rule="moved accounts",
-            subject="Company",
-            kind=Kind.BUDGET,
-            totals={(j, "moved_accounts"): 1.0 for j in everyone},
-            high=float(keep.max_moved_accounts),
-            hard=True,
-            scale=max(float(keep.max_moved_accounts), 1.0),
-            unit="accounts",
-            words=Words(
-                f"at most {keep.max_moved_accounts} accounts change owner",
-                way_out="let {accounts} change owner instead of {high:,.0f}",
-                **MOVES,
-            ),
+        most = float(keep.max_moved_accounts)
+        words = Words(
+            f"at most {keep.max_moved_accounts} accounts change owner",
+            way_out="let {accounts} change owner instead of {high:,.0f}",
+            **MOVES,
         )
+        yield _budget(given, "moved accounts", "moved_accounts", "accounts", words, high=most, scale=max(most, 1.0))
     if keep.max_moved_revenue is not None:
-        total = float(problem.accounts["current_sales"].sum())
-        yield Row(
-            rule="moved revenue",
-            subject="Company",
-            kind=Kind.BUDGET,
-            totals={(j, "moved_sales"): 1.0 for j in everyone},
-            high=keep.max_moved_revenue * total,
-            hard=True,
-            scale=max(total, 1.0),
-            unit="current sales",
-            words=Words(
-                f"at most {keep.max_moved_revenue:.0%} of current sales change owner",
-                way_out="let {fraction:.1%} of current sales change owner",
-                **MOVES,
-            ),
+        total = float(given.problem.accounts["current_sales"].sum())
+        most = keep.max_moved_revenue * total
+        words = Words(
+            f"at most {keep.max_moved_revenue:.0%} of current sales change owner",
+            way_out="let {fraction:.1%} of current sales change owner",
+            **MOVES,
         )
+        yield _budget(given, "moved revenue", "moved_sales", "current sales", words, high=most, scale=max(total, 1.0))
 
 
-def skill_coverage(given: Given) -> Iterator[Row]:
+def _budget(given: RuleInputs, rule: str, quantity: str, unit: str, words: Words, *, high: float, scale: float) -> Row:
+    """One hard row on a ``quantity`` of all reps together."""
+    return Row(
+        rule=rule,
+        subject="Company",
+        kind=Kind.BUDGET,
+        totals={(j, quantity): 1.0 for j in range(given.problem.n_reps)},
+        high=high,
+        hard=True,
+        scale=scale,
+        unit=unit,
+        words=words,
+    )
+
+
+def skill_coverage(given: RuleInputs) -> Iterator[Row]:
     """Potential that asks for a skill meets a rep who has it."""
     problem = given.problem
     for skill, rule in problem.policy.territories.skills.coverage.items():
@@ -171,7 +179,7 @@ def skill_coverage(given: Given) -> Iterator[Row]:
             totals={(j, f"covered: {skill}"): 1.0 for j in range(problem.n_reps)},
             low=rule.share * total,
             hard=rule.hard,
-            price=rule.price_per_point / max(total / 100.0, 1e-12),
+            price=rule.price_per_point / max(total / 100.0, TINY),
             scale=max(total, 1.0),
             unit="potential",
             words=Words(
@@ -186,7 +194,7 @@ def skill_coverage(given: Given) -> Iterator[Row]:
 # --- quotas -----------------------------------------------------------------------------------------------------
 
 
-def roll_up(given: Given) -> Iterator[Row]:
+def roll_up(given: RuleInputs) -> Iterator[Row]:
     """Sum of quotas under a node, freed of the hedges on the way, equals the node's target."""
     hierarchy = given.hierarchy
     words = Words(
@@ -200,7 +208,7 @@ def roll_up(given: Given) -> Iterator[Row]:
             continue
         slack = rounding_slack(given.quotas.step, hierarchy, node)
         yield Row(
-            rule="roll-up",
+            rule=ROLL_UP,
             subject=hierarchy.names[node],
             kind=Kind.ROLL_UP,
             quotas={int(j): 1 / hierarchy.compound(int(j), node) for j in members},
@@ -215,14 +223,14 @@ def roll_up(given: Given) -> Iterator[Row]:
 
 def rounding_slack(step: float, hierarchy: Hierarchy, node: int) -> float:
     """Largest rounding (money) a node with a target may show: 0 where whole steps can meet it, else one step."""
-    compounds = {round(hierarchy.compound(int(j), node), 12) for j in hierarchy.members(node)}
+    compounds = {round(hierarchy.compound(int(j), node), SAME_FACTOR_DIGITS) for j in hierarchy.members(node)}
     total = float(hierarchy.target[node]) * next(iter(compounds), 1.0)
     alone = np.count_nonzero(~np.isnan(hierarchy.target)) == 1
-    even = len(compounds) == 1 and alone and abs(total / step - round(total / step)) < 1e-6
+    even = len(compounds) == 1 and alone and abs(total / step - round(total / step)) < WHOLE_STEPS
     return 0.0 if even else step
 
 
-def guards(given: Given) -> Iterator[Row]:
+def guards(given: RuleInputs) -> Iterator[Row]:
     """Limits on one rep's quota; for a rep who is not there all year they count in proportion to the days there."""
     quotas, reps = given.quotas, given.problem.reps
     there = given.problem.calendar.part_there(given.problem.policy.period.months)
@@ -242,40 +250,43 @@ def guards(given: Given) -> Iterator[Row]:
             yield _ote_ratio(given, j, quotas.ote_ratio, ote[j], part)
 
 
-def _growth_guard(given: Given, rep: int, guard: Guard, last: float, part: str) -> Row:
+def _growth_guard(given: RuleInputs, rep: int, guard: Guard, last: float, part: str) -> Row:
     text = f"quota at most {guard.up:.0%} above and {guard.down:.0%} below that of {guard.against}"
-    return _guard(
-        given, rep, "growth guard", guard, low=last * (1 - guard.down), high=last * (1 + guard.up), scale=last,
-        sentence=text + part,
-    )  # fmt: skip
+    low, high = last * (1 - guard.down), last * (1 + guard.up)
+    return _guard(given, rep, guard, "growth guard", text + part, within=(low, high), scale=last)
 
 
-def _ratchet_guard(given: Given, rep: int, ratchet: Ratchet, last: float, sold: float, part: str) -> Row:
+def _ratchet_guard(given: RuleInputs, rep: int, ratchet: Ratchet, last: float, sold: float, part: str) -> Row:
     high = last * (1 + ratchet.growth) + ratchet.share * max(0.0, sold - last)
     text = f"at most {ratchet.share:.0%} of last year's sales above quota enter the new quota"
-    return _guard(given, rep, "ratchet guard", ratchet, high=high, scale=last, sentence=text + part)
+    return _guard(given, rep, ratchet, "ratchet guard", text + part, within=(-np.inf, high), scale=last)
 
 
-def _quota_limits(given: Given, rep: int, limits: Range, there: float, part: str) -> Row:
+def _quota_limits(given: RuleInputs, rep: int, limits: Range, there: float, part: str) -> Row:
     high = np.inf if limits.high is None else limits.high * there
     scale = max(limits.low if limits.high is None else limits.high, 1.0)
-    return _guard(
-        given, rep, "quota limits", limits, low=limits.low * there, high=high, scale=scale,
-        sentence="quota between the floor and the cap" + part,
-    )  # fmt: skip
+    text = "quota between the floor and the cap"
+    return _guard(given, rep, limits, "quota limits", text + part, within=(limits.low * there, high), scale=scale)
 
 
-def _ote_ratio(given: Given, rep: int, ratio: Range, ote: float, part: str) -> Row:
+def _ote_ratio(given: RuleInputs, rep: int, ratio: Range, ote: float, part: str) -> Row:
     high = np.inf if ratio.high is None else ratio.high * ote
     text = f"quota between {ratio.low:g} and {ratio.high or np.inf:g} times on-target earnings"
-    return _guard(given, rep, "OTE ratio", ratio, low=ratio.low * ote, high=high, scale=ote, sentence=text + part)
+    return _guard(given, rep, ratio, "OTE ratio", text + part, within=(ratio.low * ote, high), scale=ote)
 
 
 def _guard(
-    given: Given, rep: int, rule: str, policy: Guard | Ratchet | Range, *, low: float = -np.inf, high: float,
-    scale: float, sentence: str,
-) -> Row:  # fmt: skip
-    """One row on one rep's quota alone."""
+    given: RuleInputs,
+    rep: int,
+    policy: Guard | Ratchet | Range,
+    rule: str,
+    sentence: str,
+    *,
+    within: tuple[float, float],
+    scale: float,
+) -> Row:
+    """One row on one rep's quota alone, which lies ``within`` a lower and an upper limit."""
+    low, high = within
     return Row(
         rule=rule,
         subject=given.names[rep],
@@ -291,7 +302,7 @@ def _guard(
     )
 
 
-def odds(given: Given) -> Iterator[Row]:
+def odds(given: RuleInputs) -> Iterator[Row]:
     """q <= M - z (s0/2 + V/(2 s0)) - z sigma M: the tangent lies above the square root, so the row is safe."""
     quotas, estimate, share = given.quotas, given.estimate, given.share
     if quotas.odds is None:
@@ -300,7 +311,7 @@ def odds(given: Given) -> Iterator[Row]:
     # Any tangent is safe; it touches where a fair share of the variance lies that counts for the rep. For a rep who is
     # never there nothing counts, and nothing varies.
     credit = typical_credit(given.problem, estimate)
-    tangent = np.sqrt(np.maximum(share * credit, 1e-9) * max(float(estimate.variance.sum()), 1e-9))
+    tangent = np.sqrt(np.maximum(share * credit, NEARLY_NOTHING) * max(float(estimate.variance.sum()), NEARLY_NOTHING))
     tangent = np.where(credit > 0, tangent, 0.0)
     words = Words(f"each rep reaches the quota with probability {quotas.hit_share:.0%} or more", **SALES)
     for j, name in enumerate(given.names):
@@ -315,13 +326,13 @@ def odds(given: Given) -> Iterator[Row]:
             high=-z * float(tangent[j]) / 2,
             hard=quotas.odds.hard,
             price=quotas.odds.price,
-            scale=max(float(share[j]), 1e-9) * max(float(estimate.expected.sum()), 1.0),
+            scale=max(float(share[j]), NEARLY_NOTHING) * max(float(estimate.expected.sum()), 1.0),
             unit=given.currency,
             words=words,
         )
 
 
-def fairness(given: Given) -> Iterator[Row]:
+def fairness(given: RuleInputs) -> Iterator[Row]:
     """q = kappa x fair base: expected sales, or the basis of the policy's method with its equal part."""
     quotas, basis, kappa = given.quotas, given.estimate.basis, given.kappa
     quantity, equal = ("credited_sales", 0.0) if basis is None else ("quota_basis", kappa * basis.equal)

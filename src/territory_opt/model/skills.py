@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from territory_opt.problem.numbers import TINY
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -124,5 +125,5 @@ def _likeness(vectors: list[FloatArray], n_reps: int) -> FloatArray:
         return np.zeros((n_reps, n_reps))
     stacked = np.hstack(vectors)
     length = np.linalg.norm(stacked, axis=1)
-    unit = stacked / np.maximum(length, 1e-12)[:, None]
+    unit = stacked / np.maximum(length, TINY)[:, None]
     return np.asarray(np.clip(unit @ unit.T, 0.0, 1.0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-TINY = 1e-300
+ABOVE_ZERO = 1e-300
 """Keeps divisors above zero."""
 
 

@@ -13,13 +13,14 @@ from territory_opt.model.rows import Rows
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan, split_periods
 from territory_opt.plan.rollup import roll_up_problems
+from territory_opt.problem.numbers import HALF_CENT
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
 
 ROW_TOLERANCE = 1e-6
 """A row counts as broken when it is outside its limits by more than this share of its scale."""
-QUOTA_TOLERANCE = 0.005
+QUOTA_TOLERANCE = HALF_CENT
 """Rows on quotas alone are exact to the cent."""
 
 
@@ -179,15 +180,15 @@ def _quota_problems(model: Model, plan: Plan) -> list[Violation]:
         off = abs(year / step - round(year / step)) * step
         if year < 0:
             found.append(Violation("quota", str(rep), -year, sentence=f"{year:,.2f} is below 0"))
-        elif off > 0.004:
+        elif off > HALF_CENT:
             found.append(Violation("quota step", str(rep), off, sentence=f"{year:,.2f} is not a multiple of {step:g}"))
-        if abs(parts - year) > 0.004:
+        if abs(parts - year) > HALF_CENT:
             text = f"periods add up to {parts:,.2f}, the year is {year:,.2f}"
             found.append(Violation("period quotas", str(rep), abs(parts - year), sentence=text))
     expected = split_periods(model, plan.assignment, plan.annual).set_index(["rep_id", "period"])["quota"]
     given = plan.quotas.set_index(["rep_id", "period"])["quota"]
     same_rows = not given.index.has_duplicates and given.index.sort_values().equals(expected.index.sort_values())
-    if not same_rows or (np.abs(given.reindex(expected.index) - expected) > 0.004).any():
+    if not same_rows or (np.abs(given.reindex(expected.index) - expected) > HALF_CENT).any():
         text = "a period quota is not year x seasonality x days x ramp in whole steps"
         found.append(Violation("period quotas", "Company", 1.0, sentence=text))
     return found + [

@@ -25,6 +25,7 @@ from territory_opt.plan.cases import Cases
 from territory_opt.plan.evaluate import kappa_drift
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
+from territory_opt.problem.numbers import HALF_CENT
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
@@ -103,7 +104,7 @@ class Certificate:
 def relative_gap(objective: float, bound: float) -> float:
     """Return (bound - objective) / |objective|; 0 when both agree to the cent and to one part in a million."""
     difference = bound - objective
-    same = abs(difference) < min(0.005, 1e-6 * max(abs(bound), abs(objective), 1e-3))
+    same = abs(difference) < min(HALF_CENT, 1e-6 * max(abs(bound), abs(objective), 1e-3))
     return 0.0 if same else difference / max(abs(objective), 1e-9)
 
 

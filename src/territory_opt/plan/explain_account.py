@@ -28,7 +28,9 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 ALTERNATIVES = 3
-"""Reps the choice is compared with."""
+"""Reps the choice is compared with; a choice of looks."""
+STRONG, MOST_STRONG = 0.1, 2
+"""A line that is this share of the advantage is an argument; so many of them are said. A choice of looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +330,7 @@ def _reason(decision: _Decision, chosen: int, alternatives: tuple[Alternative, .
     other = int(decision.model.source.rep_index.get_loc(rival.rep_id))
     lines = sorted(zip(rival.lines.labels, rival.lines.cents, strict=True), key=lambda line: -line[1])
     whole = abs(rival.lines.total_cents) or 1
-    strong = [label for label, cents in lines if cents > 0 and cents >= 0.1 * whole][:2]
+    strong = [label for label, cents in lines if cents > 0 and cents >= STRONG * whole][:MOST_STRONG]
     words = "; ".join(dict.fromkeys(_argument(decision, chosen, other, label) for label in strong))
     if rival.lines.total_cents < 0:
         policy = decision.model.problem.policy

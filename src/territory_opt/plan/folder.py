@@ -38,15 +38,17 @@ from territory_opt.plan.figures import Figures
 from territory_opt.plan.parts import part_problems
 from territory_opt.plan.plan import Plan
 from territory_opt.plan.rollup import roll_up
+from territory_opt.problem.numbers import FOLDER_MODE, HALF_CENT, ROUNDING
 from territory_opt.problem.problem import Problem
 from territory_opt.words import plain
 
 _T = TypeVar("_T")
 SCHEMA_VERSION = 1
+"""Format of a plan folder; it grows when a reader of the one before could not read it."""
 CORE_FILES = ("plan.json", "assignments.csv", "quotas.csv", "certificate.npz")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
-MONEY_TOLERANCE = 0.005
-"""A stated money figure may differ from the recomputed one by half a cent (and one part in 10^9)."""
+READ_AT_ONCE = 1 << 20
+"""Bytes of a file that are hashed at a time, a mebibyte: files of any size take little memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def write_folder(
             write(fresh / name)
         outputs = {path.name: file_hash(path) for path in sorted(fresh.iterdir())}
         _write_json(fresh / "manifest.json", {**manifest, "outputs": outputs})
-        fresh.chmod(0o755)
+        fresh.chmod(FOLDER_MODE)
         _swap(fresh, folder)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -171,7 +173,7 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
+        for chunk in iter(lambda: file.read(READ_AT_ONCE), b""):
             digest.update(chunk)
     return digest.hexdigest()
 
@@ -379,14 +381,14 @@ def _unconfirmed_claims(
         for name, value in _recomputed(figures.model, evaluation, certificate, violations).items()
         if not _same(claims.get(name), value)
     ]
-    if not certificate.problems and certificate.objective > certificate.bound + MONEY_TOLERANCE and not violations:
+    if not certificate.problems and certificate.objective > certificate.bound + HALF_CENT and not violations:
         faults.append("the objective is above the bound: one of them is wrong")
     if (claims.get("status") == "infeasible") != bool(violations):
         faults.append(f'the status is stated as "{claims.get("status")}", with {len(violations)} hard rules broken')
     faults += [] if evaluation is None else _unconfirmed_parts(claims.get("parts"), evaluation.parts)
     faults += _unconfirmed_violations(claims, violations)
     stated_least = claims.get("least_violation") or 0.0
-    if not isinstance(stated_least, int | float) or not stated_least <= certificate.least_violation + 1e-9:
+    if not isinstance(stated_least, int | float) or not stated_least <= certificate.least_violation + ROUNDING:
         faults.append(f"states that rules must be broken by {stated_least}, proven is {certificate.least_violation}")
     return faults
 
@@ -441,15 +443,15 @@ def _unconfirmed_violations(claims: Mapping[str, Any], violations: list[Violatio
 def _same(stated: object, value: float | None) -> bool:
     if value is None or not np.isfinite(value):
         return stated is None
-    return isinstance(stated, int | float) and abs(value - stated) <= MONEY_TOLERANCE * (abs(value) > 1) + max(
-        1e-9 * abs(value), 1e-9
-    )
+    """Whether a stated figure is the recomputed ``value``: but for rounding, and for half a cent of what is money."""
+    allowed = HALF_CENT * (abs(value) > 1) + ROUNDING * max(abs(value), 1.0)
+    return isinstance(stated, int | float) and abs(value - stated) <= allowed
 
 
 def _stated(value: object) -> str:
     """Write a figure so exactly that a claim which is off by a cent differs."""
     if value is None:
         return "nothing"
-    return f"{value:,.6g}" if isinstance(value, float) and abs(value) < 1 else (
-        f"{value:,.2f}" if isinstance(value, int | float) else f'"{value}"'
-    )  # fmt: skip
+    if not isinstance(value, int | float):
+        return f'"{value}"'
+    return f"{value:,.6g}" if isinstance(value, float) and abs(value) < 1 else f"{value:,.2f}"

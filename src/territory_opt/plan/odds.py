@@ -19,6 +19,7 @@ from scipy.stats import norm
 from territory_opt.estimate.shocks import regions
 from territory_opt.model.model import Model
 from territory_opt.plan.evaluate import Evaluation
+from territory_opt.problem.numbers import RANGE_80, TINY
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -53,7 +54,7 @@ def company_shock(model: Model) -> float:
     shocks = model.estimate.shocks
     segment = pd.factorize(model.problem.accounts["segment"])[0]
     by_region = np.bincount(regions(model.problem), model.share)
-    by_segment = np.bincount(segment, model.estimate.expected) / max(float(model.estimate.expected.sum()), 1e-12)
+    by_segment = np.bincount(segment, model.estimate.expected) / max(float(model.estimate.expected.sum()), TINY)
     regional = shocks.region**2 * float(by_region @ by_region)
     return float(np.sqrt(shocks.company**2 + regional + shocks.segment**2 * float(by_segment @ by_segment)))
 
@@ -72,7 +73,7 @@ def chance_to_reach(goal: FloatArray, mean: FloatArray, variance: FloatArray, sh
 
 def range_80(mean: FloatArray, variance: FloatArray, shock: float) -> tuple[FloatArray, FloatArray]:
     """Return what normal sales as in :func:`chance_to_reach` stay above, and below, nine years in ten each."""
-    reach = float(norm.ppf(0.9)) * np.sqrt(variance + (shock * mean) ** 2)
+    reach = RANGE_80 * np.sqrt(variance + (shock * mean) ** 2)
     return np.asarray(mean - reach), np.asarray(mean + reach)
 
 

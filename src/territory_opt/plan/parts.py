@@ -9,8 +9,7 @@ import pandas as pd
 
 from territory_opt.intake.parse import part_names
 from territory_opt.model.model import Model
-
-CENT = 0.004
+from territory_opt.problem.numbers import HALF_CENT
 
 
 def part_problems(model: Model, annual: pd.Series[float], table: pd.DataFrame) -> list[str]:
@@ -25,14 +24,17 @@ def part_problems(model: Model, annual: pd.Series[float], table: pd.DataFrame) -
         return [f"quotas_by_part.csv does not hold one row for each rep and each {policy.by}"]
     steps = table["quota"] / policy.step
     faults = []
-    if (table["quota"] < 0).any() or (np.abs(steps - steps.round()) * policy.step > CENT).any():
+    if (table["quota"] < 0).any() or (np.abs(steps - steps.round()) * policy.step > HALF_CENT).any():
         faults.append(f"quotas_by_part.csv holds a quota that is not a multiple of {policy.step:g}, or is below 0")
     off = table.groupby("rep_id")["quota"].sum().sub(annual, fill_value=0.0)
-    faults += [f"quotas_by_part.csv: the parts of {rep} are {amount:+,.2f} off the quota"
-               for rep, amount in off[off.abs() > CENT].items()]  # fmt: skip
+    faults += [
+        f"quotas_by_part.csv: the parts of {rep} are {amount:+,.2f} off the quota"
+        for rep, amount in off[off.abs() > HALF_CENT].items()
+    ]
     hedged = float(annual.sum()) / policy.target if policy.target else 1.0
     by_part = table.groupby("part")["quota"].sum()
-    faults += [f"quotas_by_part.csv: {part} comes to {by_part.get(part, 0.0):,.2f}, asked were {target * hedged:,.2f}"
-               for part, target in policy.part_targets.items()
-               if abs(by_part.get(part, 0.0) - target * hedged) > policy.step + CENT]  # fmt: skip
+    for part, target in policy.part_targets.items():
+        given, asked = by_part.get(part, 0.0), target * hedged
+        if abs(given - asked) > policy.step + HALF_CENT:
+            faults.append(f"quotas_by_part.csv: {part} comes to {given:,.2f}, asked were {asked:,.2f}")
     return faults

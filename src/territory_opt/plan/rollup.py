@@ -15,8 +15,7 @@ import pandas as pd
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
 from territory_opt.model.rules import rounding_slack
-
-CENT = 0.01
+from territory_opt.problem.numbers import HALF_CENT, SAME_FACTOR_DIGITS
 
 
 def roll_up(model: Model, annual: pd.Series[float]) -> pd.DataFrame:
@@ -28,8 +27,8 @@ def roll_up(model: Model, annual: pd.Series[float]) -> pd.DataFrame:
     cents = {rep: round(amount * 100) for rep, amount in annual.items()}
     by_rep = [cents[rep] for rep in model.problem.reps["rep_id"]]
     target, below = _targets_in_cents(hierarchy, by_rep)
-    hedge = [round(t * h) if not np.isnan(hierarchy.target[k]) else b - t
-             for k, (t, h, b) in enumerate(zip(target, hierarchy.hedge, below, strict=True))]  # fmt: skip
+    own = ~np.isnan(hierarchy.target)
+    hedge = [round(t * h) if has else b - t for t, h, b, has in zip(target, hierarchy.hedge, below, own, strict=True)]
     lines = []
     for k, node in enumerate(hierarchy.ids):
         quotas = sum(by_rep[j] for j in hierarchy.members(k))
@@ -61,7 +60,7 @@ def _targets_in_cents(hierarchy: Hierarchy, quotas: list[int]) -> tuple[list[int
             target[node] = round(below[node] / (1.0 + hierarchy.hedge[node]))
         else:
             target[node] = round(float(hierarchy.target[node]) * 100)
-            if abs(missed(hierarchy, node, np.array(quotas) / 100.0)) < CENT / 2:
+            if abs(missed(hierarchy, node, np.array(quotas) / 100.0)) < HALF_CENT:
                 below[node] += _settle(hierarchy, node, children, target, below[node])
     return target, below
 
@@ -81,7 +80,7 @@ def missed(hierarchy: Hierarchy, node: int, quotas: npt.NDArray[np.float64]) -> 
     """By how much (money) the quotas under ``node`` differ from its target with the hedges on the way."""
     members = hierarchy.members(node)
     compound = np.array([hierarchy.compound(int(j), node) for j in members])
-    if len(set(np.round(compound, 12))) == 1:
+    if len(set(np.round(compound, SAME_FACTOR_DIGITS))) == 1:
         return float(quotas[members].sum() - hierarchy.target[node] * compound[0])
     return float((quotas[members] / compound).sum() - hierarchy.target[node])
 
@@ -99,7 +98,7 @@ def roll_up_problems(model: Model, annual: pd.Series[float]) -> Iterator[tuple[s
         slack *= max(hierarchy.compound(int(j), int(node)) for j in members)
         if np.isnan(off):
             yield hierarchy.names[node], 0, "a rep below has no quota, so that the quotas add up to no target"
-        elif abs(off) > slack + CENT / 2:
+        elif abs(off) > slack + HALF_CENT:
             total = float(quotas[members].sum())
             text = (
                 f"quotas of {total:,.2f} are {off:+,.2f} off the target {hierarchy.target[node]:,.2f} with its hedges"

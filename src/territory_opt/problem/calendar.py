@@ -13,15 +13,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.errors import ScenarioError
+from territory_opt.problem.numbers import MONTHS_PER_YEAR
 from territory_opt.problem.policy import Policy
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-MONTHS_PER_YEAR = 12
 DAYS_OF_A_YEAR = 365.25
+"""Mean length of the Julian year: a leap day every four years."""
+EPOCH_YEAR = 1970
+"""Months are numbered from January of this year, as NumPy does."""
 NEXT_MONTH_FROM = 28
-"""A quota period that starts on this day of a month or later counts from the next month."""
+"""A quota period that starts on this day of a month or later counts from the next month. A convention: in every
+month there are at most four such days: it is a start of the next one, written a little early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ def _ramp(started: IntArray, first: int, policy: Policy) -> FloatArray:
 def first_month(policy: Policy) -> int:
     """Number of the first month of the plan."""
     start = policy.period.start
-    return 12 * (start.year - 1970) + start.month - 1
+    return MONTHS_PER_YEAR * (start.year - EPOCH_YEAR) + start.month - 1
 
 
 def plan_days(policy: Policy) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -168,4 +172,4 @@ def quota_months(history: pd.DataFrame) -> tuple[npt.NDArray[np.int64], int]:
     month = month_numbers(starts) + (starts.dt.day >= NEXT_MONTH_FROM).to_numpy(np.int64)
     by_rep = pd.Series(month).groupby(history["rep_id"].to_numpy())
     gaps = [int(gap) for _, own in by_rep for gap in np.diff(np.unique(own))]
-    return month, min(int(np.median(gaps)), 12) if gaps else 12
+    return month, min(int(np.median(gaps)), MONTHS_PER_YEAR) if gaps else MONTHS_PER_YEAR

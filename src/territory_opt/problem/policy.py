@@ -1,5 +1,7 @@
 """The decisions a planner makes, as frozen settings: what to balance, what moving costs, how quotas are set.
 
+Defaults are round numbers to start from, where no line below them names a source; none was measured here.
+
 One ``Policy`` holds everything that is not a table. It is the ``territories`` and ``quotas`` part of a
 scenario file, and the ``policy`` argument of :meth:`Problem.from_tables`.
 """
@@ -14,6 +16,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+
+from territory_opt.problem.numbers import ROUNDING
 
 
 def parse_share(value: Any) -> Any:
@@ -81,6 +85,7 @@ class Travel(Settings):
     cost_per_hour: Money = 0.0
     speed_kmh: float = Field(default=70.0, gt=0)
     detour: float = Field(default=1.25, ge=1)
+    """Road over great circle, near the 1.20 of the United States; Spain 1.58 (Ballou, Rahardja and Sakai 2002)."""
     visits_per_year: float = Field(default=6.0, ge=0)
     max_distance_km: float | None = Field(default=None, gt=0)
 
@@ -108,6 +113,7 @@ class Keep(Settings):
     """
 
     loss_rate: Part = 0.15
+    """Inside the range that is published, see above."""
     similar_skill_discount: Part = 0.25
     max_moved_accounts: int | None = Field(default=None, ge=0)
     max_moved_revenue: Part | None = None
@@ -198,7 +204,8 @@ class Fairness(Settings):
 
 
 ASSUMED_SHOCK = 0.05
-"""Spread of what hits the whole company, where nothing else is known: share of sales."""
+"""Spread of what hits the whole company, where nothing else is known: share of sales. A plain
+assumption, not measured; ``common_shock: auto`` learns it from a history that is long enough."""
 
 
 class Odds(Settings):
@@ -247,9 +254,16 @@ class Pay(Settings):
 
 
 Method = Literal[
-    "estimate", "auto", "flat", "history-percent", "history-amount", "potential-share", "weighted-index",
-    "maintain-and-grow", "regression",
-]  # fmt: skip
+    "estimate",
+    "auto",
+    "flat",
+    "history-percent",
+    "history-amount",
+    "potential-share",
+    "weighted-index",
+    "maintain-and-grow",
+    "regression",
+]
 """What fair quotas follow: expected sales, the best in a back-test, or a standard way (see docs/quotas.md)."""
 
 
@@ -270,6 +284,7 @@ class Quotas(Settings):
     mode: Literal["joint", "sequential"] = "joint"
     hedge: dict[Level, Share] = {}
     hit_share: Share = 0.65
+    """A round number to start from: of three reps about two make their quota."""
     odds: Odds | None = Odds()
     pay: Pay = Pay()
     fairness: Fairness = Fairness()
@@ -286,9 +301,13 @@ class Quotas(Settings):
     def _sensible(self) -> Quotas:
         if not 0.0 < self.hit_share < 1.0:
             raise ValueError(f"hit_share is {self.hit_share:g}; it must lie between 0 and 1, for example 65 %")
-        if abs(self.step * 100 - round(self.step * 100)) > 1e-9:
+        if abs(self.step * 100 - round(self.step * 100)) > ROUNDING:
             raise ValueError(f"step is {self.step:g}; it must be whole cents")
         return self
+
+
+_LONGEST_MONTH = 31
+"""Days."""
 
 
 class Period(Settings):
@@ -308,10 +327,10 @@ class Period(Settings):
         if start.day == 1:
             return start
         first = start.replace(day=1)
-        following = (first + dt.timedelta(days=31)).replace(day=1)
+        following = (first + dt.timedelta(days=_LONGEST_MONTH)).replace(day=1)
         raise ValueError(
             f"start is {start}, and sales are kept by month, so that a plan starts on the first of one; "
-            f"set {first if start.day <= 15 else following}, the nearest"
+            f"set {first if start.day <= _LONGEST_MONTH // 2 else following}, the nearest"
         )
 
     @property

@@ -51,6 +51,7 @@ ACCOUNTS = (
     ),
     Column("currency", "text", default="", meaning="must be one currency, the policy's"),
 )
+"""Columns of the table ``accounts``."""
 
 REPS = (
     Column("rep_id", "id", required=True, meaning="unique name of the rep"),
@@ -97,6 +98,7 @@ REPS = (
     Column("ote", "number", minimum=0, optional_cells=True, unit="money per year", meaning="on-target earnings"),
     Column("currency", "text", default="", meaning="must be one currency, the policy's"),
 )
+"""Columns of the table ``reps``."""
 
 MANAGERS = (
     Column("manager_id", "id", required=True, meaning="unique name of a node of the hierarchy"),
@@ -107,6 +109,7 @@ MANAGERS = (
         "target", "number", minimum=0, optional_cells=True, unit="money per year", meaning="own goal, if it has one"
     ),
 )
+"""Columns of the table ``managers``."""
 
 SALES = (
     Column("account_id", "text", required=True, meaning="who bought"),
@@ -115,12 +118,14 @@ SALES = (
     Column("rep_id", "text", default="", meaning="who sold"),
     Column("currency", "text", default="", meaning="must be one currency, the policy's"),
 )
+"""Columns of the table ``sales``."""
 
 QUOTA_HISTORY = (
     Column("rep_id", "text", required=True, meaning="whose quota"),
     Column("period_start", "date", required=True, meaning="first day of the period"),
     Column("quota", "number", required=True, minimum=0, unit="money", meaning="quota of the period"),
 )
+"""Columns of the table ``quota_history``."""
 
 RULES = (
     Column("rule", "text", required=True, meaning="lock (keep with this rep) or forbid (never this rep)"),
@@ -129,6 +134,7 @@ RULES = (
     Column("reason", "text", default="", meaning="why, in words"),
     Column("expires", "date", optional_cells=True, meaning="last day the rule holds"),
 )
+"""Columns of the table ``rules``."""
 
 UNITS = (
     Column("unit_id", "id", required=True, meaning="unique name of the areal unit"),
@@ -137,11 +143,13 @@ UNITS = (
     Column("lon", "longitude", optional_cells=True, unit="degrees", meaning="a point inside"),
     Column("geometry", "geometry", meaning="polygon (shapely geometry or WKT, EPSG:4326)"),
 )
+"""Columns of the table ``units``."""
 
 ADJACENCY = (
     Column("unit_a", "text", required=True, meaning="one unit"),
     Column("unit_b", "text", required=True, meaning="its neighbour"),
 )
+"""Columns of the table ``adjacency``."""
 
 TABLES: dict[str, tuple[Column, ...]] = {
     "accounts": ACCOUNTS,

@@ -8,7 +8,7 @@ from html import escape
 import pandas as pd
 
 MOST_ROWS = 10
-"""Rows of a table that are shown; the rest is counted."""
+"""Rows of a table that are shown; the rest is counted. A choice of looks: it fits a screen."""
 LEFT = 'style="text-align:left"'
 
 

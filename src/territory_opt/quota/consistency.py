@@ -26,7 +26,8 @@ from territory_opt.model.model import Model
 from territory_opt.model.presence import typical_credit
 from territory_opt.model.rows import Kind, Row
 from territory_opt.plan.odds import company_shock, range_80
-from territory_opt.quota.settings import HALF_CENT, TINY, ConsistencySettings
+from territory_opt.problem.numbers import HALF_CENT, ROUNDING
+from territory_opt.quota.settings import ConsistencySettings
 from territory_opt.words import money, named, near_money, percent, plural
 
 FloatArray = npt.NDArray[np.float64]
@@ -119,7 +120,7 @@ class _Four:
     @property
     def hold(self) -> bool:
         """Whether the four can hold together."""
-        return self.target is None or self.target <= self.largest_target + TINY * self.target
+        return self.target is None or self.target <= self.largest_target + ROUNDING * self.target
 
     def sentence(self, contradictions: tuple[str, ...]) -> str:
         """One line: the four, and whether they can hold."""
@@ -184,7 +185,7 @@ def _piled_hedges(model: Model) -> Iterator[str]:
     for node in np.unique(tree.rep_node):
         path = tree.path(int(node))
         compound = float(np.prod(1.0 + tree.hedge[path])) - 1.0
-        if compound <= most + TINY:
+        if compound <= most + ROUNDING:
             continue
         layers = ", ".join(f"{tree.names[k]} {_percent(float(tree.hedge[k]))}" for k in path if tree.hedge[k] > 0)
         reps = len(tree.reps_of(int(node)))
@@ -344,7 +345,7 @@ def _sum_problem(model: Model, row: Row, limits: _Limits) -> str:
     for side, amounts, rules in (("caps", limits.cap, limits.cap_rule), ("floors", limits.floor, limits.floor_rule)):
         total = float(weight @ amounts[members])
         short = row.low - total if side == "caps" else total - row.high
-        if not math.isfinite(total) or short <= TINY * row.scale:
+        if not math.isfinite(total) or short <= ROUNDING * row.scale:
             continue
         # The row adds quotas freed of their hedges; the same comparison with the hedges on, at their average here.
         added = float(amounts[members].sum())

@@ -29,7 +29,8 @@ from territory_opt.model.rows import Kind
 from territory_opt.plan.explain_account import MoneyLines, at_kappa_of, position_of
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
-from territory_opt.quota.settings import HALF_CENT, ExplanationSettings
+from territory_opt.problem.numbers import HALF_CENT
+from territory_opt.quota.settings import ExplanationSettings
 from territory_opt.words import money, named, percent
 
 FloatArray = npt.NDArray[np.float64]

@@ -23,8 +23,9 @@ from territory_opt.estimate.shocks import regions
 from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
-from territory_opt.problem.calendar import MONTHS_PER_YEAR, month_numbers
-from territory_opt.quota.settings import TINY, FairnessSettings
+from territory_opt.problem.calendar import month_numbers
+from territory_opt.problem.numbers import MONTHS_PER_YEAR, ROUNDING
+from territory_opt.quota.settings import FairnessSettings
 from territory_opt.words import plain_rows
 
 FloatArray = npt.NDArray[np.float64]
@@ -259,7 +260,7 @@ def _unknown(name: str, n: int) -> FairnessTest:
 
 
 def _p_value(shuffled: FloatArray, effect: float) -> float:
-    return float((1 + (shuffled >= effect - TINY).sum()) / (len(shuffled) + 1))
+    return float((1 + (shuffled >= effect - ROUNDING).sum()) / (len(shuffled) + 1))
 
 
 def _chance(p: float) -> str:

@@ -29,8 +29,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from territory_opt.estimate.settings import RANGE_80
-from territory_opt.quota.settings import TINY, OutlookSettings
+from territory_opt.problem.numbers import RANGE_80, ROUNDING
+from territory_opt.quota.settings import OutlookSettings
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -85,7 +85,7 @@ def look_ahead(book: Book, sold: FloatArray, shared: float, own: float) -> Outlo
     ``shared`` is the spread of the shock that all share, ``own`` that of shocks which a rep shares with some (a region,
     a segment) and the others say nothing of; both as shares of sales.
     """
-    mean, f = np.maximum(book.mean, TINY), book.past
+    mean, f = np.maximum(book.mean, ROUNDING), book.past
     rest, known = 1.0 - f, (f > 0) & (book.mean > 0)
     level, passing = book.doubt / mean**2 + SETTINGS.lasting * own**2, (1.0 - SETTINGS.lasting) * own**2
     luck, early = book.outcome / mean**2 + passing, _early(book.season_doubt, f)
@@ -114,11 +114,11 @@ def _shared(book: Book, sold: FloatArray, shared: float, own: float) -> tuple[Fl
     mean = float(book.mean.sum()) - book.mean
     due = float(book.mean @ book.past) - book.mean * book.past
     f = np.divide(due, mean, out=np.zeros_like(mean), where=mean > 0)
-    gone, part = book.past, float(book.mean @ book.past) / max(float(book.mean.sum()), TINY)
+    gone, part = book.past, float(book.mean @ book.past) / max(float(book.mean.sum()), ROUNDING)
     prior = np.array([SETTINGS.lasting * shared**2, (1.0 - SETTINGS.lasting) * shared**2 / part if part > 0 else 0.0])
     noise = gone**2 * (book.doubt + SETTINGS.lasting * (own * book.mean) ** 2)
     noise += gone * (book.outcome + (1.0 - SETTINGS.lasting) * (own * book.mean) ** 2)
-    noise = np.maximum(float(noise.sum()) - noise, 0.0) / np.maximum(mean, TINY) ** 2 + _early(book.season_doubt, f)
+    noise = np.maximum(float(noise.sum()) - noise, 0.0) / np.maximum(mean, ROUNDING) ** 2 + _early(book.season_doubt, f)
     by = f[:, None] * prior
     seen = f**2 * prior.sum() + noise
     known = (mean > 0) & (due > 0) & (seen > 0)

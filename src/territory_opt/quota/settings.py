@@ -7,11 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-HALF_CENT = 0.005
-"""Amounts of money nearer to each other than this are the same: quotas are whole cents."""
-TINY = 1e-9
-"""Rounding of floats: relative to what is compared, or against division by nothing."""
-
 
 @dataclass(frozen=True, slots=True)
 class PartSettings:

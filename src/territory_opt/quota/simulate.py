@@ -25,8 +25,9 @@ from territory_opt.errors import ScenarioError
 from territory_opt.estimate.shocks import Shocks, regions
 from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
+from territory_opt.problem.numbers import HALF_CENT
 from territory_opt.problem.policy import Pay
-from territory_opt.quota.settings import HALF_CENT, SimulationSettings
+from territory_opt.quota.settings import SimulationSettings
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -14,7 +14,8 @@ import pandas as pd
 
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.rollup import roll_up_problems
-from territory_opt.quota.settings import HALF_CENT, SmartSettings
+from territory_opt.problem.numbers import HALF_CENT
+from territory_opt.quota.settings import SmartSettings
 from territory_opt.quota.simulate import Simulation, membership
 
 FloatArray = npt.NDArray[np.float64]

@@ -20,8 +20,9 @@ from territory_opt.plan.figures import Figures
 from territory_opt.plan.odds import company_shock
 from territory_opt.plan.plan import month_weights, season_weights
 from territory_opt.problem.calendar import month_numbers, month_text, read_month
+from territory_opt.problem.numbers import ROUNDING
 from territory_opt.quota.outlook import Book, Outlook, look_ahead
-from territory_opt.quota.settings import TINY, TrackingSettings
+from territory_opt.quota.settings import TrackingSettings
 from territory_opt.words import aligned, named, plain_rows
 
 FloatArray = npt.NDArray[np.float64]
@@ -202,7 +203,7 @@ def _standing(book: Book, due: FloatArray, sold: FloatArray, quotas: FloatArray,
         "outlook": sold + ahead.left,
         "low": sold + low,
         "high": sold + high,
-        "needed": np.divide(np.maximum(missing, 0.0), rest, out=np.zeros_like(sold), where=rest > TINY * book.mean),
+        "needed": np.divide(np.maximum(missing, 0.0), rest, out=np.zeros_like(sold), where=rest > ROUNDING * book.mean),
         "adjusted": ahead.adjusted,
         "status": np.where(finish < SETTINGS.behind, "behind", np.where(finish >= SETTINGS.ahead, "ahead", "on pace")),
     }

@@ -14,10 +14,15 @@ from territory_opt.words import percent, short_money
 
 BoolArray = npt.NDArray[np.bool_]
 
+# Reasons in words: from where on something is worth saying. Conventions; no plan depends on them.
 CLOSER_KM = 5.0
 """A new rep counts as closer from this many km on."""
 BETTER_FIT = 0.05
 """A new rep counts as a better fit from this difference of skill scores on."""
+GOOD_FIT = 0.5
+"""Skills count as fitting from this score on."""
+CLEARLY_OVER = 0.02
+"""A rep was over or under from this share of a fair share, or of the year's hours, on, and outside the band."""
 NEAREST_KM = 1.0
 """A rep counts as the nearest within this distance of the nearest home."""
 
@@ -125,11 +130,11 @@ def _loads(pair: Comparison) -> tuple[TextArray, TextArray]:
     capacity = pair.model.problem.reps["capacity_hours"].to_numpy(float)
     if pair.model.problem.policy.territories.hours is not None:
         hours = pair.before.per_rep("hours")
-        for j in np.flatnonzero(hours > 1.02 * capacity):
+        for j in np.flatnonzero(hours > (1 + CLEARLY_OVER) * capacity):
             excess = hours[j] / max(capacity[j], 1.0) - 1.0
             over[j] = f"{pair.rep_names[j]} was {percent(excess)} over the year's hours"
     for metric in reversed(balanced_metrics(pair.model)):
-        share, width = pair.before.shares[metric], max(band(pair.model, metric) or 0.0, 0.02)
+        share, width = pair.before.shares[metric], max(band(pair.model, metric) or 0.0, CLEARLY_OVER)
         for j in np.flatnonzero(share > 1 + width):
             over[j] = f"{pair.rep_names[j]} was over by {percent(share[j] - 1)} of {metric}"
         for j in np.flatnonzero(share < 1 - width):
@@ -141,7 +146,7 @@ def _near_text(pair: Comparison) -> TextArray:
     text = _blank(pair)
     fit = pair.after.column("fit")
     nearest = _is_nearest(pair)
-    good = fit >= 0.5
+    good = fit >= GOOD_FIT
     text[nearest & good] = "nearest home and fitting skills"
     text[nearest & ~good] = "nearest home"
     text[~nearest & good] = "fitting skills"
@@ -161,8 +166,10 @@ def _risk_text(pair: Comparison) -> TextArray:
 def _is_nearest(pair: Comparison) -> BoolArray:
     """Whether no other rep's home is clearly nearer to the account than its rep's in the plan."""
     problem = pair.model.problem
-    homes, places = (unit_vectors(t["lat"].to_numpy(float), t["lon"].to_numpy(float))
-                     for t in (problem.reps, problem.accounts))  # fmt: skip
+    homes, places = (
+        unit_vectors(table["lat"].to_numpy(float), table["lon"].to_numpy(float))
+        for table in (problem.reps, problem.accounts)
+    )
     least = nearest_km(homes, places)
     return np.asarray(np.nan_to_num(pair.after.column("distance_km"), nan=np.inf) <= least + NEAREST_KM)
 

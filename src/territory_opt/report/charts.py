@@ -9,14 +9,29 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from territory_opt.problem.numbers import HALF_CENT, ROUNDING, TINY
+from territory_opt.report.layout import (
+    BOTTOM,
+    FROM_ZERO,
+    LEFT,
+    LEFT_OF_PARTS,
+    LINE,
+    RIGHT,
+    ROUND,
+    SHARES_FROM,
+    SHARES_TO,
+    TICKS,
+    TOP,
+    WIDTH,
+)
 from territory_opt.report.views import Views
 from territory_opt.study.side import BAND_TOLERANCE
 from territory_opt.words import percent, short_money
 
 MOST_BARS = 60
-"""Reps drawn in one chart; beyond, the most telling ones."""
-WIDTH, LEFT, RIGHT, LINE = 560.0, 150.0, 74.0, 18.0
-TOP = 26.0
+"""Reps drawn in one chart; beyond, the most telling ones. A choice of looks."""
+LEAST_ODDS_BELOW = 0.005
+"""Odds count as too low only where the rounded percentage shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +73,7 @@ class Chart:
     @property
     def height(self) -> float:
         """Height of the drawing."""
-        return TOP + LINE * len(self.lines) + 8.0
+        return TOP + LINE * len(self.lines) + BOTTOM
 
 
 def balance_charts(views: Views) -> list[Chart]:
@@ -76,7 +91,7 @@ def quota_chart(views: Views) -> Chart | None:
     lines = []
     for k, row in enumerate(reps.to_dict("records")):
         quota, sales, odds = row["annual_quota"], row["expected_sales"], row.get("odds", math.nan)
-        tone = "good" if not odds < views.hit_share - 0.005 else "warn"
+        tone = "good" if not odds < views.hit_share - LEAST_ODDS_BELOW else "warn"
         note = (
             f"{row['name']}: quota {short_money(quota, views.currency)}, expected {short_money(sales, views.currency)}"
         )
@@ -91,25 +106,29 @@ def parts_chart(views: Views) -> Chart:
     parts = views.parts
     low = min(0.0, float(parts[["today", "plan"]].to_numpy().min()))
     high = max(0.0, float(parts[["today", "plan"]].to_numpy().max()))
-    scale, ticks = _axis(low, max(high, low + 1.0), lambda value: short_money(value, views.currency), left=270.0)
+    scale, ticks = _axis(
+        low, max(high, low + 1.0), lambda value: short_money(value, views.currency), left=LEFT_OF_PARTS
+    )
     lines = []
     for k, row in enumerate(parts.to_dict("records")):
         words = f"{short_money(row['today'], views.currency)} → {short_money(row['plan'], views.currency)}"
-        tone = "good" if row["difference"] >= -0.005 else "warn"
+        tone = "good" if row["difference"] >= -HALF_CENT else "warn"
         change = short_money(row["difference"], views.currency)
         change = change if row["difference"] < 0 else f"+{change}"
         note = f"{row['part']}: {words}"
         lines.append(Line(_y(k), str(row["part"]), scale(row["today"]), scale(row["plan"]), tone, change, note))
     unit = f"upper bar: today, lower bar: this plan ({views.currency} {views.term}); right: change"
-    return Chart("What the plan's worth is made of", unit, "pair", tuple(lines), ticks, None, scale(0.0), left=270.0)
+    return Chart(
+        "What the plan's worth is made of", unit, "pair", tuple(lines), ticks, None, scale(0.0), left=LEFT_OF_PARTS
+    )
 
 
 def _balance(views: Views, metric: str, width: float | None) -> Chart:
     before, after = f"before: {metric}", f"after: {metric}"
     reps, cut = _most_telling(views.reps, (views.reps[before] - 1).abs())
     finite = np.nan_to_num(reps[[before, after]].to_numpy(float), nan=1.0)
-    low = min(0.9, float(finite.min()))
-    scale, ticks = _axis(low if low > 0.25 else 0.0, max(1.1, float(finite.max())), percent)
+    low = min(SHARES_FROM, float(finite.min()))
+    scale, ticks = _axis(low if low > FROM_ZERO else 0.0, max(SHARES_TO, float(finite.max())), percent)
     lines = []
     for k, row in enumerate(reps.to_dict("records")):
         old, new = (row[key] if math.isfinite(row[key]) else 0.0 for key in (before, after))
@@ -127,7 +146,7 @@ def _balance(views: Views, metric: str, width: float | None) -> Chart:
 def _most_telling(reps: pd.DataFrame, weight: pd.Series[float] | None) -> tuple[pd.DataFrame, str]:
     """Return the reps to draw, largest weight first, and a note when some are left out."""
     if weight is not None:
-        order = np.argsort(-np.nan_to_num(weight.to_numpy(float), nan=-1e9), kind="stable")
+        order = np.argsort(-np.nan_to_num(weight.to_numpy(float), nan=-np.inf), kind="stable")
         reps = reps.iloc[order]
     note = f"{MOST_BARS} of {len(reps):,} reps, the most extreme ones" if len(reps) > MOST_BARS else ""
     return reps.head(MOST_BARS), note
@@ -137,8 +156,8 @@ def _axis(
     low: float, high: float, label: Callable[[float], str], *, left: float = LEFT
 ) -> tuple[Callable[[float], float], tuple[Tick, ...]]:
     """Return the scale from values to positions and its ticks at round numbers."""
-    step = _step((high - low) / 5)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    step = _step((high - low) / TICKS)
+    first, last = math.floor(low / step + ROUNDING), math.ceil(high / step - ROUNDING)
     span = (last - first) * step
 
     def scale(value: float) -> float:
@@ -149,8 +168,8 @@ def _axis(
 
 def _step(rough: float) -> float:
     """Return the round number (1, 2 or 5 times a power of ten) next above ``rough``."""
-    power = 10.0 ** math.floor(math.log10(max(rough, 1e-12)))
-    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= rough * (1 - 1e-9))
+    power = 10.0 ** math.floor(math.log10(max(rough, TINY)))
+    return next(factor * power for factor in ROUND if factor * power >= rough * (1 - ROUNDING))
 
 
 def _y(line: int) -> float:

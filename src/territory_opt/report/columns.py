@@ -7,13 +7,15 @@ from typing import Literal
 
 import pandas as pd
 
+from territory_opt.report.layout import MONEY_WIDTH, SHARE_WIDTH
+
 Kind = Literal["text", "money", "count", "number", "share", "percent", "factor"]
 """``share`` is a share of a fair share or a probability (0 decimals), ``percent`` a growth with one decimal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a report table; ``width`` is in characters.
+    """One column of a report table; ``width`` is in characters, a choice of looks: titles and usual values fit.
 
     ``title`` may hold ``{currency}``, and ``{unit}``: the currency and what the money is for ("USD in 6 months").
     """
@@ -33,12 +35,14 @@ SUMMARY = (
     Column("today", "Today", width=22),
     Column("plan", "This plan", width=22),
 )
+"""Today against the plan."""
 PARTS = (
     Column("part", "What counts", width=46),
     Column("today", "Today ({unit})", "money", 22),
     Column("plan", "This plan ({unit})", "money", 22),
     Column("difference", "Difference ({unit})", "money", 22),
 )
+"""What the plan's worth is made of."""
 REPS = (
     Column("name", "Rep", width=24),
     Column("rep_id", "Rep id", width=10),
@@ -56,6 +60,7 @@ REPS = (
     Column("moved_in", "Accounts in", "count", 10),
     Column("moved_out", "Accounts out", "count", 10),
 )
+"""One line per rep."""
 ACCOUNTS = (
     Column("name", "Account", width=34),
     Column("account_id", "Account id", width=12),
@@ -69,12 +74,14 @@ ACCOUNTS = (
     Column("expected_sales", "Expected sales ({unit})", "money", 16),
     Column("distance_km", "Distance to the rep (km)", "count", 12),
 )
+"""One line per account."""
 QUOTAS = (
     Column("name", "Rep", width=24),
     Column("rep_id", "Rep id", width=10),
     Column("manager", "Manager", width=20),
     Column("annual", "Year ({currency})", "money", 16),
 )
+"""Quotas of each rep, by period and part."""
 ROLL_UP = (
     Column("name", "Team", width=24),
     Column("level", "Level", width=12),
@@ -86,6 +93,7 @@ ROLL_UP = (
     Column("below", "Sum of the level below ({currency})", "money", 20),
     Column("quotas", "Quotas of its reps ({currency})", "money", 18),
 )
+"""One line per node of the hierarchy."""
 VIOLATIONS = (
     Column("sentence", "What is broken", width=80),
     Column("rule", "Rule", width=20),
@@ -95,7 +103,9 @@ VIOLATIONS = (
     Column("amount", "Outside by", "number", 14),
     Column("unit", "Unit", width=12),
 )
+"""Hard rules that are broken."""
 WAYS = (Column("text", "What would help", width=80), Column("enough", "Enough on its own", width=20))
+"""What would let the rules hold."""
 ISSUES = (
     Column("severity", "Kind", width=11),
     Column("table", "Table", width=20),
@@ -105,7 +115,9 @@ ISSUES = (
     Column("problem", "Problem", width=60),
     Column("fix", "What to do", width=60),
 )
+"""Findings in the data."""
 RUN = (Column("item", "Item", width=28), Column("value", "Value", width=80))
+"""How the plan was made."""
 
 
 def columns_of(frame: pd.DataFrame, known: tuple[Column, ...]) -> tuple[Column, ...]:
@@ -122,7 +134,7 @@ def columns_of(frame: pd.DataFrame, known: tuple[Column, ...]) -> tuple[Column, 
             shown.append(by_key[key])
         elif family in ("before", "after"):
             when = "today" if family == "before" else "in this plan"
-            shown.append(Column(key, f"{rest.capitalize()} {when}, of a fair share", "share", 13))
+            shown.append(Column(key, f"{rest.capitalize()} {when}, of a fair share", "share", SHARE_WIDTH))
         elif family in ("period", "part"):
-            shown.append(Column(key, f"{rest} ({{currency}})", "money", 16))
+            shown.append(Column(key, f"{rest} ({{currency}})", "money", MONEY_WIDTH))
     return tuple(shown)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.plan.tables import balanced_metrics
+from territory_opt.problem.numbers import HALF_CENT, TINY
 from territory_opt.study.comparison import Comparison
 from territory_opt.study.side import BAND_TOLERANCE, Side, band
 from territory_opt.words import at_most, at_most_short, money, percent, plural, short_money
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 Tone = Literal["plain", "good", "warn"]
 
+GOOD_GAP = 0.05
+"""Up to this gap the card of the gap is green. A choice of looks."""
+SHOWN_SHARE = 0.0005
+"""Below this a difference reads as 0.0 %."""
 PART_NAMES = {
     "gain from fit": "Gain from fitting skills",
     "transfer loss": "Margin lost on moved accounts",
@@ -60,7 +65,7 @@ def proof_sentence(result: Result) -> str:
         return "How much better a plan could be is not known: there is no bound for this run."
     reach = result.model.problem.policy.territories.travel.reach
     rules = f"under these rules ({reach})" if reach else "under these rules"
-    if result.gap_money < 0.005:
+    if result.gap_money < HALF_CENT:
         return f"No plan {rules} is worth more than this one (verified)."
     text = f"No plan {rules} is worth more than {at_most(result.gap_money, currency)} above this one"
     searched = result.method == "exact" and result.status == "optimal"
@@ -108,9 +113,8 @@ def _gap_card(result: Result) -> Card:
         return Card("Best possible", "not known", "there is no bound for this run", "warn")
     term = result.model.problem.policy.period.term
     above = at_most_short(max(result.gap_money, 0.0), result.model.problem.policy.currency)
-    return Card(
-        "Room for a better plan", f"≤\u00a0{above}", f"{term}, verified", "good" if result.gap <= 0.05 else "plain"
-    )
+    tone: Tone = "good" if result.gap <= GOOD_GAP else "plain"
+    return Card("Room for a better plan", f"≤\u00a0{above}", f"{term}, verified", tone)
 
 
 def summary_table(result: Result, pair: Comparison, odds: CompanyOdds | None) -> pd.DataFrame:
@@ -205,8 +209,8 @@ def _quota_sentence(pair: Comparison, odds: CompanyOdds | None) -> str:
 
 
 def _against(total: float, target: float) -> str:
-    share = total / max(target, 1e-9) - 1
-    if abs(share) < 0.0005:
+    share = total / max(target, TINY) - 1
+    if abs(share) < SHOWN_SHARE:
         return "equal to the target"
     return f"{percent(abs(share), 1)} {'above' if share > 0 else 'below'} the target"
 

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from territory_opt.report.layout import LEAST_DEGREES, MARGIN, NEAREST_POLE, WHOLE_EARTH
 
-MARGIN = 0.07
-"""Room around the data, as a share of its extent."""
-LEAST_DEGREES = 0.5
-"""Smallest extent of a view, degrees of latitude."""
+FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +28,11 @@ class View:
         """Return the view that holds all finite points with some room; the whole earth without any."""
         known = np.isfinite(lat) & np.isfinite(lon)
         if not known.any():
-            return cls(-180.0, -60.0, 180.0, 80.0)
+            return cls(*WHOLE_EARTH)
         south, north = float(lat[known].min()), float(lat[known].max())
         west, east = float(lon[known].min()), float(lon[known].max())
         room = max(MARGIN * max(north - south, east - west), LEAST_DEGREES / 2)
-        return cls(west - room, max(south - room, -89.0), east + room, min(north + room, 89.0))
+        return cls(west - room, max(south - room, -NEAREST_POLE), east + room, min(north + room, NEAREST_POLE))
 
     def meets(self, line: FloatArray) -> bool:
         """Whether the bounding box of ``line`` (n, 2) in degrees meets the view."""

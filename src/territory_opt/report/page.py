@@ -18,13 +18,15 @@ from territory_opt.geography.palette import rep_colours
 from territory_opt.report import columns as spec
 from territory_opt.report.charts import balance_charts, parts_chart, quota_chart
 from territory_opt.report.columns import Column, Kind, columns_of
+from territory_opt.report.layout import PLACE_DIGITS
 from territory_opt.report.outline import View, base_map
 from territory_opt.report.views import Views
 from territory_opt.study.side import BAND_TOLERANCE
 from territory_opt.words import percent
 
 MAX_DOTS = 20_000
-"""Accounts embedded in the page; beyond, an even sample that always holds the same accounts."""
+"""Accounts embedded in the page; beyond, an even sample that always holds the same accounts. A choice: it keeps the
+page small."""
 MAX_ISSUES = 500
 """Findings in the data shown on the page; the workbook has more."""
 
@@ -60,9 +62,13 @@ def render_page(views: Views) -> str:
     from markupsafe import Markup
 
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
+        loader=jinja2.FunctionLoader(_asset),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
     environment.filters["unbroken"] = lambda text: text.replace(" %", "\u00a0%")
     style, script = _asset("page.css"), _asset("page.js")
     colours = rep_colours(views.reps["lat"].to_numpy(float), views.reps["lon"].to_numpy(float))
@@ -94,27 +100,25 @@ def page_data(views: Views, colours: list[str]) -> dict[str, Any]:
     accounts = _sample(views.accounts)
     reasons, texts = pd.factorize(accounts["reason"])
     reps = views.reps
-    view = View.around(
-        np.append(views.accounts["lat"], reps["lat"]), np.append(views.accounts["lon"], reps["lon"])
-    )  # fmt: skip
+    view = View.around(np.append(views.accounts["lat"], reps["lat"]), np.append(views.accounts["lon"], reps["lon"]))
     return {
         "currency": views.currency,
         "total": len(views.accounts),
-        "view": [round(edge, 4) for edge in (view.west, view.south, view.east, view.north)],
+        "view": [round(edge, PLACE_DIGITS) for edge in (view.west, view.south, view.east, view.north)],
         "outline": base_map(view),
         "reps": {
             "name": reps["name"].tolist(),
             "id": reps["rep_id"].tolist(),
-            "lat": _numbers(reps["lat"], 4),
-            "lon": _numbers(reps["lon"], 4),
+            "lat": _numbers(reps["lat"], PLACE_DIGITS),
+            "lon": _numbers(reps["lon"], PLACE_DIGITS),
             "colour": colours,
         },
         "reasons": list(texts),
         "accounts": {
             "name": accounts["name"].tolist(),
             "id": accounts["account_id"].tolist(),
-            "lat": _numbers(accounts["lat"], 4),
-            "lon": _numbers(accounts["lon"], 4),
+            "lat": _numbers(accounts["lat"], PLACE_DIGITS),
+            "lon": _numbers(accounts["lon"], PLACE_DIGITS),
             "old": accounts["old"].tolist(),
             "new": accounts["new"].tolist(),
             "potential": _numbers(accounts["potential"], 0),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from territory_opt import __version__
+from territory_opt._version import __version__
 from territory_opt.errors import ScenarioError
 from territory_opt.optimize.result import Result
 from territory_opt.plan.folder import file_hash, table_csv, write_folder
@@ -82,10 +82,10 @@ def _write(result: Result, folder: Path, name: str, link: dict[str, Any], tables
     if parts is not None:
         extras["quotas_by_part.csv"] = lambda path: _write_text(path, table_csv(parts))
     manifest = {**link, "seed": result.seed, "versions": _versions()}
+    claims = result.claims(name)
     write_folder(
-        folder, plan=result.plan, certificate=result.certificate, claims=result.claims(name), manifest=manifest,
-        extras=extras,
-    )  # fmt: skip
+        folder, plan=result.plan, certificate=result.certificate, claims=claims, manifest=manifest, extras=extras
+    )
 
 
 def _hashes(files: Mapping[str, Path]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from territory_opt.report import columns as spec
+from territory_opt.report import layout as look
 from territory_opt.report.columns import Column, columns_of
 from territory_opt.report.views import Views
 from territory_opt.study.side import BAND_TOLERANCE
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet
 
 MAX_ROWS = 100_000
-"""Rows per sheet; a larger table is cut there and the sheet says so."""
+"""Rows per sheet; a larger table is cut there and the sheet says so. A choice: the CSV has all."""
 MAX_TEXT = 32_767
-"""Characters a cell can hold."""
+"""Characters a cell can hold, by the specification of Excel."""
+MAX_TITLE = 255
+"""Characters of the title in the file's properties; readers need not take more."""
 CREATED = dt.datetime(2000, 1, 1)
 """Fixed date in the file's properties, so that the same plan gives the same bytes."""
 FORMATS = {
@@ -33,8 +36,6 @@ FORMATS = {
     "percent": {"num_format": "0.0%"},
     "factor": {"num_format": "0.00"},
 }
-INK, ACCENT, PALE, RULE = "#1F2933", "#1F4E79", "#E8EEF4", "#C9D3DD"
-RED, AMBER = "#F8D7DA", "#FFF3CD"
 
 
 def write_workbook(views: Views, path: str | Path) -> None:
@@ -46,7 +47,7 @@ def write_workbook(views: Views, path: str | Path) -> None:
 
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with xlsxwriter.Workbook(str(path), options) as book:
-        book.set_properties({"title": views.name[:255], "created": CREATED})
+        book.set_properties({"title": views.name[:MAX_TITLE], "created": CREATED})
         writer = _Writer(book, views.currency, views.term)
         _summary(writer, views)
         _reps(writer, views)
@@ -63,17 +64,24 @@ class _Writer:
 
     def __init__(self, book: Workbook, currency: str, term: str) -> None:
         self.book, self.currency, self.term = book, currency, term
-        cell = {"valign": "top", "font_color": INK}
+        cell = {"valign": "top", "font_color": look.INK}
         self.formats = {kind: book.add_format(cell | style) for kind, style in FORMATS.items()}
         self.wrapped = book.add_format(cell | {"text_wrap": True})
-        self.title = book.add_format({"bold": True, "font_size": 16, "font_color": ACCENT})
-        self.heading = book.add_format({"bold": True, "font_size": 12, "font_color": ACCENT})
+        self.title = book.add_format({"bold": True, "font_size": look.TITLE_SIZE, "font_color": look.ACCENT})
+        self.heading = book.add_format({"bold": True, "font_size": look.HEADING_SIZE, "font_color": look.ACCENT})
         self.header = book.add_format(
-            {"bold": True, "text_wrap": True, "valign": "vcenter", "font_color": "#FFFFFF", "bg_color": ACCENT,
-             "border": 1, "border_color": RULE}
-        )  # fmt: skip
-        self.warn = book.add_format({"bg_color": RED})
-        self.note = book.add_format({"italic": True, "font_color": "#52606D"})
+            {
+                "bold": True,
+                "text_wrap": True,
+                "valign": "vcenter",
+                "font_color": look.ON_ACCENT,
+                "bg_color": look.ACCENT,
+                "border": 1,
+                "border_color": look.RULE,
+            }
+        )
+        self.warn = book.add_format({"bg_color": look.RED})
+        self.note = book.add_format({"italic": True, "font_color": look.NOTE_INK})
 
     def sheet(
         self, title: str, frame: pd.DataFrame, known: tuple[Column, ...], *, freeze: int = 0, empty: str = ""
@@ -100,7 +108,7 @@ class _Writer:
 
     def table(self, page: Worksheet, top: int, frame: pd.DataFrame, shown: tuple[Column, ...]) -> int:
         """Write header and rows at row ``top``; return the row after the last."""
-        page.set_row(top, 45)
+        page.set_row(top, look.HEADER_HEIGHT)
         for at, column in enumerate(shown):
             page.write_string(top, at, column.titled(self.currency, self.term), self.header)
         rows = frame.head(MAX_ROWS)
@@ -124,14 +132,14 @@ def _summary(writer: _Writer, views: Views) -> None:
     page.hide_gridlines(2)
     page.set_landscape()
     page.fit_to_pages(1, 0)
-    page.set_column(0, 0, 48)
-    page.set_column(1, 3, 24)
+    for at, width in enumerate(look.SUMMARY_WIDTHS):
+        page.set_column(at, at, width)
     writer.cell(page, 0, 0, views.name, writer.title)
     row = 2
     for sentence in views.sentences:
-        page.merge_range(row, 0, row, 3, "", writer.wrapped)
+        page.merge_range(row, 0, row, len(look.SUMMARY_WIDTHS) - 1, "", writer.wrapped)
         writer.cell(page, row, 0, sentence, writer.wrapped)
-        page.set_row(row, 15.0 * math.ceil(len(sentence) / 110))
+        page.set_row(row, look.LINE_HEIGHT * math.ceil(len(sentence) / look.LINE_CHARACTERS))
         row += 1
     row = writer.table(page, row + 1, views.summary, columns_of(views.summary, spec.SUMMARY)) + 1
     writer.cell(page, row, 0, "What the plan's worth is made of", writer.heading)
@@ -146,21 +154,17 @@ def _reps(writer: _Writer, views: Views) -> None:
     last = min(len(views.reps), MAX_ROWS)
     shown = columns_of(views.reps, spec.REPS)
     # The plain bars of 2007: newer ones are an extension that other readers warn about.
-    bars = {"min_type": "num", "min_value": 0, "max_type": "num"}
+    bars = {"type": "data_bar", "min_type": "num", "min_value": 0, "max_type": "num"}
     for at, column in enumerate(shown):
         if column.key.startswith(("before: ", "after: ")):
             width = views.bands.get(column.key.partition(": ")[2])
             if width is not None:
-                limits = {"type": "cell", "criteria": "not between", "minimum": 1 - width - BAND_TOLERANCE,
-                          "maximum": 1 + width + BAND_TOLERANCE, "format": writer.warn}  # fmt: skip
+                around = {"minimum": 1 - width - BAND_TOLERANCE, "maximum": 1 + width + BAND_TOLERANCE}
+                limits = {"type": "cell", "criteria": "not between", **around, "format": writer.warn}
                 page.conditional_format(1, at, last, at, limits)
-            page.conditional_format(
-                1, at, last, at, {"type": "data_bar", "bar_color": "#9DC3E6", "max_value": 2, **bars}
-            )
+            page.conditional_format(1, at, last, at, {**bars, "bar_color": look.SHARE_BAR, "max_value": 2})
         elif column.key == "odds":
-            page.conditional_format(
-                1, at, last, at, {"type": "data_bar", "bar_color": "#A9D18E", "max_value": 1, **bars}
-            )
+            page.conditional_format(1, at, last, at, {**bars, "bar_color": look.ODDS_BAR, "max_value": 1})
 
 
 def _violations(writer: _Writer, views: Views) -> None:

@@ -22,14 +22,12 @@ from territory_opt.plan.tables import balanced_metrics
 from territory_opt.problem.problem import Problem
 from territory_opt.study.side import Side, TextArray
 from territory_opt.whatif.saved import SavedPlan
-from territory_opt.words import aligned, at_most_short, listed, near_money, percent, plain, short_money
+from territory_opt.words import MOST_NAMED, aligned, at_most_short, listed, near_money, percent, plain, short_money
 
 BoolArray = npt.NDArray[np.bool_]
 
 TODAY = "today"
 """Stands for the incumbents and last quotas."""
-NAMED = 5
-"""Ids named in a message."""
 
 
 class Planned(Protocol):
@@ -191,8 +189,8 @@ def compare(
     if len(plans) < 2:
         raise ComparisonError('one plan cannot be compared with itself; give two, or "today" and one')
     called, base = _called(plans, names), _base(plans, problem)
-    made = {name: _side(name, plan, base) for name, plan in zip(called, plans, strict=True)
-            if not isinstance(plan, str)}  # fmt: skip
+    given = [(name, plan) for name, plan in zip(called, plans, strict=True) if not isinstance(plan, str)]
+    made = {name: _side(name, plan, base) for name, plan in given}
     lead = next(iter(made.values()), None)
     model, bound = (base, np.nan) if lead is None else (lead.model, lead.bound)
     sides = [made.get(name) or Side.today(name, model, bound=bound) for name in called]
@@ -218,17 +216,20 @@ def _base(plans: Sequence[Planned | PlanFolder | str], problem: Problem | None) 
 def _called(plans: Sequence[Planned | PlanFolder | str], names: Sequence[str] | None) -> list[str]:
     """Names of the plans: as given, else today, the name of the folder, or the number."""
     if names is None:
-        names = [
-            plan if isinstance(plan, str) else plan.path.resolve().name if isinstance(plan, PlanFolder)
-            else plan.folder.path.resolve().name if isinstance(plan, SavedPlan)
-            else f"plan {number}"
-            for number, plan in enumerate(plans, start=1)
-        ]  # fmt: skip
+        names = [_own_name(plan) or f"plan {number}" for number, plan in enumerate(plans, start=1)]
         if len(set(names)) < len(names):
             names = [f"{name} ({number})" for number, name in enumerate(names, start=1)]
     if len(names) != len(plans) or len(set(names)) < len(names):
         raise ComparisonError(f"there are {len(plans)} plans; give as many different names, not {list(names)}")
     return [str(name) for name in names]
+
+
+def _own_name(plan: Planned | PlanFolder | str) -> str:
+    """The word for it, or the name of the folder it was read from; empty where there is none."""
+    if isinstance(plan, str):
+        return plan
+    folder = plan if isinstance(plan, PlanFolder) else plan.folder if isinstance(plan, SavedPlan) else None
+    return "" if folder is None else folder.path.resolve().name
 
 
 def _side(name: str, given: Planned | PlanFolder, base: Model) -> Side:
@@ -260,7 +261,7 @@ def _require_same(name: str, base: Model, other: Model) -> None:
 def _require_ids(name: str, what: str, here: pd.Index[Any], there: pd.Index[Any]) -> None:
     ids = here.symmetric_difference(there)
     if len(ids):
-        shown = listed([str(key) for key in ids[:NAMED]], most=NAMED, count=len(ids))
+        shown = listed([str(key) for key in ids[:MOST_NAMED]], most=MOST_NAMED, count=len(ids))
         problem = f"{name} is no plan for the same {what}s: only one side has {shown}"
         raise ComparisonError(f"{problem}; compare plans of the same accounts and reps")
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.model.model import Model
+from territory_opt.model.rules import ASSIGNMENT, QUOTAS_TIE
 from territory_opt.plan.audit import Violation, audit_figures
 from territory_opt.plan.evaluate import Evaluation
 from territory_opt.plan.figures import Figures
@@ -24,7 +25,7 @@ IntArray = npt.NDArray[np.int64]
 TextArray = npt.NDArray[np.object_]
 
 NOBODY = "nobody"
-BEYOND_TERRITORIES = {"assignment", "quota", "quota step", "period quotas"}
+BEYOND_TERRITORIES = {ASSIGNMENT, *QUOTAS_TIE}
 """Rules, besides those of rows that set quotas, which say that a plan is complete: how things stand need not be."""
 
 

@@ -17,24 +17,28 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.errors import ScenarioError
+from territory_opt.problem.numbers import FOLDER_MODE
 from territory_opt.synthetic.names import company_names, industries
 from territory_opt.synthetic.people import legacy_alignment, make_people, near_reps, set_pay
 from territory_opt.synthetic.places import FRENCH_STATES, SPANISH_STATES, numbered, places, scatter
-from territory_opt.synthetic.sales import PLAN_YEAR, SEGMENTS, of_segment, sales_table, sell
+from territory_opt.synthetic.sales import Sold, of_segment, sales_table, sell
+from territory_opt.synthetic.settings import ACCOUNTS, PLAN_YEAR, RULES, SEGMENTS, SIZE
 
 TRUTH = "truth"
 """Name of the table that no scenario reads."""
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+_WIDER_THAN_ALL_LONGITUDES = 1000
+"""Makes one number of a cell of one degree by one degree: whole latitude times this, plus whole longitude."""
 
 
 def generate_market(
-    accounts: int = 2000,
-    reps: int = 40,
+    accounts: int = SIZE.accounts,
+    reps: int = SIZE.reps,
     seed: int = 0,
     managers: int | None = None,
     regions: int | None = None,
-    months: int = 36,
+    months: int = SIZE.months,
     *,
     truth: bool = False,
 ) -> dict[str, pd.DataFrame]:
@@ -48,30 +52,34 @@ def generate_market(
     has a rep who speaks its language. Without history, ``current_sales`` stands in the accounts table.
     Cost: linear in accounts; a million accounts and a thousand reps without history take well under a minute.
     """
-    managers = max(1, round(reps / 6.7)) if managers is None else managers
-    regions = max(1, round(managers / 2)) if regions is None else regions
+    managers = max(1, round(reps / SIZE.reps_per_manager)) if managers is None else managers
+    regions = max(1, round(managers / SIZE.managers_per_region)) if regions is None else regions
     _check(accounts, reps, managers, regions, months)
     rng = np.random.default_rng(seed)
     account_table = _accounts(rng, accounts)
     rep_table, manager_table = make_people(rng, account_table, reps, managers, regions)
     owner = legacy_alignment(rng, account_table, rep_table)
-    sold_to = sell(rng, account_table, months, truth=truth)
-    current, monthly = sold_to.current, sold_to.monthly
+    sold = sell(rng, account_table, months, truth=truth)
     account_table["incumbent"] = np.append(rep_table["rep_id"].to_numpy(object), "")[owner]
-    if monthly is None:
-        account_table["current_sales"] = current.round().astype(np.int64)
     served = owner >= 0
-    sold = np.bincount(owner[served], weights=current[served], minlength=reps).astype(float)
-    set_pay(rng, rep_table, sold)
+    by_rep = np.bincount(owner[served], weights=sold.current[served], minlength=reps).astype(float)
+    set_pay(rng, rep_table, by_rep)
     tables = {"accounts": account_table, "reps": rep_table, "managers": manager_table}
-    if monthly is not None:
-        tables["sales"] = sales_table(monthly, account_table)
+    tables |= _sales_tables(account_table, sold)
     tables["rules"] = _rules(rng, account_table, rep_table)
     account_table["potential"] = account_table["potential"].round().astype(np.int64)
-    if sold_to.expected is not None:
-        outcome = {"expected_sales": sold_to.expected.round(2), "plan_year_sales": sold_to.coming}
+    if sold.expected is not None:
+        outcome = {"expected_sales": sold.expected.round(2), "plan_year_sales": sold.coming}
         tables[TRUTH] = pd.DataFrame({"account_id": account_table["account_id"], **outcome})
     return tables
+
+
+def _sales_tables(accounts: pd.DataFrame, sold: Sold) -> dict[str, pd.DataFrame]:
+    """Return the table of sales; without history none, and add ``current_sales`` to ``accounts``, in place."""
+    if sold.monthly is None:
+        accounts["current_sales"] = sold.current.round().astype(np.int64)
+        return {}
+    return {"sales": sales_table(sold.monthly, accounts)}
 
 
 def _check(accounts: int, reps: int, managers: int, regions: int, months: int) -> None:
@@ -80,8 +88,8 @@ def _check(accounts: int, reps: int, managers: int, regions: int, months: int) -
             f"cannot make {accounts} accounts, {reps} reps, {managers} managers, {regions} regions; "
             "each number must be at least 1 and no larger than the one before"
         )
-    if months != 0 and months < 12:
-        raise ScenarioError(f"months is {months}; it must be 0 (no history) or at least 12")
+    if months != 0 and months < SIZE.least_months:
+        raise ScenarioError(f"months is {months}; it must be 0 (no history) or at least {SIZE.least_months}")
 
 
 # --- accounts ---------------------------------------------------------------------------------------------
@@ -91,12 +99,12 @@ def _accounts(rng: np.random.Generator, size: int) -> pd.DataFrame:
     towns = places()
     weight = towns["population"].to_numpy(float)
     town = np.sort(rng.choice(len(towns), size=size, p=weight / weight.sum()))
-    lat, lon = scatter(rng, towns.iloc[town], spread_km=12.0)
+    lat, lon = scatter(rng, towns.iloc[town], spread_km=ACCOUNTS.spread_km)
     segment = rng.choice(len(SEGMENTS), size=size, p=[kind.share for kind in SEGMENTS])
-    potential = of_segment("scale", segment) * rng.lognormal(0.0, 1.0, size)
-    workload = potential**0.6 * rng.lognormal(0.0, 0.4, size)
+    potential = of_segment("scale", segment) * rng.lognormal(0.0, ACCOUNTS.potential_spread, size)
+    workload = potential**ACCOUNTS.workload_power * rng.lognormal(0.0, ACCOUNTS.workload_spread, size)
     state = towns["state"].to_numpy(object)[town]
-    industry = rng.choice(np.array(industries(), dtype=object), size=size, p=[0.3, 0.3, 0.25, 0.15])
+    industry = rng.choice(np.array(industries(), dtype=object), size=size, p=ACCOUNTS.industry_shares)
     language, family = _languages(rng, state), _families(rng, lat, lon)
     language = language[family]
     return pd.DataFrame(
@@ -113,7 +121,7 @@ def _accounts(rng: np.random.Generator, size: int) -> pd.DataFrame:
             "family": _family_names(family),
             "incumbent": "",
             "potential": potential,
-            "workload": (workload / workload.mean() * 18.0).round(1),
+            "workload": (workload / workload.mean() * ACCOUNTS.workload_hours).round(1),
             "visits": of_segment("visits", segment).astype(np.int64),
         }
     )
@@ -121,8 +129,8 @@ def _accounts(rng: np.random.Generator, size: int) -> pd.DataFrame:
 
 def _languages(rng: np.random.Generator, state: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
     draw = rng.random(len(state))
-    spanish = np.where(np.isin(state, SPANISH_STATES), 0.10, 0.01)
-    french = np.where(np.isin(state, FRENCH_STATES), 0.15, 0.002)
+    spanish = np.where(np.isin(state, SPANISH_STATES), ACCOUNTS.spanish_there, ACCOUNTS.spanish)
+    french = np.where(np.isin(state, FRENCH_STATES), ACCOUNTS.french_there, ACCOUNTS.french)
     language = np.full(len(state), "en", dtype=object)
     language[draw < spanish + french] = "fr"
     language[draw < spanish] = "es"
@@ -134,14 +142,14 @@ def _families(rng: np.random.Generator, lat: Floats, lon: Floats) -> Ints:
 
     Families are 2 to 4 accounts that live within one degree of each other.
     """
-    size = len(lat)
-    cell = np.rint(lat).astype(np.int64) * 1000 + np.rint(lon).astype(np.int64)
+    size, (fewest, most) = len(lat), ACCOUNTS.family_sizes
+    cell = np.rint(lat).astype(np.int64) * _WIDER_THAN_ALL_LONGITUDES + np.rint(lon).astype(np.int64)
     order = np.argsort(cell, kind="stable")
-    starts = np.flatnonzero(rng.random(size) < 0.03)
-    starts = starts[np.diff(starts, prepend=-4) >= 4]
-    length = rng.integers(2, 5, len(starts))
+    starts = np.flatnonzero(rng.random(size) < ACCOUNTS.family_starts)
+    starts = starts[np.diff(starts, prepend=-most) >= most]
+    length = rng.integers(fewest, most + 1, len(starts))
     first = np.arange(size)
-    for offset in range(1, 4):
+    for offset in range(1, most):
         member = starts + offset
         fits = (offset < length) & (member < size)
         fits[fits] = cell[order[member[fits]]] == cell[order[starts[fits]]]
@@ -176,25 +184,25 @@ _FORBIDS = (
 
 def _rules(rng: np.random.Generator, accounts: pd.DataFrame, reps: pd.DataFrame) -> pd.DataFrame:
     """Return a handful of locks (large accounts stay) and forbids (a near rep may not), each with a reason."""
-    count = int(np.clip(len(accounts) // 250, 2, 40))
+    count = int(np.clip(len(accounts) // RULES.accounts_per_rule, *RULES.rules))
     free = (accounts["incumbent"] != "") & (accounts["family"] == "") & (accounts["language"] == "en")
-    pool = accounts[free.to_numpy()].nlargest(max(4 * count, 8), "potential")
+    pool = accounts[free.to_numpy()].nlargest(max(RULES.pool * count, RULES.least_pool), "potential")
     chosen = pool.iloc[rng.permutation(len(pool))[:count]]
-    locks = (count + 1) * 3 // 5
+    locks = (count + 1) * RULES.locks_of_five // 5
     near, _ = near_reps(chosen, reps)
     rows = []
     for place, account in enumerate(chosen.itertuples()):
         lock = place < locks or len(reps) < 2
         others = [rep for rep in reps["rep_id"].iloc[near[place]] if rep != account.incumbent]
         reasons = _LOCKS if lock else _FORBIDS
-        month = 3 * (1 + place % 4)
+        quarter = pd.Period(year=PLAN_YEAR, quarter=1 + place % 4, freq="Q")
         rows.append(
             {
                 "rule": "lock" if lock else "forbid",
                 "account_id": account.account_id,
                 "rep_id": account.incumbent if lock else others[0],
                 "reason": reasons[place % len(reasons)],
-                "expires": f"{PLAN_YEAR}-{month:02d}-{30 if month in (6, 9) else 31}",
+                "expires": quarter.end_time.date().isoformat(),
             }
         )
     return pd.DataFrame(rows, columns=["rule", "account_id", "rep_id", "reason", "expires"])
@@ -257,7 +265,7 @@ def write_market(
             for file in sorted(staging.iterdir(), key=lambda file: file.suffix != ".csv"):
                 file.replace(folder / file.name)
         else:
-            staging.chmod(0o755)
+            staging.chmod(FOLDER_MODE)
             staging.replace(folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -18,17 +18,20 @@ from territory_opt.synthetic.places import (
     scatter,
     sphere,
 )
-from territory_opt.synthetic.sales import PLAN_YEAR
+from territory_opt.synthetic.settings import ALIGNMENT, PEOPLE, PLAN_YEAR
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Names = npt.NDArray[np.object_]
-_REGIONS = {
+_NOTHING = 1e-9
+"""Stands for no potential in a logarithm; the push is limited anyway."""
+_REGION_NAMES = {
     1: ["Country"],
     2: ["West", "East"],
     3: ["West", "Central", "East"],
     4: ["Pacific", "Mountain", "Central", "Atlantic"],
 }
+"""What so many regions are called; more have numbers."""
 
 
 def make_people(
@@ -37,7 +40,7 @@ def make_people(
     """Return reps, living where accounts are, and their managers by region from west to east."""
     home = _homes(rng, accounts, size)
     towns = places().iloc[home]
-    lat, lon = scatter(rng, towns, spread_km=8.0)
+    lat, lon = scatter(rng, towns, spread_km=PEOPLE.spread_km)
     names = people_names(rng, size + managers)
     manager, table = _hierarchy(lat, lon, names[size:], managers, regions)
     fte, ramp, start = _contracts(rng, size)
@@ -62,10 +65,10 @@ def make_people(
 def _homes(rng: np.random.Generator, accounts: pd.DataFrame, size: int) -> Ints:
     """Return the places of homes: those of accounts drawn at random, moved to the middle of their surroundings."""
     points = sphere(accounts["lat"].to_numpy(float), accounts["lon"].to_numpy(float))
-    if len(points) > 50_000:
-        points = points[rng.choice(len(points), 50_000, replace=False)]
+    if len(points) > PEOPLE.home_sample:
+        points = points[rng.choice(len(points), PEOPLE.home_sample, replace=False)]
     centres = points[rng.choice(len(points), size, replace=False)]
-    for _ in range(2):
+    for _ in range(PEOPLE.home_rounds):
         nearest = cKDTree(centres).query(points)[1]
         count = np.maximum(np.bincount(nearest, minlength=size), 1)[:, None]
         centres = np.column_stack([np.bincount(nearest, points[:, axis], size) for axis in range(3)]) / count
@@ -79,7 +82,7 @@ def _hierarchy(
 ) -> tuple[npt.NDArray[np.object_], pd.DataFrame]:
     """Split reps into regions from west to east and, inside, into teams from south to north."""
     ids = numbered("M", managers)
-    region_names = _REGIONS.get(regions, [f"Region {number}" for number in range(1, regions + 1)])
+    region_names = _REGION_NAMES.get(regions, [f"Region {number}" for number in range(1, regions + 1)])
     region_ids = [f"REGION-{number}" for number in range(1, regions + 1)]
     manager = np.empty(len(lat), dtype=object)
     reports_to: list[str] = []
@@ -108,12 +111,12 @@ def _contracts(rng: np.random.Generator, size: int) -> tuple[Floats, Floats, npt
     """Return FTE, ramp and first day: most reps full time and long here, about one in twenty a new joiner."""
     fte, ramp = np.ones(size), np.ones(size)
     order = rng.permutation(size)
-    part_time, joiners = round(0.075 * size), round(0.05 * size)
-    fte[order[:part_time]] = np.where(np.arange(part_time) % 3 == 2, 0.5, 0.8)
+    part_time, joiners = round(PEOPLE.part_time * size), round(PEOPLE.joiners * size)
+    fte[order[:part_time]] = np.resize(PEOPLE.part_time_fte, part_time)
     joining = order[part_time : part_time + joiners]
-    ramp[joining] = np.linspace(0.5, 0.75, joiners).round(2)
-    days = rng.integers(365, 15 * 365, size)
-    days[joining] = rng.integers(20, 150, joiners)
+    ramp[joining] = np.linspace(*PEOPLE.joiner_ramp, joiners).round(2)
+    days = rng.integers(*PEOPLE.tenure_days, size)
+    days[joining] = rng.integers(*PEOPLE.joiner_days, joiners)
     first = dt.date(PLAN_YEAR, 1, 1)
     return fte, ramp, np.array([(first - dt.timedelta(days=int(day))).isoformat() for day in days], dtype=object)
 
@@ -121,9 +124,9 @@ def _contracts(rng: np.random.Generator, size: int) -> tuple[Floats, Floats, npt
 def _rep_languages(rng: np.random.Generator, state: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
     """Everybody speaks English; at least one rep (two in larger teams) speaks Spanish and French."""
     size = len(state)
-    spanish = rng.random(size) < np.where(np.isin(state, SPANISH_STATES), 0.55, 0.20)
-    french = rng.random(size) < np.where(np.isin(state, FRENCH_STATES), 0.60, 0.08)
-    some = rng.permutation(size)[: min(size, 2)]
+    spanish = rng.random(size) < np.where(np.isin(state, SPANISH_STATES), PEOPLE.spanish_there, PEOPLE.spanish)
+    french = rng.random(size) < np.where(np.isin(state, FRENCH_STATES), PEOPLE.french_there, PEOPLE.french)
+    some = rng.permutation(size)[: min(size, PEOPLE.languages_spoken_by)]
     spanish[some] |= spanish.sum() < len(some)
     french[some[::-1]] |= french.sum() < len(some)
     speaks: npt.NDArray[np.object_] = (
@@ -139,8 +142,8 @@ def _scores(rng: np.random.Generator, size: int) -> npt.NDArray[np.object_]:
     names = industries()
     cells = []
     for _ in range(size):
-        known = rng.permutation(len(names))[: rng.integers(1, 3)]
-        cells.append(";".join(f"{names[index]}:{rng.integers(5, 11) / 10:g}" for index in known))
+        known = rng.permutation(len(names))[: rng.integers(*PEOPLE.industries_known)]
+        cells.append(";".join(f"{names[index]}:{rng.integers(*PEOPLE.score_tenths) / 10:g}" for index in known))
     return np.array(cells, dtype=object)
 
 
@@ -152,7 +155,8 @@ def legacy_alignment(rng: np.random.Generator, accounts: pd.DataFrame, reps: pd.
     """
     size = len(accounts)
     owner = np.full(size, -1, dtype=np.int64)
-    wish = np.clip(rng.lognormal(0.0, 0.30, len(reps)), 0.55, 1.7) * (reps["fte"] * reps["ramp"]).to_numpy(float)
+    grown = np.clip(rng.lognormal(0.0, ALIGNMENT.wish_spread, len(reps)), *ALIGNMENT.wish_limits)
+    wish = grown * (reps["fte"] * reps["ramp"]).to_numpy(float)
     legacy, anywhere = rng.random(size), rng.random(size)
     pick = rng.random(size)
     for language in ("en", "es", "fr"):
@@ -163,20 +167,20 @@ def legacy_alignment(rng: np.random.Generator, accounts: pd.DataFrame, reps: pd.
         near, distance = near_reps(accounts.iloc[rows], reps.iloc[able])
         choice = _uneven(near, distance, accounts["potential"].to_numpy(float)[rows], wish[able])
         other = np.where(
-            anywhere[rows] < 0.05,
+            anywhere[rows] < ALIGNMENT.anywhere,
             (pick[rows] * len(able)).astype(np.int64),
             near[np.arange(len(rows)), (pick[rows] * near.shape[1]).astype(np.int64)],
         )
-        owner[rows] = able[np.where(legacy[rows] < 0.10, other, choice)]
+        owner[rows] = able[np.where(legacy[rows] < ALIGNMENT.legacy, other, choice)]
     owner = owner[_family_heads(accounts["family"])]
-    owner[legacy > 0.98] = -1
+    owner[legacy > 1.0 - ALIGNMENT.vacant] = -1
     return owner
 
 
 def near_reps(accounts: pd.DataFrame, reps: pd.DataFrame) -> tuple[Ints, Floats]:
     """Return the nearest reps of each account and their distance in earth radii."""
     tree = cKDTree(sphere(reps["lat"].to_numpy(float), reps["lon"].to_numpy(float)))
-    count = min(16, len(reps))
+    count = min(ALIGNMENT.nearest, len(reps))
     points = sphere(accounts["lat"].to_numpy(float), accounts["lon"].to_numpy(float))
     distance, near = tree.query(points, k=list(range(1, count + 1)), workers=-1)
     return np.asarray(near, dtype=np.int64), np.asarray(distance, dtype=float)
@@ -188,11 +192,12 @@ def _uneven(near: Ints, distance: Floats, weight: Floats, wish: Floats) -> Ints:
     wished = wish / wish.sum() * weight.sum()
     rows = np.arange(len(near))
     choice = near[:, 0]
-    for step in range(90):
+    for step in range(ALIGNMENT.rounds):
         choice = near[rows, np.argmin(distance + handicap[near], axis=1)]
         total = np.bincount(choice, weight, len(wish))
-        push = np.clip(np.log(np.maximum(total, 1e-9) / wished), -1.0, 1.0)
-        handicap += 0.03 * 0.94**step * push
+        off = np.log(np.maximum(total, _NOTHING) / wished)
+        push = np.clip(off, -ALIGNMENT.most_push, ALIGNMENT.most_push)
+        handicap += ALIGNMENT.step * ALIGNMENT.cooling**step * push
     return choice
 
 
@@ -208,7 +213,11 @@ def _family_heads(family: pd.Series) -> Ints:
 
 def set_pay(rng: np.random.Generator, reps: pd.DataFrame, sold: Floats) -> None:
     """Add last year's quota (none for joiners) and on-target earnings, in place."""
-    quota = np.maximum((sold * rng.uniform(1.0, 1.1, len(reps)) / 1000).round() * 1000, 1000.0)
+    step = PEOPLE.quota_step
+    quota = np.maximum((sold * rng.uniform(*PEOPLE.quota_over_sales, len(reps)) / step).round() * step, step)
     joined = reps["ramp"].to_numpy(float) < 1.0
     reps["last_quota"] = pd.array(np.where(joined, np.nan, quota), dtype="Int64")
-    reps["ote"] = ((90 + 60 * rng.random(len(reps))) * reps["fte"].to_numpy(float)).round().astype(np.int64) * 1000
+    least, most = PEOPLE.ote_thousands
+    reps["ote"] = ((least + (most - least) * rng.random(len(reps))) * reps["fte"].to_numpy(float)).round().astype(
+        np.int64
+    ) * 1000

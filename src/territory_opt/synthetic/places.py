@@ -12,8 +12,13 @@ import pandas as pd
 Floats = npt.NDArray[np.float64]
 Names = npt.NDArray[np.object_]
 SPANISH_STATES = ("AZ", "CA", "FL", "NJ", "NM", "NV", "NY", "TX")
+"""Where more accounts and reps speak Spanish; made up, no census behind it."""
 FRENCH_STATES = ("LA", "ME", "NH", "VT")
+"""The same for French."""
 _KM_PER_DEGREE = 111.195
+"""Length of a degree on the sphere of ``geography.sphere.EARTH_RADIUS_KM``, to six digits: ample for scattering."""
+_DIGITS = 5
+"""Digits of written degrees: a metre."""
 
 
 @cache
@@ -28,7 +33,7 @@ def scatter(rng: np.random.Generator, towns: pd.DataFrame, spread_km: float) -> 
     lat, lon = towns["lat"].to_numpy(float), towns["lon"].to_numpy(float)
     north = rng.normal(0.0, spread_km, len(towns)) / _KM_PER_DEGREE
     east = rng.normal(0.0, spread_km, len(towns)) / (_KM_PER_DEGREE * np.cos(np.radians(lat)))
-    return (lat + north).round(5), (lon + east).round(5)
+    return (lat + north).round(_DIGITS), (lon + east).round(_DIGITS)
 
 
 def sphere(lat: Floats, lon: Floats) -> Floats:

@@ -10,6 +10,11 @@ from typing import Annotated, Any, TypeGuard, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+ALIKE = 0.6
+"""Words at least so similar are taken for a misspelling: the usual cutoff of ``difflib``."""
+ELSEWHERE = 0.75
+"""A key of another section has to be more similar: there are many of them. A convention."""
+
 
 def dotted(loc: Sequence[str | int]) -> str:
     """Return ``territories.keep.loss_rate`` for a location."""
@@ -48,7 +53,7 @@ def suggest(model: type[BaseModel], loc: Sequence[str | int]) -> str:
     if near:
         return f"did you mean {dotted([*loc[:-1], near[0]])}?"
     everywhere = {key.rsplit(".", 1)[-1]: key for key in reversed(list(known_keys(model)))}
-    near = difflib.get_close_matches(word.rsplit(".", 1)[-1], list(everywhere), n=1, cutoff=0.75)
+    near = difflib.get_close_matches(word.rsplit(".", 1)[-1], list(everywhere), n=1, cutoff=ELSEWHERE)
     if near:
         return f"did you mean {everywhere[near[0]]}?"
     return f"known here: {', '.join(siblings)}"
@@ -70,7 +75,7 @@ def _is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
     return inspect.isclass(annotation) and issubclass(annotation, BaseModel)
 
 
-def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+def nearest(word: str, known: Iterable[str], cutoff: float = ALIKE) -> str:
     """Return '; did you mean ...?' for the nearest known word, or an empty text."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {near[0]}?" if near else ""

@@ -23,13 +23,17 @@ from territory_opt.plan.figures import Figures
 from territory_opt.plan.outcome import Outcome
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.calendar import month_numbers, read_month
+from territory_opt.problem.numbers import TINY
 from territory_opt.problem.policy import Guard, Policy
 from territory_opt.problem.problem import Problem
 from territory_opt.quota.by_part import by_part
+from territory_opt.words import MOST_NAMED, listed
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
+_SMALLEST = 6
+"""Decimals of money left of a target: what is smaller is the rounding of sums."""
 YEAR_COLUMNS = ["rep_id", "period", "quota", "before", "status"]
 
 
@@ -125,7 +129,7 @@ def _frozen_until(plan: Plan, as_of: str) -> pd.Period:
 
 def _last_months(quotas: pd.DataFrame) -> pd.PeriodIndex:
     """The month each row's quota period ends with: "2027-01 to 2027-03" says it last."""
-    return pd.PeriodIndex(quotas["period"].str[-7:], freq="M")
+    return pd.PeriodIndex(quotas["period"].str[-len("2027-03") :], freq="M")
 
 
 def _policy_of_the_rest(
@@ -158,7 +162,7 @@ def _left(tree: Hierarchy, frozen: pd.Series[float], problem: Problem, node: str
     at = tree.ids.index(node)
     by_rep = frozen.reindex(problem.reps["rep_id"]).fillna(0.0).to_numpy(float)
     used = float(sum(by_rep[j] / tree.compound(int(j), at) for j in tree.members(at)))
-    left = round(target - used, 6)
+    left = round(target - used, _SMALLEST)
     if left <= 0:
         raise ScenarioError(f"{tree.names[at]}: frozen quotas of {used:,.2f} leave nothing of the target {target:,.2f}")
     return left
@@ -168,7 +172,7 @@ def _refuse_strangers(problem: Problem, plan: Plan) -> None:
     """Raise if frozen quotas would be lost because a rep is missing from the tables."""
     missing = plan.annual.index.difference(pd.Index(problem.reps["rep_id"]))
     if len(missing):
-        named = ", ".join(map(str, missing[:5]))
+        named = listed(missing.tolist(), most=MOST_NAMED)
         raise ScenarioError(
             f"the plan sets quotas for {named}, who are not in the reps table it was made from; "
             "keep reps who have left in that table and name them under reps.remove"
@@ -226,20 +230,22 @@ def _parts_left(
     annual = plan.annual.reindex(table["rep_id"]).to_numpy(float)
     past = frozen.reindex(table["rep_id"]).fillna(0.0).to_numpy(float)
     done = np.divide(past, annual, out=np.zeros_like(annual), where=annual > 0) * table["quota"]
-    used = done.groupby(table["part"]).sum() * (target - goal) / max(float(done.sum()), 1e-9)
+    used = done.groupby(table["part"]).sum() * (target - goal) / max(float(done.sum()), TINY)
     left = {name: amount - float(used.get(name, 0.0)) for name, amount in asked.items()}
     short = [name for name, amount in left.items() if amount < 0]
     if short:
         raise ScenarioError(f"quotas.part_targets: what is frozen leaves nothing of the sum of {', '.join(short)}")
-    return {name: round(amount, 6) for name, amount in left.items()}
+    return {name: round(amount, _SMALLEST) for name, amount in left.items()}
 
 
 def _managers(now: Problem, before: Hierarchy, frozen: pd.Series[float], problem: Problem) -> pd.DataFrame | None:
     """Nodes with what is left of their targets; that of a node new since the plan is one for the rest."""
     if now.managers.empty:
         return None
-    targets = [target if np.isnan(target) else _left(before, frozen, problem, str(node), float(target))
-               for node, target in zip(now.managers["manager_id"], now.managers["target"], strict=True)]  # fmt: skip
+    targets = [
+        target if np.isnan(target) else _left(before, frozen, problem, str(node), float(target))
+        for node, target in zip(now.managers["manager_id"], now.managers["target"], strict=True)
+    ]
     return now.managers.assign(target=targets)
 
 
@@ -256,8 +262,9 @@ def _sales(now: Problem, sales: pd.DataFrame | None, last: pd.Period) -> pd.Data
     joined = pd.concat([history, so_far[list(history.columns.intersection(so_far.columns))]], ignore_index=True)
     missing = empty_months(joined["month"], last)
     if missing:
+        shown = listed(missing, most=MOST_NAMED)
         raise ScenarioError(
-            f"no account has sales in {', '.join(missing[:6])}, between the history and {last}: give all months of "
-            "the year so far; a month that is missing would count as one without sales"
+            f"no account has sales in {shown}, between the history and {last}: give all months of the year so far; "
+            "a month that is missing would count as one without sales"
         )
     return joined

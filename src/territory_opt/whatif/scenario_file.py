@@ -152,9 +152,14 @@ def _line(details: ErrorDetails) -> str:
     return f"{key}: {message[:1].lower()}{message[1:]}, not {_shown(details['input'])}"
 
 
+_SHOWN = 60
+"""Characters of a value that a message shows: more would hide the message. A choice of looks."""
+_CUT = "..."
+
+
 def _shown(value: Any) -> str:
     text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= _SHOWN else text[: _SHOWN - len(_CUT)] + _CUT
 
 
 def column_warnings(file: ScenarioFile, path: Path) -> list[Issue]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from territory_opt.errors import ScenarioError
+from territory_opt.problem.numbers import FOLDER_MODE
 from territory_opt.problem.problem import Problem
 from territory_opt.problem.schema import TABLES
 from territory_opt.whatif.scenario_file import Solve
@@ -34,21 +35,21 @@ def write_scenario(problem: Problem, folder: str | Path, *, name: str, solve: So
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         for table, frame in tables.items():
-            _plain(frame).to_csv(staging / f"{table}.csv", index=False, lineterminator="\n", encoding="utf-8")
+            _as_text(frame).to_csv(staging / f"{table}.csv", index=False, lineterminator="\n", encoding="utf-8")
         policy = problem.policy.model_dump(mode="json", exclude_defaults=True)
         settings = {"schema_version": 1, "name": name, "tables": {table: f"{table}.csv" for table in tables}, **policy}
         if solve is not None:
             settings["solve"] = solve.model_dump(mode="json")
         text = json.dumps(settings, indent=2, ensure_ascii=False)  # JSON is YAML with every text in quotes
         (staging / "scenario.yaml").write_text(text, encoding="utf-8", newline="\n")
-        staging.chmod(0o755)
+        staging.chmod(FOLDER_MODE)
         staging.replace(folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return folder / "scenario.yaml"
 
 
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with dates and shapes as text; what the reader adds again by itself is left out."""
     plain = frame.copy()
     for name in plain.columns:

@@ -21,7 +21,7 @@ from territory_opt.optimize.mip.linear import linear_model
 from territory_opt.optimize.mip.warm_lp import WarmLp
 from territory_opt.optimize.pairs.pricing import reduced_values
 from territory_opt.optimize.search.incumbent import Incumbent
-from territory_opt.optimize.settings import TINY
+from territory_opt.optimize.settings import ABOVE_ZERO
 from territory_opt.optimize.task import Task
 from territory_opt.plan.cases import Cases
 from territory_opt.plan.certificate import apart_from_nodes, bound_by_cases, value_problems
@@ -73,7 +73,7 @@ class _Tree:
         self.rows, self.pairs = self.model.rows, self.model.pairs()
         self.node, self.ceiling = self.pairs.node, ceiling_prices(self.rows, np.inf, task.settings.ceiling)
         size = node_sizes(self.rows, self.pairs)
-        self.share = size / max(float(size.sum()) / self.rows.n_reps, TINY)
+        self.share = size / max(float(size.sum()) / self.rows.n_reps, ABOVE_ZERO)
         self.root = _Case(frozenset(), bounded.multipliers, bounded.bound)
         reduced = reduced_values(self.pairs, self.rows.at_rep(bounded.multipliers))
         order = np.lexsort((-reduced, self.node))

@@ -28,8 +28,8 @@ from territory_opt.model.model import Pairs
 from territory_opt.model.rows import Rows
 from territory_opt.optimize.pairs.factors import Factors
 from territory_opt.optimize.pairs.pricing import best_reps, in_threads, pairs_of, reduced_values, union
-from territory_opt.optimize.settings import INNER, TINY, AscentSettings
-from territory_opt.plan.rollup import CENT
+from territory_opt.optimize.settings import ABOVE_ZERO, INNER, AscentSettings
+from territory_opt.problem.numbers import HALF_CENT
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -124,10 +124,10 @@ class _Ascending:
         best = np.maximum.reduceat(listed.value, listed.start[:-1])
         loss = best - np.minimum.reduceat(listed.value, listed.start[:-1])
         size = node_sizes(self.rows, listed)
-        self.size = np.clip(size / max(float(size.mean()), TINY), self.settings.smallest, self.settings.largest)
+        self.size = np.clip(size / max(float(size.mean()), ABOVE_ZERO), self.settings.smallest, self.settings.largest)
         typical = float(np.average(loss / self.size, weights=self.weight))
         # Where pairs are worth nothing (a proof that rules clash), money is shares of scale.
-        self.unit = typical if typical > 0 else max(float(size.mean()), TINY)
+        self.unit = typical if typical > 0 else max(float(size.mean()), ABOVE_ZERO)
         total = float(self.weight @ np.abs(best)) + float(self.weight @ loss)
         self.money = total / self.rows.n_reps if total > 0 else 1.0
         self.fair = self.ceiling.quota_fair.copy()
@@ -231,7 +231,7 @@ class _Ascending:
             activity = rows.totals @ use.ravel()
             if sides.quota_price > 0:
                 reduced = np.asarray(rows.quotas.T @ values)
-                stiff = softness / np.maximum(self.fair, CENT)
+                stiff = softness / np.maximum(self.fair, HALF_CENT)
                 quota = np.clip(self.fair + reduced / stiff, 0.0, self.ceiling.quota_limit)
                 total += float((quota * reduced - 0.5 * stiff * (quota - self.fair) ** 2).sum())
                 activity = activity + rows.quotas @ quota
@@ -347,7 +347,7 @@ def sample_nodes(dual: Dual, count: int) -> tuple[IntArray, FloatArray]:
     by_place = small[np.lexsort((size[small], dual.nearest[small, 0]))]
     picked = by_place[step // 2 :: step]
     share = size[picked].sum() / size[small].sum() if size[picked].sum() > 0 else len(picked) / max(len(small), 1)
-    stands_for = np.full(len(picked), 1.0 / max(share, TINY))
+    stands_for = np.full(len(picked), 1.0 / max(share, ABOVE_ZERO))
     nodes = np.concatenate([large, picked])
     order = np.argsort(nodes)
     return nodes[order], np.concatenate([np.ones(len(large)), stands_for])[order]

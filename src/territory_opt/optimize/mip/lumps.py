@@ -17,7 +17,7 @@ from territory_opt.optimize.bound.dual import node_sizes
 from territory_opt.optimize.mip.linear import linear_model
 from territory_opt.optimize.mip.mathopt import MipLimits, solve_mip
 from territory_opt.optimize.search.candidates import candidates
-from territory_opt.optimize.settings import TINY
+from territory_opt.optimize.settings import ABOVE_ZERO
 from territory_opt.optimize.task import Task
 
 IntArray = npt.NDArray[np.int64]
@@ -31,7 +31,7 @@ def lump_start(task: Task) -> IntArray | None:
         return None
     listed = candidates(task, [bounded.start], width=settings.width, within=np.inf).pairs
     size = node_sizes(rows, listed)
-    share = size / max(float(size.sum()) / rows.n_reps, TINY)
+    share = size / max(float(size.sum()) / rows.n_reps, ABOVE_ZERO)
     lump = share >= settings.share
     if not 0 < lump.sum() <= settings.most:
         return None

@@ -18,7 +18,8 @@ from territory_opt.model.rules import rounding_slack
 from territory_opt.optimize.mip.linear import LinearModel, Violations, linear_model
 from territory_opt.optimize.mip.mathopt import MipLimits, Solution, solve_lp, solve_mip
 from territory_opt.optimize.settings import QUOTAS
-from territory_opt.plan.rollup import CENT, missed
+from territory_opt.plan.rollup import missed
+from territory_opt.problem.numbers import HALF_CENT
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -60,7 +61,7 @@ def far_above_fair(model: Model, totals: FloatArray, quotas: FloatArray) -> tupl
     for want of a last quota for example.
     """
     fair = model.kappa * model.fair_base(totals)
-    times = quotas / np.maximum(fair, max(model.problem.policy.quotas.step, CENT))
+    times = quotas / np.maximum(fair, max(model.problem.policy.quotas.step, HALF_CENT))
     reps = model.problem.reps["rep_id"].to_numpy(object)
     far = [int(j) for j in np.argsort(-times, kind="stable") if times[j] > QUOTAS.far_above]
     ways = "limits on this quota, or on others whose rest falls to it; look at last_quota, guards and caps, "

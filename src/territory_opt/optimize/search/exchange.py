@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from territory_opt.optimize.search.rows import FIRST, FLOOR, GAIN, QUOTA, rep_cost, shared_cost, shared_misfit, window
-from territory_opt.optimize.settings import INNER, TINY
+from territory_opt.optimize.settings import ABOVE_ZERO, INNER
 
 MOST_FLIPS, MOST_JOINS, LEAST_GAIN = INNER.flips, INNER.joins, INNER.gain
 
@@ -183,7 +183,7 @@ def _narrowest(state, rows, reps, misfit, change):  # type: ignore[no-untyped-de
                     reach[h] += rows.own[r, FIRST + k] * change[h, g, k]
                 least, most = min(least, reach[h]), max(most, reach[h])
             below, above = window(rows.own, r, misfit)
-            share = (above - below) / max(most - least, TINY)
+            share = (above - below) / max(most - least, ABOVE_ZERO)
             if share < narrowest:
                 narrowest, best_row, best_own = share, r, own
                 best_reach[:] = reach

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Kind, Rows
-from territory_opt.optimize.settings import INNER, TINY
+from territory_opt.optimize.settings import ABOVE_ZERO, INNER
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -151,10 +151,10 @@ def window(own, r, budget):  # type: ignore[no-untyped-def]
     """Range of own row ``r`` in which it costs at most ``budget`` more than its multiplier says."""
     u, price, low, high = own[r, MULTIPLIER], own[r, PRICE], own[r, LOW], own[r, HIGH]
     if u > 0.0:
-        return low - budget / max(price - u, TINY), low + budget / u
+        return low - budget / max(price - u, ABOVE_ZERO), low + budget / u
     if u < 0.0:
-        return high + budget / u, high + budget / max(price + u, TINY)
-    return low - budget / max(price, TINY), high + budget / max(price, TINY)
+        return high + budget / u, high + budget / max(price + u, ABOVE_ZERO)
+    return low - budget / max(price, ABOVE_ZERO), high + budget / max(price, ABOVE_ZERO)
 
 
 @numba.njit(cache=True)
