@@ -164,7 +164,10 @@ def test_what_cannot_be_compared(base: to.Result, folder: PlanFolder) -> None:
     stranger = replace(folder, plan=replace(folder.plan, annual=annual))
     for plans, words in (
         ((base,), 'give two, or "today" and one'),
-        ((base, "yesterday"), '"yesterday" is no plan; give a result, a plan folder that was read, or "today"'),
+        (
+            (base, "yesterday"),
+            '"yesterday" is no plan; give a result, a loaded plan, the path of a plan folder, or "today"',
+        ),
         ((base, problem), "a Problem is no plan"),
         ((base, fewer), "plan 2 is no plan for the same accounts: only one side has A01; compare plans of the same"),
         ((base, other_order), "plan 2 has the same reps in another order"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,9 +21,9 @@ from territory_opt.plan.explain_account import at_kappa_of
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import PlanFolder
 from territory_opt.plan.tables import balanced_metrics
-from territory_opt.problem.problem import Problem
 from territory_opt.study.side import Side, TextArray
-from territory_opt.whatif.saved import SavedPlan
+from territory_opt.whatif.given import Place, ProblemLike, as_problem
+from territory_opt.whatif.saved import PLAN_FILE, SavedPlan, load_plan
 from territory_opt.words import aligned, at_most_short, listed, near_money, percent, plain, short_money
 
 BoolArray = npt.NDArray[np.bool_]
@@ -30,6 +32,9 @@ TODAY = "today"
 """Stands for the incumbents and last quotas."""
 NAMED = 5
 """Ids named in a message."""
+
+
+ACCEPTED = f'give a result, a loaded plan, the path of a plan folder, or "{TODAY}"'
 
 
 class Planned(Protocol):
@@ -179,15 +184,23 @@ class Comparison:
 
 
 def compare(
-    *plans: Planned | PlanFolder | str, names: Sequence[str] | None = None, problem: Problem | None = None
+    *given: Planned | PlanFolder | Place, names: Sequence[str] | None = None, problem: ProblemLike | None = None
 ) -> Comparison:
     """Compare two plans or more of the same accounts and reps.
 
-    Each is a result, a plan folder that was read, or the word "today": incumbents and last quotas, judged by the rules
-    of the first other plan. A plan folder holds no data: it is judged by those of the first result, or of ``problem``.
-    ``names`` head the columns. Raise :class:`ComparisonError` for anything else, and for plans of other accounts or
-    reps. Cost: a pass or two over each plan.
+    Each is a result, a loaded plan or the path of its folder, or the word "today": incumbents and last quotas, judged
+    by the rules of the first other plan. A plan folder read without its data is judged by those of the first result, or
+    of ``problem``. ``names`` head the columns. Raise :class:`ComparisonError` for anything else, and for plans of other
+    accounts or reps. Cost: a pass or two over each plan.
+
+    >>> import territory_opt as to
+    >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
+    >>> found = to.compare("today", result)
+    >>> found.accounts[["account_id", "from_name", "to_name"]]
+      account_id from_name to_name
+    0        A10       Ada     Dan
     """
+    plans = [_folder_at(plan) for plan in given]
     if len(plans) < 2:
         raise ComparisonError('one plan cannot be compared with itself; give two, or "today" and one')
     called, base = _called(plans, names), _base(plans, problem)
@@ -199,20 +212,28 @@ def compare(
     return Comparison(tuple(sides))
 
 
-def _base(plans: Sequence[Planned | PlanFolder | str], problem: Problem | None) -> Model:
+def _folder_at(given: Planned | PlanFolder | Place) -> Planned | PlanFolder | str:
+    """Load the plan folder at a path; everything else, and the word for today, as it is."""
+    if not isinstance(given, str | os.PathLike):
+        return given
+    if given == TODAY:
+        return TODAY
+    if not (Path(given) / PLAN_FILE).exists():
+        raise ComparisonError(f'"{given}" is no plan; {ACCEPTED}')
+    return load_plan(Path(given))
+
+
+def _base(plans: Sequence[Planned | PlanFolder | str], problem: ProblemLike | None) -> Model:
     """The model that says which accounts and reps there are: of the first plan that brings one, or of ``problem``."""
     for plan in plans:
-        if isinstance(plan, str) and plan != TODAY:
-            raise ComparisonError(f'"{plan}" is no plan; give a result, a plan folder that was read, or "today"')
         if not isinstance(plan, str | PlanFolder) and not (hasattr(plan, "model") and hasattr(plan, "plan")):
-            kind = type(plan).__name__
-            raise ComparisonError(f'a {kind} is no plan; give a result, a plan folder that was read, or "today"')
+            raise ComparisonError(f"a {type(plan).__name__} is no plan; {ACCEPTED}")
     models = [plan.model for plan in plans if not isinstance(plan, str | PlanFolder)]
     if models:
         return models[0]
     if problem is None:
         raise ComparisonError("none of these carries its data; name the problem they are plans for: problem=...")
-    return Model.build(problem)
+    return Model.build(as_problem(problem))
 
 
 def _called(plans: Sequence[Planned | PlanFolder | str], names: Sequence[str] | None) -> list[str]:

@@ -23,6 +23,8 @@ from territory_opt.whatif.scenario import Scenario, load_scenario
 if TYPE_CHECKING:
     from territory_opt.optimize.result import Result
 
+PLAN_FILE = "plan.json"
+"""What makes a folder a plan folder."""
 GIVE_IT = "give it with --scenario PATH, in Python with scenario=PATH"
 
 
