@@ -80,9 +80,9 @@ def test_books_of_reps(base: to.Result) -> None:
     assert plan["accounts"].sum() == base.model.problem.n_accounts
     assert plan["gained"].to_dict() == {"R1": 0, "R2": 0, "R3": 0, "R4": 1}
     assert plan["lost"].to_dict() == {"R1": 1, "R2": 0, "R3": 0, "R4": 0}
-    assert plan["quota"].to_dict() == base.plan.annual.to_dict()
-    assert plan["odds"].tolist() == company_odds(base.model, base.plan).hits.tolist()
-    assert plan["expected_sales"].sum() == pytest.approx(base.evaluation.rep_sales.sum())  # type: ignore[union-attr]
+    assert plan["quota_usd_per_year"].to_dict() == base.plan.annual.to_dict()
+    assert plan["hit_probability"].tolist() == company_odds(base.model, base.plan).hits.tolist()
+    assert plan["expected_sales_usd_per_year"].sum() == pytest.approx(base.evaluation.rep_sales.sum())  # type: ignore[union-attr]
 
 
 def test_a_plan_folder_is_worth_what_its_result_is(base: to.Result, folder: PlanFolder) -> None:

@@ -32,6 +32,7 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "scenario file": str(scenario.path), "result without a plan": empty,
         "plan": result.plan, "multipliers": result.certificate, "no place": str(place / "nowhere"),
         "empty folder": tmp_path_factory.mktemp("empty"), "no text": "", "null": None, "number": 5, "text": "today",
+        "long text": "x" * 5000,
         "list": [result], "mapping": {"accounts": problem.accounts}, "table": problem.accounts, "object": object(),
         "account": problem.accounts["account_id"].iloc[0], "rep": problem.reps["rep_id"].iloc[0],
         "sold": pd.DataFrame({"account_id": problem.accounts["account_id"], "month": "2027-01", "sales": 3000.0}),
@@ -42,8 +43,8 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 HAVE_A_PLAN = {"result", "saved plan", "plan folder", "plan folder as text"}
 HAVE_A_PROBLEM = HAVE_A_PLAN | {"problem", "scenario", "scenario folder", "scenario file", "result without a plan"}
 KINDS = sorted(HAVE_A_PROBLEM | {
-    "plan", "multipliers", "no place", "empty folder", "no text", "null", "number", "text", "list", "mapping", "table",
-    "object", "class", "graph", "replan",
+    "plan", "multipliers", "no place", "empty folder", "no text", "null", "number", "text", "long text", "list",
+    "mapping", "table", "object", "class", "graph", "replan",
 })  # fmt: skip
 Verb = Callable[[Any, dict[str, Any], Path], object]
 VERBS: dict[str, tuple[set[str], Verb]] = {
@@ -89,7 +90,7 @@ def test_a_verb_works_or_says_what_it_takes(verb: str, kind: str, things: dict[s
     with pytest.raises(to.TerritoryError) as caught:
         call(things[kind], things, tmp_path)
     said = str(caught.value)
-    assert re.search(r"give |solve|to\.|path|file", said), said
+    assert re.search(r"give |name |solve|to\.|path|file", said), said
     assert len(said) > 30
 
 

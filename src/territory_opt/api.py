@@ -319,12 +319,12 @@ def review(result: PlanLike, *, draws: int = 10_000, seed: int = 0) -> Review:
     >>> import territory_opt as to
     >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
     >>> found = to.review(result, draws=2000)
-    >>> found.table[["rep_id", "quota", "p_hit"]].round(1)
-      rep_id  quota  p_hit
-    0     R1  300.0    0.5
-    1     R2  310.0    0.4
-    2     R3  310.0    0.4
-    3     R4  280.0    0.5
+    >>> found.table[["rep_id", "quota_usd_per_year", "hit_probability"]].round(1)
+      rep_id  quota_usd_per_year  hit_probability
+    0     R1               300.0              0.5
+    1     R2               310.0              0.4
+    2     R3               310.0              0.4
+    3     R4               280.0              0.5
     """
     from territory_opt.quota.review import review as look_at
     from territory_opt.whatif.given import as_outcome
@@ -350,12 +350,12 @@ def track(
     >>> import territory_opt as to
     >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
     >>> sold = pd.DataFrame({"account_id": ["A01", "A10"], "month": ["2027-01", "2027-01"], "sales": [40.0, 10.0]})
-    >>> to.track(result, sold).reps[["rep_id", "sold", "status"]]
-      rep_id  sold   status
-    0     R1  40.0  on pace
-    1     R4  10.0   behind
-    2     R2   0.0   behind
-    3     R3   0.0   behind
+    >>> to.track(result, sold).reps[["rep_id", "sold_usd", "status"]]
+      rep_id  sold_usd   status
+    0     R1      40.0  on pace
+    1     R4      10.0   behind
+    2     R2       0.0   behind
+    3     R3       0.0   behind
     """
     from territory_opt.quota.track import track as hold_against
     from territory_opt.whatif.given import as_metrics, as_outcome, as_sales

@@ -27,6 +27,7 @@ from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.rollup import roll_up
 from territory_opt.problem.policy import Pay
+from territory_opt.problem.units import PROBABILITY, SHARE, money_of, with_units
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -222,7 +223,7 @@ class _Tally:
 def _rep_table(model: Model, books: Books, quotas: FloatArray, tally: _Tally) -> pd.DataFrame:
     low, middle, high = np.percentile(tally.sales, PERCENTILES, axis=0).astype(float)
     paid = tally.paid / tally.done
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "rep_id": model.problem.reps["rep_id"].to_numpy(object),
             "quota": quotas,
@@ -236,14 +237,18 @@ def _rep_table(model: Model, books: Books, quotas: FloatArray, tally: _Tally) ->
             "flag": np.where(paid < UNDER, "under-paid", np.where(paid > OVER, "over-paid", "")),
         }
     )
+    money = dict.fromkeys(("quota", "expected_sales", "p10", "p50", "p90"), money_of(model.problem.policy))
+    return with_units(table, {**money, "p_hit": PROBABILITY, "attainment": SHARE, "pay": SHARE})
 
 
 def _node_table(model: Model, targets: FloatArray, reached: FloatArray, sales: FloatArray) -> pd.DataFrame:
     low, middle, high = np.percentile(sales, PERCENTILES, axis=0)
     tree = model.hierarchy
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "node_id": tree.ids, "name": tree.names, "level": tree.levels, "target": targets, "p_target": reached,
             "p10": low, "p50": middle, "p90": high,
         }
     )  # fmt: skip
+    money = dict.fromkeys(("target", "p10", "p50", "p90"), money_of(model.problem.policy))
+    return with_units(table, {**money, "p_target": PROBABILITY})

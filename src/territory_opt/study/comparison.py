@@ -20,9 +20,12 @@ from territory_opt.plan.certificate import certify_model
 from territory_opt.plan.explain_account import at_kappa_of
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import PlanFolder
-from territory_opt.plan.tables import balanced_metrics
+from territory_opt.plan.tables import balanced_metrics, money_unit
+from territory_opt.problem.policy import Policy
+from territory_opt.problem.units import PROBABILITY, money_of, suffix, with_units
 from territory_opt.study.side import Side, TextArray
 from territory_opt.whatif.given import Place, ProblemLike, as_problem
+from territory_opt.whatif.overlay import is_there
 from territory_opt.whatif.saved import PLAN_FILE, SavedPlan, load_plan
 from territory_opt.words import aligned, at_most_short, listed, near_money, percent, plain, short_money
 
@@ -97,7 +100,7 @@ class Comparison:
         """One row for each account that another rep has than in the first plan, plan by plan.
 
         Columns plan, account_id, name, from and to (rep ids, empty for nobody), from_name and to_name; potential and
-        current_sales in money per year.
+        current_sales in money (``potential_usd_per_year``).
         """
         return pd.concat([self._moves(side) for side in self.sides[1:]], ignore_index=True)
 
@@ -105,8 +108,9 @@ class Comparison:
     def reps(self) -> pd.DataFrame:
         """One row for each rep in each plan.
 
-        Columns plan, rep_id, name, accounts, gained and lost (accounts, against the first plan), a share of the fair
-        share for each balanced metric (``potential_share``), expected_sales, quota (money) and odds; NaN where unknown.
+        Columns plan, rep_id, name, accounts, gained and lost (accounts, against the first plan), what the rep
+        has of each balanced metric (``potential_of_fair_share``), expected_sales and quota in money
+        (``quota_usd_per_year``) and hit_probability; NaN where unknown.
         """
         return pd.concat([self._books(side) for side in self.sides], ignore_index=True)
 
@@ -120,8 +124,12 @@ class Comparison:
         return {side.name: plain(_figures(side)) for side in self.sides}
 
     def to_frame(self) -> pd.DataFrame:
-        """Return :meth:`summary` as a table: one row per figure, one column per plan; NaN where unknown."""
-        return pd.DataFrame({side.name: _figures(side) for side in self.sides}).rename_axis("figure")
+        """Return :meth:`summary` as a table: one row per figure, one column per plan; NaN where unknown.
+
+        ``attrs["units"]`` has the unit of each row.
+        """
+        table = pd.DataFrame({side.name: _figures(side) for side in self.sides}).rename_axis("figure")
+        return with_units(table, {figure: _unit_of(str(figure), self.model.problem.policy) for figure in table.index})
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -146,6 +154,7 @@ class Comparison:
 
     def _moves(self, side: Side) -> pd.DataFrame:
         first, table = self.before, side.model.problem.accounts
+        currency = suffix(side.model.problem.policy.currency)
         at = np.flatnonzero((first.rep != side.rep) | (first.given != side.given))
         return pd.DataFrame(
             {
@@ -156,8 +165,8 @@ class Comparison:
                 "from_name": first.owners[at],
                 "to": side.given[at],
                 "to_name": side.owners[at],
-                "potential": table["potential"].to_numpy(float)[at],
-                "current_sales": side.model.source.current_sales[at],
+                f"potential_{currency}_per_year": table["potential"].to_numpy(float)[at],
+                f"current_sales_{currency}_last_12_months": side.model.source.current_sales[at],
             }
         )
 
@@ -176,10 +185,11 @@ class Comparison:
             }
         )
         for metric in balanced_metrics(side.model):
-            frame[f"{metric}_share"] = side.shares[metric]
-        frame["expected_sales"] = side.evaluation.rep_sales
-        frame["quota"] = np.where(known, side.quotas, np.nan)
-        frame["odds"] = np.nan if side.odds is None else side.odds.hits.to_numpy(float)
+            frame[f"{metric}_of_fair_share"] = side.shares[metric]
+        unit = money_unit(side.model)
+        frame[f"expected_sales_{unit}"] = side.evaluation.rep_sales
+        frame[f"quota_{unit}"] = np.where(known, side.quotas, np.nan)
+        frame["hit_probability"] = np.nan if side.odds is None else side.odds.hits.to_numpy(float)
         return frame
 
 
@@ -218,7 +228,7 @@ def _folder_at(given: Planned | PlanFolder | Place) -> Planned | PlanFolder | st
         return given
     if given == TODAY:
         return TODAY
-    if not (Path(given) / PLAN_FILE).exists():
+    if not is_there(Path(given) / PLAN_FILE):
         raise ComparisonError(f'"{given}" is no plan; {ACCEPTED}')
     return load_plan(Path(given))
 
@@ -307,6 +317,17 @@ def _figures(side: Side) -> dict[str, float]:
         "expected_hits": np.nan if odds is None or not has else odds.expected_hits,
         "p_target": np.nan if odds is None else odds.p_company_target,
     }
+
+
+def _unit_of(figure: str, policy: Policy) -> str:
+    """The unit of a headline figure."""
+    counts = {"moved_accounts": "accounts", "hard_rules_broken": "rules", "expected_hits": "reps"}
+    if figure in counts:
+        return counts[figure]
+    if figure.endswith(("_low", "_high")):
+        return "of a fair share"
+    given = {"p_target": PROBABILITY, "moved_sales": f"{policy.currency} last 12 months"}
+    return given.get(figure, money_of(policy))
 
 
 def _lines(sides: Sequence[Side]) -> list[tuple[str, ...]]:

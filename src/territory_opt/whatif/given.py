@@ -22,7 +22,7 @@ from territory_opt.plan.folder import PlanFolder
 from territory_opt.plan.outcome import Outcome
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.problem import Problem
-from territory_opt.whatif.overlay import scenario_path
+from territory_opt.whatif.overlay import is_there, scenario_path
 from territory_opt.whatif.saved import PLAN_FILE, SavedPlan, load_plan
 from territory_opt.whatif.scenario import Scenario, load_scenario
 
@@ -87,7 +87,11 @@ def as_proof(given: Multipliers | PlanLike) -> Multipliers:
 
 def as_start(given: PlanFolder | PlanLike) -> Solved:
     """Return what a solve starts from: a plan and its multipliers. Raise :class:`GivenError` for what has none."""
-    return given if isinstance(given, PlanFolder) else as_outcome(given)
+    if isinstance(given, PlanFolder):
+        return given
+    found = as_outcome(given)
+    _ = found.plan  # a result without one says so here
+    return found
 
 
 def as_saved(given: SavedPlan | Place) -> SavedPlan:
@@ -121,19 +125,24 @@ def as_sales(given: TableLike, problem: Problem, origin: object) -> pd.DataFrame
     """Check sales so far; a file is read as the scenario of ``origin``, where it has one, reads its sales table."""
     if isinstance(given, pd.DataFrame):
         return check_actuals(given, problem)
-    if not isinstance(given, str | os.PathLike):
-        raise GivenError.of(given, "a table or the path of one", "columns are account_id, month and sales")
+    path = _table_at(given, "columns are account_id, month and sales")
     scenario = origin.scenario if isinstance(origin, SavedPlan) else origin
-    return read_actuals(Path(given), problem, scenario.file.tables.sales if isinstance(scenario, Scenario) else None)
+    return read_actuals(path, problem, scenario.file.tables.sales if isinstance(scenario, Scenario) else None)
 
 
 def as_metrics(given: TableLike, problem: Problem) -> pd.DataFrame:
     """Check a table of figures by rep; a file is read first."""
     if isinstance(given, pd.DataFrame):
         return check_metrics(given, problem)
+    return read_metrics(_table_at(given, "it needs a column rep_id"), problem)
+
+
+def _table_at(given: Place, columns: str) -> Path:
     if not isinstance(given, str | os.PathLike):
-        raise GivenError.of(given, "a table or the path of one", "it needs a column rep_id")
-    return read_metrics(Path(given), problem)
+        raise GivenError.of(given, "a table or the path of one", columns)
+    if not is_there(Path(given)):
+        raise GivenError(f'there is no file "{given}"; check the path')
+    return Path(given)
 
 
 def loaded(given: ProblemLike) -> Problem | Scenario | Outcome:
@@ -141,12 +150,12 @@ def loaded(given: ProblemLike) -> Problem | Scenario | Outcome:
     if not isinstance(given, str | os.PathLike):
         return given
     path = Path(given)
-    return load_plan(path) if (path / PLAN_FILE).is_file() else _scenario_at(path)
+    return load_plan(path) if is_there(path / PLAN_FILE) else _scenario_at(path)
 
 
 def _scenario_at(given: Place) -> Scenario:
     path = scenario_path(Path(given))
-    if not path.is_file():
+    if not is_there(path):
         raise GivenError(f'there is no scenario and no plan folder at "{given}"; check the path')
     return load_scenario(path)
 
@@ -154,7 +163,7 @@ def _scenario_at(given: Place) -> Scenario:
 def _plan_at(given: Place) -> SavedPlan:
     """Load a plan folder; say so if a scenario lies there, which has no plan yet."""
     path = Path(given)
-    if not (path / PLAN_FILE).exists() and scenario_path(path).is_file():
+    if not is_there(path / PLAN_FILE) and is_there(scenario_path(path)) and scenario_path(path).is_file():
         raise GivenError(f'{path} is no plan folder; to.solve("{path}") makes a plan of a scenario')
     return load_plan(path)
 
