@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
 
 from territory_opt.errors import GivenError
 from territory_opt.intake.actuals import check_actuals, check_metrics, read_actuals, read_metrics
-from territory_opt.optimize.previous import Solved
-from territory_opt.optimize.result import Result
 from territory_opt.plan.certificate import Multipliers
 from territory_opt.plan.folder import PlanFolder
 from territory_opt.plan.outcome import Outcome
@@ -25,6 +23,10 @@ from territory_opt.problem.problem import Problem
 from territory_opt.whatif.overlay import is_there, scenario_path
 from territory_opt.whatif.saved import PLAN_FILE, SavedPlan, load_plan
 from territory_opt.whatif.scenario import Scenario, load_scenario
+
+if TYPE_CHECKING:
+    from territory_opt.optimize.previous import Solved
+    from territory_opt.optimize.result import Result
 
 Place: TypeAlias = str | os.PathLike[str]
 ProblemLike: TypeAlias = Problem | Scenario | Outcome | Place
@@ -63,6 +65,8 @@ def as_outcome(given: PlanLike) -> Outcome:
 
 def as_result(given: PlanLike) -> Result:
     """Return a result of :func:`solve`, or a loaded plan as one. Raise :class:`GivenError` for what has no plan."""
+    from territory_opt.optimize.result import Result  # late: a check loads no solver's part
+
     found = as_outcome(given)
     if isinstance(found, SavedPlan):
         return found.as_result()
