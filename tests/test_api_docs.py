@@ -18,8 +18,8 @@ import territory_opt as to
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 HEAD = """# Python
 
-Everything is in one flat list: `import territory_opt as to`. Data go in, a [`Result`](#result) comes out, and nobody has
-to build a model. Nothing prints, logs or writes unless asked.
+Everything is in one flat list: `import territory_opt as to`. Data go in, a [`Result`](#result) comes out, and nobody
+has to build a model. Nothing prints, logs or writes unless asked.
 
 - What needs data (`ProblemLike`) takes a [`Problem`](#problem), a [`Scenario`](#scenario), a [`Result`](#result), a
   [`SavedPlan`](#savedplan), or the path of a scenario or a plan folder.
@@ -30,8 +30,8 @@ to build a model. Nothing prints, logs or writes unless asked.
 In tables the unit stands at the end of a column's name: money in the policy's currency with what it is for
 (`_usd_per_year`, for a plan of six months `_usd_in_6_months`), `_km`, `_hours_per_year`, `_share` (1 is all of it),
 `_probability`. Where the names of columns are fixed (estimate, quotas of a plan, lines of an explanation, back-test),
-`table.attrs["units"]` has the unit of each, `{"expected_sales": "USD per year"}`. A column with neither is an id, a word
-or a count.
+`table.attrs["units"]` has the unit of each, `{"expected_sales": "USD per year"}`. A column with neither is an id, a
+word or a count.
 
 This page is made from the docstrings by `python tests/test_api_docs.py`; the examples are tested.
 """

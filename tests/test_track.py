@@ -237,6 +237,17 @@ def test_sales_without_a_seller_count_for_the_accounts_rep() -> None:
     )
 
 
+def test_a_metric_never_takes_the_name_of_a_figure() -> None:
+    """Neither with its unit nor without."""
+    model, plan = planned(company())
+    metrics = pd.DataFrame({"rep_id": model.problem.reps["rep_id"], "pace": 7.0, "sold_usd": 8.0})
+    found = track(Figures(model, plan), as_expected(model, plan, 2), metrics=metrics)
+    assert found.reps.columns.is_unique
+    assert (found.reps["pace (metrics)"] == 7.0).all()
+    assert (found.reps["sold_usd (metrics)"] == 8.0).all()
+    assert (found.reps["sold_usd"] > 8.0).all()
+
+
 def test_metrics_stand_beside(tmp_path: Path) -> None:
     model, plan = planned(company())
     metrics = pd.DataFrame({"rep_id": model.problem.reps["rep_id"].iloc[:3], "win_rate": [0.2, 0.3, 0.4]})
