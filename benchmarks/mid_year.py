@@ -24,6 +24,11 @@ from territory_opt.synthetic.market import generate_market
 YEAR, AFTER = "2026", (3, 6, 9)
 GOALS = (0.85, 0.95, 1.0, 1.05, 1.15)
 """Quotas as multiples of what was expected."""
+PLAIN = {
+    "quota_usd_per_year": "quota", "low_80_usd_per_year": "low", "high_80_usd_per_year": "high",
+    "finish_probability": "p_finish",
+}  # fmt: skip
+"""Columns of reps as those of the company are called."""
 SURE = 0.02
 """Odds below this, or above one less this, are sure."""
 
@@ -51,7 +56,7 @@ def stands(problem: to.Problem, coming: pd.DataFrame, after: Sequence[int] = AFT
     expected = Figures(model, Plan.from_positions(model, kept, np.zeros(problem.n_reps))).evaluation.rep_sales
     sales, rows = check_actuals(coming, problem), []
     year = track(Figures(model, Plan.from_positions(model, kept, expected)), sales)
-    sold = year.reps.set_index("rep_id")["sold"]
+    sold = year.reps.set_index("rep_id")["sold_usd"]
     for goal in GOALS:
         plan = Plan.from_positions(model, kept, goal * expected)
         quotas = model.problem.policy.quotas.model_copy(update={"target": goal * float(expected.sum())})
@@ -59,7 +64,8 @@ def stands(problem: to.Problem, coming: pd.DataFrame, after: Sequence[int] = AFT
         aimed = replace(model, problem=replace(model.problem, policy=policy))
         for months in after:
             found = track(Figures(aimed, plan), sales, as_of=f"{YEAR}-{months:02d}")
-            reps = found.reps[found.reps["quota"] > 0].assign(who="rep")
+            reps = found.reps.rename(columns=PLAIN)
+            reps = reps[reps["quota"] > 0].assign(who="rep")
             came = sold[reps["rep_id"]].to_numpy(float)
             everyone = pd.DataFrame([found.company]).assign(who="company")
             for table, total in ((reps, came), (everyone, np.array([year.company["sold"]]))):

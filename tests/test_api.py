@@ -98,6 +98,35 @@ def test_a_verb_with_the_name_of_a_folder_can_be_called(first: str) -> None:
     assert done.stdout.split() == ["True", "True"], done.stderr
 
 
+@pytest.mark.parametrize("first", ["import territory_opt.estimate", "to.estimate(problem)"])
+def test_a_verb_with_the_name_of_a_folder_travels(first: str) -> None:
+    """As every other verb does, to a process that has imported nothing yet."""
+    code = (
+        f"import pickle, sys, territory_opt as to; problem = to.load_scenario({str(TOY)!r}).problem(); {first};"
+        "sys.stdout.buffer.write(pickle.dumps([to.estimate, to.solve]))"
+    )
+    sent = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, check=True)
+    code = (
+        "import pickle, sys; verb, _ = pickle.load(sys.stdin.buffer); import territory_opt as to;"
+        f"print(verb({str(TOY)!r}).reps.equals(to.estimate({str(TOY)!r}).reps))"
+    )
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, input=sent.stdout, capture_output=True, check=False)
+    assert done.stdout.split() == [b"True"], done.stderr
+
+
+def test_a_problem_out_of_a_pickle_reads_tables(scenario: to.Scenario) -> None:
+    """In a process that has imported nothing yet, its class finds the reader by itself."""
+    code = (
+        "import pickle, sys; problem = pickle.load(sys.stdin.buffer);"
+        "assert 'territory_opt.intake.validate' not in sys.modules;"
+        "print(type(problem).from_tables(problem.accounts, problem.reps, policy=problem.policy))"
+    )
+    command, sent = [sys.executable, "-W", "error", "-c", code], pickle.dumps(scenario.problem())
+    done = subprocess.run(command, input=sent, capture_output=True, check=False)
+    assert done.stdout.decode().strip() == repr(scenario.problem()), done.stderr
+
+
 WITH_EXAMPLES = [path for path in sorted(SOURCE.rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")]
 
 
@@ -125,6 +154,60 @@ def test_every_column_with_a_unit_says_it(result: to.Result, planned: to.Result)
         measured = [name for name in table.columns if pd.api.types.is_float_dtype(table[name])]
         assert measured
         assert [name for name in measured if not UNIT.search(name)] == []
+
+
+COUNTS = {"rank", "accounts", "accounts_in", "accounts_out", "gained", "lost", "pairs"}
+"""Columns of whole numbers that count things."""
+
+
+def without_unit(table: pd.DataFrame) -> list[str]:
+    """Numeric columns whose unit stands neither in the name nor in ``attrs["units"]``, nor is a count."""
+    numbers = table.select_dtypes("number")
+    named = [name for name in numbers if UNIT.search(name) or name in table.attrs.get("units", {})]
+    counts = [name for name in numbers if name in COUNTS and pd.api.types.is_integer_dtype(table[name])]
+    return [name for name in numbers if name not in (*named, *counts)]
+
+
+def test_every_table_says_its_units(result: to.Result, planned: to.Result, loaded: to.SavedPlan) -> None:
+    """By the names of its columns, or where these are fixed by ``attrs["units"]``; the rest are counts."""
+    sales = pd.DataFrame({"account_id": planned.problem.accounts["account_id"], "month": "2027-01", "sales": 3000.0})
+    review, rest, expected = to.review(planned, draws=200), to.replan(planned, as_of="2027-03"), to.estimate(planned)
+    parts = to.load_scenario(TOY, overrides={"quotas.by": "language"})
+    rep = to.explain(to.solve(parts, time_limit=10), rep="R4")
+    compared, past = to.compare("today", planned), to.backtest(planned, months=6, looks=2)
+    tables = {
+        **{f"result {name}": getattr(planned, name) for name in ("reps", "accounts", "quotas", "moves")},
+        **{f"loaded {name}": getattr(loaded, name) for name in ("reps", "accounts", "quotas", "moves")},
+        **{f"estimate {name}": getattr(expected, name) for name in ("accounts", "reps", "company")},
+        **{f"explained {name}": getattr(rep, name) for name in ("lines", "periods", "parts")},
+        **{f"replan {name}": getattr(rest, name) for name in ("past", "ahead")},
+        "plan": planned.plan.quotas, "loaded plan": loaded.plan.quotas, "track": to.track(planned, sales).reps,
+        "odds of reps": review.odds.reps, "odds of nodes": review.odds.nodes, "fairness": review.plan.table(),
+        "review": review.table, "year": rest.year(planned), "looks": past.looks, "backtest": past.table(),
+        "compared accounts": compared.accounts, "compared reps": compared.reps,
+        "dropped": to.planning_graph(result).dropped,
+    }  # fmt: skip
+    assert {name: without for name, table in tables.items() if (without := without_unit(table))} == {}
+    for name, table in tables.items():
+        assert len(table), name
+        assert set(table.attrs.get("units", {})) <= set(table.columns), name
+    figures = compared.to_frame()
+    assert list(figures.attrs["units"]) == list(figures.index)
+
+
+def test_units_are_those_of_the_plan_in_names_and_notes() -> None:
+    """A plan of six months in euros."""
+    changes = {"currency": "EUR", "period.months": 6}
+    found = to.solve(to.load_scenario(TOY, overrides=changes), time_limit=10)
+    assert to.estimate(found).accounts.attrs["units"] == {"expected_sales": "EUR in 6 months", "sd": "EUR in 6 months"}
+    assert found.plan.quotas.attrs["units"] == {"quota": "EUR"}
+    assert {"p10_eur_in_6_months", "pay_share", "hit_probability"} <= set(to.review(found, draws=100).table)
+    sold = pd.DataFrame({"account_id": ["A01"], "month": ["2027-01"], "sales": [40.0]})
+    assert {"due_eur", "quota_eur_in_6_months", "finish_probability"} <= set(to.track(found, sold).reps)
+    compared = to.compare("today", found)
+    assert {"quota_eur_in_6_months", "potential_of_fair_share"} <= set(compared.reps)
+    assert {"potential_eur_per_year", "current_sales_eur_last_12_months"} <= set(compared.accounts)
+    assert compared.to_frame().attrs["units"]["objective"] == "EUR in 6 months"
 
 
 def test_units_are_those_of_the_policy() -> None:
@@ -445,6 +528,30 @@ def test_objects_are_short_in_a_console(scenario: to.Scenario, planned: to.Resul
     for thing in things:
         assert "\n" not in repr(thing)
         assert len(repr(thing).replace(str(loaded.folder.path), "")) <= LONGEST_REPR, repr(thing)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({}, "Policy()"),
+        ({"currency": "EUR", "quotas": {"target": 5e6}}, "Policy(currency=EUR, quotas.target=5000000.0)"),
+        ({"quotas": {"odds": {"price": 2.0}}, "territories": {"balance": {"potential": {"band": "5 %"}}}},
+         "Policy(territories.balance.potential.band=0.05, quotas.odds.price=2.0)"),
+    ],
+)  # fmt: skip
+def test_a_policy_shows_what_differs_from_the_default(given: dict[str, object], shown: str) -> None:
+    assert repr(to.Policy.model_validate(given)) == shown
+
+
+def test_what_is_large_shows_its_size(planned: to.Result) -> None:
+    model, figures, policy = planned.model, planned.figures, planned.problem.policy
+    assert repr(figures) == f"Figures({planned.plan!r})"
+    assert repr(model).startswith(f"Model(90 accounts · 4 reps · {len(model.rows):,} rows · kappa ")
+    keep = {"max_moved_accounts": 7, "max_moved_revenue": "12 %", "loss_rate": "17 %"}
+    long = to.Policy.model_validate({"currency": "CHF", "territories": {"keep": keep}, "quotas": {"target": 9}})
+    assert repr(long).endswith(" and 3 more)")
+    for thing in (model, figures, policy, long):
+        assert len(repr(thing)) <= 100, repr(thing)
 
 
 def test_objects_show_themselves_in_a_notebook(scenario: to.Scenario, planned: to.Result, loaded: to.SavedPlan) -> None:

@@ -18,13 +18,20 @@ import territory_opt as to
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 HEAD = """# Python
 
-Everything is in one flat list: `import territory_opt as to`. Data go in as a [`Problem`](#problem), a
-[`Result`](#result) comes out, and what [`solve`](#solve) or [`load_plan`](#load_plan) returned is accepted wherever one
-of them is. Nobody has to build a model, and nothing prints, logs or writes unless asked.
+Everything is in one flat list: `import territory_opt as to`. Data go in, a [`Result`](#result) comes out, and nobody
+has to build a model. Nothing prints, logs or writes unless asked.
 
-In tables of a result the unit stands at the end of a column's name: money in the policy's currency with what it is for
+- What needs data (`ProblemLike`) takes a [`Problem`](#problem), a [`Scenario`](#scenario), a [`Result`](#result), a
+  [`SavedPlan`](#savedplan), or the path of a scenario or a plan folder.
+- What needs a plan (`PlanLike`) takes a result, a loaded plan or the path of its folder.
+- A table (`TableLike`) is a DataFrame or the path of a file; a `Place` is a path.
+- Anything else is a [`GivenError`](#givenerror), which says what to hand in instead.
+
+In tables the unit stands at the end of a column's name: money in the policy's currency with what it is for
 (`_usd_per_year`, for a plan of six months `_usd_in_6_months`), `_km`, `_hours_per_year`, `_share` (1 is all of it),
-`_probability`. A name without a unit is an id, a word or a count.
+`_probability`. Where the names of columns are fixed (estimate, quotas of a plan, lines of an explanation, back-test),
+`table.attrs["units"]` has the unit of each, `{"expected_sales": "USD per year"}`. A column with neither is an id, a
+word or a count.
 
 This page is made from the docstrings by `python tests/test_api_docs.py`; the examples are tested.
 """

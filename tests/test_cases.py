@@ -241,7 +241,7 @@ def test_a_band_missed_by_a_trifle_is_kept_and_the_bound_knows(beyond: float) ->
 def test_a_folder_keeps_the_proof_and_check_holds_it_against_the_claim(tmp_path: Path) -> None:
     problem = three_lumps()
     result = to.solve(problem)
-    claims = {"status": "optimal", "objective": result.objective, "bound": result.bound, "gap": 0.0, "gap_money": 0.0}
+    claims = {**result.claims("three lumps"), "gap": 0.0, "gap_money": 0.0}
     for name, certificate in (("kept", result.certificate), ("lost", without_cases(result.certificate))):
         write_folder(tmp_path / name, plan=result.plan, certificate=certificate, claims=claims, manifest={})
     kept, lost = (check_folder(read_folder(tmp_path / name), problem) for name in ("kept", "lost"))
@@ -252,7 +252,9 @@ def test_a_folder_keeps_the_proof_and_check_holds_it_against_the_claim(tmp_path:
 
 def test_a_case_table_of_unequal_columns_is_a_damaged_file(tmp_path: Path) -> None:
     result = to.solve(three_lumps())
-    write_folder(tmp_path / "p", plan=result.plan, certificate=result.certificate, claims={}, manifest={})
+    write_folder(
+        tmp_path / "p", plan=result.plan, certificate=result.certificate, claims=result.claims("toy"), manifest={}
+    )
     path = tmp_path / "p" / "certificate.npz"
     with np.load(path) as arrays:
         content = dict(arrays)

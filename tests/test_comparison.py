@@ -79,9 +79,9 @@ def test_books_of_reps(base: to.Result) -> None:
     assert plan["accounts"].sum() == base.model.problem.n_accounts
     assert plan["gained"].to_dict() == {"R1": 0, "R2": 0, "R3": 0, "R4": 1}
     assert plan["lost"].to_dict() == {"R1": 1, "R2": 0, "R3": 0, "R4": 0}
-    assert plan["quota"].to_dict() == base.plan.annual.to_dict()
-    assert plan["odds"].tolist() == Figures(base.model, base.plan).odds.hits.tolist()
-    assert plan["expected_sales"].sum() == pytest.approx(base.evaluation.rep_sales.sum())  # type: ignore[union-attr]
+    assert plan["quota_usd_per_year"].to_dict() == base.plan.annual.to_dict()
+    assert plan["hit_probability"].tolist() == Figures(base.model, base.plan).odds.hits.tolist()
+    assert plan["expected_sales_usd_per_year"].sum() == pytest.approx(base.evaluation.rep_sales.sum())  # type: ignore[union-attr]
 
 
 def test_a_plan_folder_is_worth_what_its_result_is(base: to.Result, folder: PlanFolder) -> None:
@@ -163,7 +163,10 @@ def test_what_cannot_be_compared(base: to.Result, folder: PlanFolder) -> None:
     stranger = replace(folder, plan=replace(folder.plan, annual=annual))
     for plans, words in (
         ((base,), 'give two, or "today" and one'),
-        ((base, "yesterday"), '"yesterday" is no plan; give a result, a plan folder that was read, or "today"'),
+        (
+            (base, "yesterday"),
+            '"yesterday" is no plan; give a result, a loaded plan, the path of a plan folder, or "today"',
+        ),
         ((base, problem), "a Problem is no plan"),
         ((base, fewer), "plan 2 is no plan for the same accounts: only one side has A01; compare plans of the same"),
         ((base, other_order), "plan 2 has the same reps in another order"),

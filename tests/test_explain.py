@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from territory_opt import Problem
 from territory_opt.errors import DataError
 from territory_opt.model.model import Model, fair_kappa
+from territory_opt.model.rows import Rows
 from territory_opt.optimize.result import Result
 from territory_opt.optimize.solve import solve
 from territory_opt.plan.explain_account import AccountExplanation, MoneyLines, explain_account
@@ -228,6 +230,43 @@ def test_a_full_rival_and_an_account_that_would_be_worth_more_elsewhere() -> Non
     assert found.alternatives[0].name == "Dan"
     assert found.alternatives[0].advantage < 0
     assert found.reason.endswith("USD per year more with Dan; rules on whole books, or the gap, keep it here")
+
+
+def test_of_several_rows_of_a_rule_the_one_that_counts_speaks() -> None:
+    """Each rep has a row of the balance; here each says who it is of."""
+    model, plan = toy()
+    own = [
+        replace(row, unit=f"potential by the row of {row.subject}") if row.rule == "balance: potential" else row
+        for row in model.rows.items
+    ]
+    model = replace(model, rows=Rows.from_items(own, model.rows.n_reps, quantities=model.rows.quantities))
+    room = multipliers(model, {("balance: potential", "Dan (R4)"): 1.0, ("balance: potential", "Ada (R1)"): 0.1})
+    assert explain_account(model, plan, "A10", room).reason.startswith(
+        "Dan has room for potential by the row of Dan (R4)"
+    )
+    others = {("balance: potential", name): -1.0 for name in ("Ben (R2)", "Cleo (R3)", "Dan (R4)")}
+    full = explain_account(model, plan, "A03", multipliers(model, others))
+    assert full.reason.startswith("Cleo has enough potential by the row of Cleo (R3)")
+
+
+def test_of_two_rows_on_one_rep_the_stronger_speaks() -> None:
+    model, plan = toy()
+    (dan,) = [row for row in model.rows.items if (row.rule, row.subject) == ("balance: potential", "Dan (R4)")]
+    weak, strong = (replace(dan, subject=f"Dan, {name}", unit=f"{name} potential") for name in ("weak", "strong"))
+    for pair in ((weak, strong), (strong, weak)):
+        rows = Rows.from_items([*pair, *model.rows.items], model.rows.n_reps)
+        prices = [{"weak potential": 0.1, "strong potential": 0.5}.get(row.unit, 0.0) for row in rows.items]
+        found = explain_account(replace(model, rows=rows), plan, "A10", np.array(prices))
+        assert found.reason.startswith("Dan has room for strong potential")
+
+
+def test_of_several_locks_in_a_family_its_own_is_named() -> None:
+    tables = load()
+    locks = pd.DataFrame({"rule": "lock", "account_id": ["A09", "A08"], "rep_id": "R3", "reason": ["West", "East"]})
+    problem = Problem.from_tables(tables.accounts, tables.reps, rules=locks, policy=tables.policy)
+    model, plan = plan_of(Model.build(problem), {}, None)
+    for account, reason in (("A08", "East"), ("A09", "West")):
+        assert explain_account(model, plan, account, None).reason == f"locked to Cleo ({reason})"
 
 
 def test_locks_families_and_skills() -> None:

@@ -145,7 +145,7 @@ def test_no_cell_is_taken_for_a_formula_and_every_id_comes_back(tmp_path: Path) 
     quotas = pd.DataFrame({"rep_id": list(ODD_IDS), "period": "2027", "quota": np.arange(len(ODD_IDS)) + 0.25})
     annual = quotas.set_index("rep_id")["quota"]
     odd = replace(result.plan, assignment=assignment, annual=annual, quotas=quotas)
-    write_folder(tmp_path / "plan", plan=odd, certificate=result.certificate, claims={}, manifest={})
+    write_folder(tmp_path / "plan", plan=odd, certificate=result.certificate, claims=result.claims("toy"), manifest={})
     for name in ("assignments.csv", "quotas.csv"):
         text = (tmp_path / "plan" / name).read_text(encoding="utf-8")
         cells = [cell.strip('"') for line in text.splitlines()[1:] for cell in line.split(",")]

@@ -143,14 +143,14 @@ def sold(amounts: dict[str, float], rep: str = "") -> pd.DataFrame:
 def test_tracking_credits_a_rep_with_the_days_there_and_whoever_is_named() -> None:
     model, plan = solved(problem({"start_date": ["2027-06-16", ""]}))
     found = track(Figures(model, plan), sold({"2027-05": 100.0, "2027-06": 80.0, "2027-07": 60.0}))
-    by_rep = found.reps.set_index("rep_id")["sold"]
+    by_rep = found.reps.set_index("rep_id")["sold_usd"]
     assert by_rep["S"] == pytest.approx(80.0 / 2 + 60.0)
     assert by_rep["W"] == 240.0
     assert found.company["sold"] == 480.0
     assert found.uncovered == pytest.approx(140.0)
     assert "140 came while the account's rep was not there" in str(found)
     named = track(Figures(model, plan), sold({"2027-05": 100.0}, rep="W"))
-    assert named.reps.set_index("rep_id")["sold"].to_dict() == {"S": 0.0, "W": 200.0}
+    assert named.reps.set_index("rep_id")["sold_usd"].to_dict() == {"S": 0.0, "W": 200.0}
     assert named.uncovered == 0.0
 
 
@@ -165,8 +165,8 @@ def test_a_year_as_expected_is_on_pace_for_joiner_and_company() -> None:
     ]
     sales = pd.DataFrame(lines, columns=["account_id", "month", "sales"]).assign(rep_id="")
     found = track(Figures(model, plan), sales.assign(month=pd.to_datetime(sales["month"])))
-    assert found.reps["adjusted"].to_numpy() == pytest.approx(1.0)
-    assert np.ptp(found.reps["pace"]) < 1e-6
+    assert found.reps["adjusted_share"].to_numpy() == pytest.approx(1.0)
+    assert np.ptp(found.reps["pace_share"]) < 1e-6
     assert found.company["adjusted"] == pytest.approx(1.0)
     assert found.company["outlook"] == pytest.approx(Figures(model, plan).evaluation.book_sales.sum())
 
@@ -184,7 +184,7 @@ def test_a_ramp_as_planned_is_on_pace_and_what_it_takes_off_comes_for_nobody() -
     ]  # fmt: skip
     sales = pd.DataFrame(lines, columns=["account_id", "month", "sales"]).assign(rep_id="")
     tracked = track(Figures(model, plan), sales.assign(month=pd.to_datetime(sales["month"])))
-    assert tracked.reps["adjusted"].to_numpy() == pytest.approx(1.0)
+    assert tracked.reps["adjusted_share"].to_numpy() == pytest.approx(1.0)
     assert tracked.company["adjusted"] == pytest.approx(1.0)
     assert tracked.company["outlook"] == pytest.approx(found.rep_sales.sum())
 

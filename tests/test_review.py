@@ -326,7 +326,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert run(["review", str(out), "--draws", "500", "--out", str(tmp_path / "reps.csv")]) == 0
     table = pd.read_csv(tmp_path / "reps.csv")
     assert table["rep_id"].tolist() == ["R1", "R2", "R3", "R4"]
-    assert {"p_hit", "p10", "p90", "pay", "odds_low", "not_smart"} <= set(table.columns)
+    assert {"hit_probability", "p10_usd_per_year", "p90_usd_per_year", "pay_share", "odds_low", "not_smart"} <= set(
+        table.columns
+    )
 
 
 def test_a_review_reads_as_text() -> None:

@@ -64,17 +64,17 @@ def test_who_sells_what_was_expected_is_on_pace() -> None:
     found = track(Figures(model, plan), as_expected(model, plan, 5))
     assert found.as_of == "2027-05"
     assert found.months == 5
-    for name in ("pace", "adjusted", "needed"):
+    for name in ("pace_share", "adjusted_share", "needed_share"):
         np.testing.assert_allclose(found.reps[name], 1.0, atol=1e-4)
-    np.testing.assert_allclose(found.reps["p_finish"], 0.5, atol=1e-3)
-    np.testing.assert_allclose(found.reps["outlook"], found.reps["quota"], rtol=1e-5)
+    np.testing.assert_allclose(found.reps["finish_probability"], 0.5, atol=1e-3)
+    np.testing.assert_allclose(found.reps["outlook_usd_per_year"], found.reps["quota_usd_per_year"], rtol=1e-5)
     assert found.company["pace"] == pytest.approx(found.company["sold"] / found.company["due"])
 
 
 def test_due_follows_the_season_not_the_calendar() -> None:
     """Five months of a year that peaks late are less than five twelfths of the quota."""
     model, plan = planned(company())
-    due = track(Figures(model, plan), as_expected(model, plan, 5)).reps.set_index("rep_id")["due"]
+    due = track(Figures(model, plan), as_expected(model, plan, 5)).reps.set_index("rep_id")["due_usd"]
     weight = month_weights(model, plan.assignment)
     part = weight[:, :5].sum(axis=1) / weight.sum(axis=1)
     assert np.ptp(part) > 1e-4
@@ -194,7 +194,8 @@ def test_a_short_history_makes_ranges_wider() -> None:
         for one_model in (model, exact):
             found = track(Figures(one_model, plan), sold)
             reps, whole = found.reps, found.company
-            widths.append([float(((reps["high"] - reps["low"]) / reps["quota"]).mean()),
+            low, high, quota = (reps[f"{name}_usd_per_year"] for name in ("low_80", "high_80", "quota"))
+            widths.append([float(((high - low) / quota).mean()),
                            (whole["high"] - whole["low"]) / whole["quota"]])  # fmt: skip
     long, long_exact, short, short_exact = np.array(widths)
     assert (long > long_exact).all()
@@ -206,7 +207,7 @@ def test_when_the_year_is_over_there_is_nothing_left_to_chance() -> None:
     model, plan = planned(company())
     factor = np.array([1.01, 0.99, 1.2, 0.5, 1.01, 0.99])
     found = track(Figures(model, plan), as_expected(model, plan, 12, factor)).reps.set_index("rep_id")
-    chance = found.loc[model.problem.reps["rep_id"], "p_finish"].to_numpy()
+    chance = found.loc[model.problem.reps["rep_id"], "finish_probability"].to_numpy()
     assert chance.tolist() == [1.0, 0.0, 1.0, 0.0, 1.0, 0.0]
     assert found.loc[model.problem.reps["rep_id"], "status"].tolist() == ["ahead", "behind"] * 3
 
@@ -220,8 +221,8 @@ def test_the_leaderboard_knows_difficulty_and_luck() -> None:
         "rep_id"
     )
     easy, hard = problem.reps["rep_id"].iloc[0], problem.reps["rep_id"].iloc[1]
-    assert found.loc[easy, "pace"] > found.loc[hard, "pace"]
-    assert found.loc[easy, "adjusted"] < found.loc[hard, "adjusted"]
+    assert found.loc[easy, "pace_share"] > found.loc[hard, "pace_share"]
+    assert found.loc[easy, "adjusted_share"] < found.loc[hard, "adjusted_share"]
     assert found.loc[easy, "rank"] > found.loc[hard, "rank"]
     lucky = [look_ahead(one(m, 50.0**2, 0.0, 0.25), np.array([1.2 * 0.25 * m]), 0.1, 0.0).adjusted[0]
              for m in (1000.0, 100.0)]  # fmt: skip
@@ -233,8 +234,19 @@ def test_sales_without_a_seller_count_for_the_accounts_rep() -> None:
     named = as_expected(model, plan, 3)
     bare = check_actuals(named.drop(columns="rep_id"), model.problem)
     pd.testing.assert_series_equal(
-        track(Figures(model, plan), named).reps["sold"], track(Figures(model, plan), bare).reps["sold"]
+        track(Figures(model, plan), named).reps["sold_usd"], track(Figures(model, plan), bare).reps["sold_usd"]
     )
+
+
+def test_a_metric_never_takes_the_name_of_a_figure() -> None:
+    """Neither with its unit nor without."""
+    model, plan = planned(company())
+    metrics = pd.DataFrame({"rep_id": model.problem.reps["rep_id"], "pace": 7.0, "sold_usd": 8.0})
+    found = track(Figures(model, plan), as_expected(model, plan, 2), metrics=metrics)
+    assert found.reps.columns.is_unique
+    assert (found.reps["pace (metrics)"] == 7.0).all()
+    assert (found.reps["sold_usd (metrics)"] == 8.0).all()
+    assert (found.reps["sold_usd"] > 8.0).all()
 
 
 def test_metrics_stand_beside(tmp_path: Path) -> None:
@@ -338,9 +350,9 @@ def test_an_account_that_changed_owner_mid_year_counts_for_who_sold() -> None:
         for month in MONTHS[:5]
     ]
     found = track(Figures(model, plan), check_actuals(pd.DataFrame(rows), model.problem)).reps.set_index("rep_id")
-    assert found.loc[owner, "sold"] == 2000.0
-    assert found.loc[other, "sold"] == 3000.0
-    assert found["sold"].sum() == 5000.0
+    assert found.loc[owner, "sold_usd"] == 2000.0
+    assert found.loc[other, "sold_usd"] == 3000.0
+    assert found["sold_usd"].sum() == 5000.0
 
 
 CELLS = st.sampled_from(
@@ -380,7 +392,7 @@ def test_no_table_of_sales_ends_in_anything_but_figures_or_findings(rows: list[d
     else:
         problems = []
         found = track(Figures(model, plan), sales)
-        assert np.isfinite(found.reps[["due", "sold", "outlook", "p_finish", "adjusted"]].to_numpy(float)).all()
+        assert np.isfinite(found.reps.select_dtypes("number").to_numpy(float)).all()
     assert all(problems)
 
 

@@ -28,6 +28,7 @@ _HOME = {
     "ComparisonError": "territory_opt.errors",
     "Consistency": "territory_opt.quota.consistency",
     "DataError": "territory_opt.errors",
+    "GivenError": "territory_opt.errors",
     "Issue": "territory_opt.errors",
     "Model": "territory_opt.model.model",
     "Multipliers": "territory_opt.plan.certificate",
@@ -51,9 +52,9 @@ _HOME = {
     "TerritoryError": "territory_opt.errors",
     "Tracking": "territory_opt.quota.track",
     "Violation": "territory_opt.plan.audit",
-    "audit": "territory_opt.plan.audit",
+    "audit": "territory_opt.api",
     "backtest": "territory_opt.api",
-    "certify": "territory_opt.plan.certificate",
+    "certify": "territory_opt.api",
     "check": "territory_opt.api",
     "compare": "territory_opt.study.comparison",
     "estimate": "territory_opt.api",
@@ -61,7 +62,7 @@ _HOME = {
     "generate": "territory_opt.api",
     "load_plan": "territory_opt.api",
     "load_scenario": "territory_opt.whatif.scenario",
-    "planning_graph": "territory_opt.model.graph",
+    "planning_graph": "territory_opt.api",
     "replan": "territory_opt.api",
     "review": "territory_opt.api",
     "save_plan": "territory_opt.api",
@@ -81,6 +82,7 @@ __all__ = [
     "ComparisonError",
     "Consistency",
     "DataError",
+    "GivenError",
     "Issue",
     "Model",
     "Multipliers",
@@ -126,12 +128,15 @@ __all__ = [
 
 if TYPE_CHECKING:
     from territory_opt.api import (
+        audit,
         backtest,
+        certify,
         check,
         estimate,
         explain,
         generate,
         load_plan,
+        planning_graph,
         replan,
         review,
         save_plan,
@@ -143,6 +148,7 @@ if TYPE_CHECKING:
     from territory_opt.errors import (
         ComparisonError,
         DataError,
+        GivenError,
         Issue,
         NoPlanError,
         PlanFolderError,
@@ -150,11 +156,11 @@ if TYPE_CHECKING:
         TerritoryError,
     )
     from territory_opt.estimate.backtest import Backtest
-    from territory_opt.model.graph import PlanningGraph, planning_graph
+    from territory_opt.model.graph import PlanningGraph
     from territory_opt.model.model import Model
     from territory_opt.optimize.result import Progress, Result, Status
-    from territory_opt.plan.audit import Violation, audit
-    from territory_opt.plan.certificate import Certificate, Multipliers, certify
+    from territory_opt.plan.audit import Violation
+    from territory_opt.plan.certificate import Certificate, Multipliers
     from territory_opt.plan.explain_account import AccountExplanation
     from territory_opt.plan.folder import Check
     from territory_opt.plan.outcome import Outcome
@@ -180,6 +186,10 @@ class _Stage(ModuleType):
         from territory_opt import api
 
         return getattr(api, self.__name__.rpartition(".")[2])(*arguments, **options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by name, as a function is: whoever reads it imports the folder."""
+        return importlib.import_module, (self.__name__,)
 
 
 class _Package(ModuleType):

@@ -1,8 +1,9 @@
 """One verb for each command of the command line: what analysts, notebooks and other tools call.
 
-Data go in as a :class:`Problem` (from :func:`load_scenario` or ``Problem.from_tables``); a :class:`Result` of
-:func:`solve` and a :class:`SavedPlan` of :func:`load_plan` are accepted wherever one of them is. Functions are thin:
-each loads the part of the library that does the work when it is called. Examples run from the folder of the project.
+What needs data takes whatever has them: a :class:`Problem`, a :class:`Scenario`, a :class:`Result`, a
+:class:`SavedPlan`, or the path of a scenario or a plan folder. What needs a plan takes a result, a loaded plan or the
+path of its folder. All else is a :class:`GivenError` (see whatif/given.py). Functions are thin: each loads the part of
+the library that does the work when it is called. Examples run from the folder of the project.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from territory_opt.estimate.backtest import Backtest
-    from territory_opt.optimize.previous import Solved
+    from territory_opt.model.graph import PlanningGraph
     from territory_opt.optimize.result import ProgressCallback, Result
+    from territory_opt.plan.audit import Violation
+    from territory_opt.plan.certificate import Certificate, Multipliers
     from territory_opt.plan.explain_account import AccountExplanation
     from territory_opt.plan.folder import Check
-    from territory_opt.plan.outcome import Outcome
+    from territory_opt.plan.plan import Plan
     from territory_opt.plan.sales_estimate import SalesEstimate
-    from territory_opt.problem.problem import Problem
     from territory_opt.quota.consistency import Consistency
     from territory_opt.quota.explain_quota import QuotaExplanation
     from territory_opt.quota.review import Review
     from territory_opt.quota.track import Tracking
+    from territory_opt.whatif.given import Place, PlanLike, ProblemLike, TableLike
     from territory_opt.whatif.replan import Replan
     from territory_opt.whatif.saved import SavedPlan
     from territory_opt.whatif.scenario import Scenario
@@ -62,10 +65,10 @@ def generate(
     return tables
 
 
-def validate(problem: Problem | Scenario) -> Consistency:
+def validate(problem: ProblemLike) -> Consistency:
     """Check everything that can be checked without solving; say whether target, hedge, odds and spread can hold.
 
-    Given a scenario, its tables are read first. What was found in the data stands in ``Problem.issues``. Raise
+    Tables of a scenario are read first. What was found in the data stands in ``Problem.issues``. Raise
     :class:`DataError` with all findings, accounts that nobody may serve included.
 
     >>> import territory_opt as to
@@ -77,11 +80,12 @@ def validate(problem: Problem | Scenario) -> Consistency:
     """
     from territory_opt.model.model import Model
     from territory_opt.quota.consistency import check_consistency
+    from territory_opt.whatif.given import as_problem
 
-    return check_consistency(Model.build(_problem_of(problem)))
+    return check_consistency(Model.build(as_problem(problem)))
 
 
-def estimate(problem: Problem | Scenario) -> SalesEstimate:
+def estimate(problem: ProblemLike) -> SalesEstimate:
     """Say what sales to expect, and how surely: by account, by rep with today's accounts, and of the company.
 
     >>> import territory_opt as to
@@ -92,13 +96,12 @@ def estimate(problem: Problem | Scenario) -> SalesEstimate:
     """
     from territory_opt.model.model import Model
     from territory_opt.plan.sales_estimate import SalesEstimate
+    from territory_opt.whatif.given import as_problem
 
-    return SalesEstimate.of(Model.build(_problem_of(problem)))
+    return SalesEstimate.of(Model.build(as_problem(problem)))
 
 
-def backtest(
-    problem: Problem | Scenario, *, months: int | None = None, looks: int | None = None, seed: int = 0
-) -> Backtest:
+def backtest(problem: ProblemLike, *, months: int | None = None, looks: int | None = None, seed: int = 0) -> Backtest:
     """Hide part of the past, forecast it in every way quotas are commonly set, and say which would have been best.
 
     ``months`` to hide at each look, ``looks`` how many times at most; by default as the history allows. Raise
@@ -111,22 +114,42 @@ def backtest(
     (2, 6)
     """
     from territory_opt.estimate.backtest import backtest as look_back
+    from territory_opt.whatif.given import as_problem
 
-    return look_back(_problem_of(problem), months=months, looks=looks, seed=seed)
+    return look_back(as_problem(problem), months=months, looks=looks, seed=seed)
+
+
+def planning_graph(problem: ProblemLike, *, nearest: int | None = None) -> PlanningGraph:
+    """Build the graph of who may serve whom and who is next to whom; accounts that nobody may serve are allowed.
+
+    ``nearest`` keeps only that many eligible reps per account, by distance from home, and says so in
+    ``PlanningGraph.dropped``. Such a list is for looking at, not for solving: a bound holds over all eligible pairs
+    only. Spatial edges come from the ``adjacency`` table, else from outlines of units (shared borders), else from
+    points of units, or of accounts where there are no units. Cost: time linear in accounts x reps, memory in edges.
+
+    >>> import territory_opt as to
+    >>> graph = to.planning_graph(to.load_scenario("scenarios/toy"))
+    >>> graph.n_candidates, graph.drop_reason("A04", "R1")
+    (43, 'lacks the required language')
+    """
+    from territory_opt.model.graph import planning_graph as build
+    from territory_opt.whatif.given import as_problem
+
+    return build(as_problem(problem), nearest=nearest)
 
 
 # --- a plan -----------------------------------------------------------------------------------------------------
 
 
 def solve(
-    problem: Problem,
+    problem: ProblemLike,
     *,
     seed: int = 0,
     time_limit: float = 60.0,
     gap: float = 1e-3,
     threads: int | None = None,
     progress: ProgressCallback | None = None,
-    previous: Solved | None = None,
+    previous: PlanLike | None = None,
 ) -> Result:
     """Assign territories and set quotas in one model.
 
@@ -155,15 +178,16 @@ def solve(
     ('interrupted', True)
     """
     from territory_opt.optimize.solve import solve as solve_problem
+    from territory_opt.whatif.given import as_problem, as_start
 
+    start = None if previous is None else as_start(previous)
     return solve_problem(
-        problem, seed=seed, time_limit=time_limit, gap=gap, threads=threads, progress=progress, previous=previous
-    )
+        as_problem(problem), seed=seed, time_limit=time_limit, gap=gap, threads=threads, progress=progress,
+        previous=start,
+    )  # fmt: skip
 
 
-def save_plan(
-    result: Result | SavedPlan, folder: str | Path, *, scenario: Scenario | None = None, name: str = ""
-) -> Path:
+def save_plan(result: PlanLike, folder: Place, *, scenario: Scenario | Place | None = None, name: str = "") -> Path:
     """Write the plan, its proof, a workbook and a page to ``folder``, whole or not at all; return the folder.
 
     With the ``scenario`` the problem came from, the folder says where that is; without, the tables are written into the
@@ -180,36 +204,85 @@ def save_plan(
     True True
     """
     from territory_opt.report import save
+    from territory_opt.whatif.given import as_path, as_result, as_scenario
 
-    save.save_plan(result, folder, scenario=scenario, name=name)
-    return Path(folder)
+    origin = None if scenario is None else as_scenario(scenario)
+    return save.save_plan(as_result(result), as_path(folder), scenario=origin, name=name)
 
 
-def load_plan(folder: str | Path, *, scenario: str | Path | None = None) -> SavedPlan:
+def load_plan(folder: Place, *, scenario: Place | None = None) -> SavedPlan:
     """Read a plan folder; what comes back is accepted wherever a result is.
 
     ``scenario`` is where the scenario is now, if it is not where the folder says. Raise :class:`PlanFolderError` naming
     the file that is missing or damaged. :func:`save_plan` has an example.
     """
     from territory_opt.whatif import saved
+    from territory_opt.whatif.given import as_path
 
-    return saved.load_plan(folder, scenario=scenario)
+    return saved.load_plan(as_path(folder), scenario=None if scenario is None else as_path(scenario))
 
 
-def check(plan: SavedPlan) -> Check:
+def check(plan: SavedPlan | Place) -> Check:
     """Recompute what a loaded plan claims from the data and its proof, without any solver; ``faults`` lists the rest.
 
     Input files that have changed are no fault of the plan: see ``SavedPlan.changed_inputs``. :func:`save_plan` has an
     example.
     """
-    return plan.check()
+    from territory_opt.whatif.given import as_saved
+
+    return as_saved(plan).check()
+
+
+def audit(problem: ProblemLike, plan: Plan | PlanLike | None = None) -> list[Violation]:
+    """List every hard rule that a plan breaks, by the data alone; an empty list means it breaks none.
+
+    ``audit(result)`` holds a result against its own problem, ``audit(problem, plan)`` any plan against any problem.
+
+    >>> import territory_opt as to
+    >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
+    >>> to.audit(result)
+    []
+    >>> stricter = to.load_scenario("scenarios/toy", overrides={"territories.keep.max_moved_accounts": 0})
+    >>> [violation.rule for violation in to.audit(stricter, result.plan)]
+    ['moved accounts']
+    """
+    from territory_opt.plan.audit import audit as find_broken
+    from territory_opt.whatif.given import as_outcome, as_plan, as_problem
+
+    if plan is None:
+        problem = plan = as_outcome(problem)  # type: ignore[arg-type]  # what has no plan is refused
+    return find_broken(as_problem(problem), as_plan(plan))
+
+
+def certify(
+    problem: ProblemLike, plan: Plan | PlanLike | None = None, certificate: Multipliers | PlanLike | None = None
+) -> Certificate:
+    """Recompute what a plan is worth, and what no plan can exceed, from the data and the multipliers alone.
+
+    ``certify(result)`` takes all three from a result, ``certify(problem, result)`` the last two.
+
+    >>> import territory_opt as to
+    >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
+    >>> found = to.certify(result)
+    >>> round(found.objective, 2), round(found.gap_money, 2), found.problems
+    (-53.15, 0.98, ())
+    >>> to.certify(result.problem, result.plan, result.certificate) == found
+    True
+    """
+    from territory_opt.plan.certificate import certify as prove
+    from territory_opt.whatif.given import as_outcome, as_plan, as_problem, as_proof
+
+    if plan is None:
+        problem = plan = as_outcome(problem)  # type: ignore[arg-type]  # what has no plan is refused
+    proof = certificate if certificate is not None else plan
+    return prove(as_problem(problem), as_plan(plan), as_proof(proof))  # type: ignore[arg-type]
 
 
 # --- about a plan -----------------------------------------------------------------------------------------------
 
 
 def explain(
-    result: Outcome, *, account: str | None = None, rep: str | None = None
+    result: PlanLike, *, account: str | None = None, rep: str | None = None
 ) -> AccountExplanation | QuotaExplanation:
     """Say why an account is with its rep, or why a rep owes this quota, in lines that add up.
 
@@ -222,20 +295,23 @@ def explain(
     >>> print(to.explain(result, account="A10").reason)
     Dan has room for potential; Ada's quota has enough sales
     """
+    from territory_opt.whatif.given import as_outcome
+
     if (account is None) == (rep is None):
         raise ValueError("give either account=ID or rep=ID")
+    found = as_outcome(result)
     if account is not None:
         from territory_opt.plan.certificate import multiplier_problems
         from territory_opt.plan.explain_account import explain_account
 
-        proven = not multiplier_problems(result.model, result.certificate)
-        return explain_account(result.model, result.plan, account, result.certificate.values if proven else None)
+        proven = not multiplier_problems(found.model, found.certificate)
+        return explain_account(found.model, found.plan, str(account), found.certificate.values if proven else None)
     from territory_opt.quota.explain_quota import explain_quota
 
-    return explain_quota(result.figures, str(rep))
+    return explain_quota(found.figures, str(rep))
 
 
-def review(result: Outcome, *, draws: int = 10_000, seed: int = 0) -> Review:
+def review(result: PlanLike, *, draws: int = 10_000, seed: int = 0) -> Review:
     """Look at a plan's quotas: odds and pay by simulation, whether they are fair, whether each is SMART.
 
     ``draws`` plan years are simulated. Raise :class:`ScenarioError` if the plan sets no quotas.
@@ -243,24 +319,25 @@ def review(result: Outcome, *, draws: int = 10_000, seed: int = 0) -> Review:
     >>> import territory_opt as to
     >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
     >>> found = to.review(result, draws=2000)
-    >>> found.table[["rep_id", "quota", "p_hit"]].round(1)
-      rep_id  quota  p_hit
-    0     R1  300.0    0.5
-    1     R2  310.0    0.4
-    2     R3  310.0    0.4
-    3     R4  280.0    0.5
+    >>> found.table[["rep_id", "quota_usd_per_year", "hit_probability"]].round(1)
+      rep_id  quota_usd_per_year  hit_probability
+    0     R1               300.0              0.5
+    1     R2               310.0              0.4
+    2     R3               310.0              0.4
+    3     R4               280.0              0.5
     """
     from territory_opt.quota.review import review as look_at
+    from territory_opt.whatif.given import as_outcome
 
-    return look_at(result.figures, draws=draws, seed=seed)
+    return look_at(as_outcome(result).figures, draws=draws, seed=seed)
 
 
 def track(
-    result: Outcome,
-    sales: pd.DataFrame | str | Path,
+    result: PlanLike,
+    sales: TableLike,
     *,
     as_of: str | None = None,
-    metrics: pd.DataFrame | str | Path | None = None,
+    metrics: TableLike | None = None,
 ) -> Tracking:
     """Hold sales of the plan year so far against a plan's quotas: pace, odds of finishing, a leaderboard that is fair.
 
@@ -273,27 +350,29 @@ def track(
     >>> import territory_opt as to
     >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
     >>> sold = pd.DataFrame({"account_id": ["A01", "A10"], "month": ["2027-01", "2027-01"], "sales": [40.0, 10.0]})
-    >>> to.track(result, sold).reps[["rep_id", "sold", "status"]]
-      rep_id  sold   status
-    0     R1  40.0  on pace
-    1     R4  10.0   behind
-    2     R2   0.0   behind
-    3     R3   0.0   behind
+    >>> to.track(result, sold).reps[["rep_id", "sold_usd", "status"]]
+      rep_id  sold_usd   status
+    0     R1      40.0  on pace
+    1     R4      10.0   behind
+    2     R2       0.0   behind
+    3     R3       0.0   behind
     """
     from territory_opt.quota.track import track as hold_against
+    from territory_opt.whatif.given import as_metrics, as_outcome, as_sales
 
-    so_far = _sales_of(sales, result.problem, result)
-    beside = None if metrics is None else _metrics_of(metrics, result.problem)
-    found = hold_against(result.figures, so_far, as_of=as_of, metrics=beside)
+    planned = as_outcome(result)
+    so_far = as_sales(sales, planned.problem, planned)
+    beside = None if metrics is None else as_metrics(metrics, planned.problem)
+    found = hold_against(planned.figures, so_far, as_of=as_of, metrics=beside)
     return replace(found, issues=(*so_far.attrs["issues"], *(() if beside is None else beside.attrs["issues"])))
 
 
 def replan(
-    result: Outcome,
+    result: PlanLike,
     *,
     as_of: str,
-    sales: pd.DataFrame | str | Path | None = None,
-    now: Problem | Scenario | None = None,
+    sales: TableLike | None = None,
+    now: ProblemLike | None = None,
     max_moved_accounts: int | None = None,
     max_quota_change: float | None = None,
 ) -> Replan:
@@ -312,12 +391,15 @@ def replan(
     >>> float(year["quota"].sum())
     1200.0
     """
+    from territory_opt.whatif.given import as_outcome, as_problem, as_sales, loaded
     from territory_opt.whatif.replan import replan as freeze
 
-    today = None if now is None else _problem_of(now)
-    so_far = None if sales is None else _sales_of(sales, today or result.problem, result if now is None else now)
+    planned = as_outcome(result)
+    origin = planned if now is None else loaded(now)
+    today = None if now is None else as_problem(origin)
+    so_far = None if sales is None else as_sales(sales, today or planned.problem, origin)
     rest = freeze(
-        result.problem, result.plan, as_of=as_of, sales=so_far, now=today, max_moved_accounts=max_moved_accounts,
+        planned.problem, planned.plan, as_of=as_of, sales=so_far, now=today, max_moved_accounts=max_moved_accounts,
         max_quota_change=max_quota_change,
     )  # fmt: skip
     return rest if so_far is None else replace(rest, issues=so_far.attrs["issues"])
@@ -333,30 +415,3 @@ def schema() -> dict[str, Any]:
     from territory_opt.whatif.scenario import scenario_json_schema
 
     return scenario_json_schema()
-
-
-# --- what callers hand in ---------------------------------------------------------------------------------------
-
-
-def _problem_of(given: Problem | Scenario) -> Problem:
-    from territory_opt.whatif.scenario import Scenario
-
-    return given.problem() if isinstance(given, Scenario) else given
-
-
-def _sales_of(given: pd.DataFrame | str | Path, problem: Problem, origin: object) -> pd.DataFrame:
-    """Check sales so far; a file is read as the scenario of ``origin``, where it has one, reads its sales table."""
-    from territory_opt.intake.actuals import check_actuals, read_actuals
-    from territory_opt.whatif.saved import SavedPlan
-    from territory_opt.whatif.scenario import Scenario
-
-    if not isinstance(given, str | Path):
-        return check_actuals(given, problem)
-    scenario = origin.scenario if isinstance(origin, SavedPlan) else origin
-    return read_actuals(given, problem, scenario.file.tables.sales if isinstance(scenario, Scenario) else None)
-
-
-def _metrics_of(given: pd.DataFrame | str | Path, problem: Problem) -> pd.DataFrame:
-    from territory_opt.intake.actuals import check_metrics, read_metrics
-
-    return read_metrics(given, problem) if isinstance(given, str | Path) else check_metrics(given, problem)

@@ -74,6 +74,18 @@ class DataError(TerritoryError):
         return type(self), (self.issues,)
 
 
+class GivenError(TerritoryError):
+    """Something was handed in that a verb does not take; the message says what it takes and how to get it."""
+
+    @classmethod
+    def of(cls, given: object, accepted: str, way: str) -> GivenError:
+        """Say what was handed in, what is ``accepted``, and the ``way`` to it."""
+        kind = type(given).__name__
+        named = f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
+        named = "None" if given is None else f"{named} ({given})" if isinstance(given, int | float) else named
+        return cls(f"{named} is not accepted here; give {accepted}: {way}")
+
+
 class ScenarioError(TerritoryError):
     """A scenario file or a policy is not well formed; the message names the key and the nearest known one."""
 

@@ -23,6 +23,7 @@ from territory_opt.estimate.methods import ESTIMATE, METHODS, Method, Past
 from territory_opt.estimate.shocks import SharedErrors, Shocks
 from territory_opt.problem.numbers import MONTHS_PER_YEAR, RANGE_80, ROUNDING, TINY
 from territory_opt.problem.problem import Problem
+from territory_opt.problem.units import PROBABILITY, SHARE, with_units
 from territory_opt.words import aligned, plain_rows
 
 FloatArray = npt.NDArray[np.float64]
@@ -31,6 +32,8 @@ AS_SET, AS_ATTAINED = "quotas as they were", "quotas as they were x attainment"
 """Rows with the quotas of the quota_history table, and with these times the part that was sold of those before: what
 whoever set them knew, without the padding. No methods, since next year's are not there yet."""
 GIVEN = (AS_SET, AS_ATTAINED)
+AMOUNTS = ("forecast", "spread", "sales", "book")
+"""Columns of looks that are money of the hidden months."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,10 @@ class Backtest:
         return next(score.method for score in self.scores if score.method not in GIVEN)
 
     def table(self) -> pd.DataFrame:
-        """One row per method, best first; errors as shares."""
-        return pd.DataFrame([asdict(score) for score in self.scores])
+        """One row per method, best first; errors as shares, ``by_chance`` a probability (see ``attrs["units"]``)."""
+        table = pd.DataFrame([asdict(score) for score in self.scores])
+        units = dict.fromkeys(table.columns.difference(["method"], sort=False), SHARE)
+        return with_units(table, {**units, "unfairness": "rank correlation", "by_chance": PROBABILITY})
 
     def __repr__(self) -> str:
         return f"Backtest({self.n_looks} looks over {self.horizon} months · best: {self.best})"
@@ -136,7 +141,8 @@ def backtest(
         past = stage.past(at)
         looked.append(_look(stage, at, past, methods, done.shock(at, past), done.attainment(at)))
         done.add(at, past, history.sales[:, at : at + stage.horizon].sum(axis=1))
-    frame = pd.concat(looked, ignore_index=True)
+    money = f"{problem.policy.currency} in {stage.horizon} months"
+    frame = with_units(pd.concat(looked, ignore_index=True), dict.fromkeys(AMOUNTS, money))
     peeking = _peeking(stage, methods, seed)
     if peeking:
         fix = "let it use nothing but the past it is handed"

@@ -81,6 +81,10 @@ class Model:
         rows = build_rows(self.problem, self.estimate, self.hierarchy, kappa)
         return replace(self, rows=rows, kappa=kappa)
 
+    def __repr__(self) -> str:
+        size = f"{self.problem.n_accounts:,} accounts · {self.problem.n_reps:,} reps · {len(self.rows):,} rows"
+        return f"Model({size}{f' · kappa {self.kappa:.6g}' if self.has_quotas else ''})"
+
     @property
     def has_quotas(self) -> bool:
         """Whether the policy asks for quotas."""

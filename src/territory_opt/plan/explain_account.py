@@ -21,6 +21,7 @@ from territory_opt.errors import DataError, Issue
 from territory_opt.intake.checks import Names
 from territory_opt.model.model import Model
 from territory_opt.model.pairs import Facts
+from territory_opt.model.rows import Row
 from territory_opt.plan.plan import Plan
 from territory_opt.words import named, plain
 
@@ -225,14 +226,21 @@ def _rep_of(model: Model, plan: Plan, account_id: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Decision:
-    """One node against all reps: money per line and what the rules say; arrays (n_reps,), families summed."""
+    """One node against all reps: money per line and what the rules say; arrays (n_reps,), families summed.
+
+    ``account`` is the one that was asked about, ``quantities`` (K, n_reps) what the node adds to the rows at each rep,
+    ``multipliers`` (n_rows,) the rows' shadow prices.
+    """
 
     model: Model
+    account: int
     members: IntArray
     facts: Facts
     eligible: npt.NDArray[np.bool_]
     money: dict[str, FloatArray]
     rules: dict[str, FloatArray]
+    quantities: FloatArray
+    multipliers: FloatArray | None
 
     @classmethod
     def of(cls, model: Model, account: int, multipliers: FloatArray | None) -> _Decision:
@@ -246,7 +254,7 @@ class _Decision:
         money = {label: np.broadcast_to(amounts, shape).sum(axis=0) for label, amounts in parts.items()}
         quantities = np.array([np.broadcast_to(q, block.eligible.shape)[0] for q in block.quantities])
         rules = {} if multipliers is None else _rule_values(model, quantities, multipliers)
-        return cls(model, members, facts, block.eligible[0], money, rules)
+        return cls(model, account, members, facts, block.eligible[0], money, rules, quantities, multipliers)
 
     @property
     def incumbents(self) -> list[int]:
@@ -290,6 +298,20 @@ class _Decision:
         shown, incumbent = MoneyLines.from_amounts(lines), other in self.incumbents
         return Alternative(rep_id, name, self.km(other), self.fit(other), incumbent, shown)
 
+    def speaking(self, rule: str, chosen: int, other: int) -> tuple[Row, bool]:
+        """Return the row of ``rule`` that speaks most for ``chosen``, and whether it gives room there.
+
+        A rule can have a row for each rep: where it is worth something at ``chosen``, the row worth most there; else
+        the one that costs most at ``other``.
+        """
+        gives = bool(self.rules[rule][chosen] > 0)
+        rep, sign = (chosen, 1.0) if gives else (other, -1.0)
+        rows, size = self.model.rows, len(self.quantities)
+        at = np.flatnonzero(rows.rule == rule)
+        own = rows.totals[at, rep * size : (rep + 1) * size] @ self.quantities[:, rep]
+        prices = np.zeros(len(at)) if self.multipliers is None else self.multipliers[at]
+        return rows.items[int(at[np.argmax(sign * prices * own)])], gives
+
     def excluded(self) -> dict[str, int]:
         """Count the reps each rule keeps out, most first."""
         reasons = self.model.source.eligibility.drop_reasons(self.members, self.facts.distance_km)
@@ -319,7 +341,7 @@ def _rule_values(model: Model, quantities: FloatArray, multipliers: FloatArray) 
 def _reason(decision: _Decision, chosen: int, alternatives: tuple[Alternative, ...]) -> str:
     """One sentence in planner words: what speaks for the chosen rep against the best alternative."""
     name = decision.name(chosen)
-    lock = _lock(decision)
+    lock = _lock(decision, chosen)
     if lock:
         return f"locked to {lock}"
     if not decision.eligible[chosen]:
@@ -352,8 +374,8 @@ def _argument(decision: _Decision, chosen: int, other: int, label: str) -> str:
         return f"closer by {closer:,.0f} km than {rival}" if closer >= 1 else f"less travel than for {rival}"
     if label in decision.money:
         return f"better by {label} than {rival}"
-    row = next(row for row in decision.model.rows.items if row.rule == label)
-    return row.argument(name, rival, gives=decision.rules[label][chosen] > 0)
+    row, gives = decision.speaking(label, chosen, other)
+    return row.argument(name, rival, gives=gives)
 
 
 def _notes(
@@ -383,13 +405,21 @@ def _notes(
     return notes
 
 
-def _lock(decision: _Decision) -> str:
-    """Return "Cleo (Contract names Cleo)" for a locked account or family, else an empty text."""
+def _lock(decision: _Decision, chosen: int) -> str:
+    """Return "Cleo (Contract names Cleo)" for a locked account or family, else an empty text.
+
+    Of several locks in a family, one that names the chosen rep, of the account itself if it has one.
+    """
     rules, problem = decision.model.problem.rules, decision.model.problem
-    ids = problem.accounts["account_id"].iloc[decision.members]
-    locks = rules[(rules["rule"] == "lock") & rules["account_id"].isin(ids)]
+    ids = problem.accounts["account_id"]
+    locks = rules[(rules["rule"] == "lock") & rules["account_id"].isin(ids.iloc[decision.members])]
     if locks.empty:
         return ""
-    name = decision.name(int(decision.model.source.rep_index.get_loc(locks["rep_id"].iloc[0])))
-    reason = str(locks["reason"].iloc[0] or "")
+    own, here = (
+        locks["account_id"] == ids.iloc[decision.account],
+        locks["rep_id"] == problem.reps["rep_id"].iloc[chosen],
+    )
+    lock = locks.loc[(2 * here.astype(int) + own.astype(int)).idxmax()]
+    name = decision.name(int(decision.model.source.rep_index.get_loc(lock["rep_id"])))
+    reason = str(lock["reason"] or "")
     return f"{name} ({reason})" if reason else name

@@ -26,6 +26,9 @@ class Figures:
     model: Model
     plan: Plan
 
+    def __repr__(self) -> str:
+        return f"Figures({self.plan!r})"
+
     @cached_property
     def rep(self) -> IntArray:
         """Position of each account's rep, (n_accounts,), -1 for nobody."""

@@ -33,6 +33,7 @@ from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation, audit_figures
 from territory_opt.plan.cases import Cases
 from territory_opt.plan.certificate import Certificate, Multipliers, certify_figures
+from territory_opt.plan.claims import SCHEMA_VERSION, check_claims
 from territory_opt.plan.evaluate import Evaluation, kappa_drift
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.parts import part_problems
@@ -40,11 +41,10 @@ from territory_opt.plan.plan import Plan
 from territory_opt.plan.rollup import roll_up
 from territory_opt.problem.numbers import FOLDER_MODE, HALF_CENT, ROUNDING
 from territory_opt.problem.problem import Problem
+from territory_opt.problem.units import with_units
 from territory_opt.words import plain
 
 _T = TypeVar("_T")
-SCHEMA_VERSION = 1
-"""Format of a plan folder; it grows when a reader of the one before could not read it."""
 CORE_FILES = ("plan.json", "assignments.csv", "quotas.csv", "certificate.npz")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 READ_AT_ONCE = 1 << 20
@@ -123,13 +123,14 @@ def require_plan_folder(folder: Path) -> None:
 
 def read_folder(folder: Path) -> PlanFolder:
     """Read a plan folder. Raise :class:`PlanFolderError` naming the file that is missing or damaged."""
-    claims = _named(folder / "plan.json", _read_json)
+    claims = _named(folder / "plan.json", _read_claims)
     manifest = _named(folder / "manifest.json", _read_json)
     assignments = _named(folder / "assignments.csv", lambda path: _read_csv(path, ["account_id", "rep_id"]))
     quotas = _named(folder / "quotas.csv", _read_quotas)
     certificate = _named(folder / "certificate.npz", _read_certificate)
     index = pd.Index(assignments["account_id"], name="account_id")
     assignment = pd.Series(assignments["rep_id"].to_numpy(object), index=index, name="rep_id")
+    with_units(quotas, {"quota": claims["currency"]})
     annual = quotas.groupby("rep_id", sort=False)["quota"].sum().round(2)
     return PlanFolder(folder, Plan(assignment, annual, quotas, certificate.kappa), certificate, claims, manifest)
 
@@ -279,6 +280,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("it does not hold a JSON object")
     return content
+
+
+def _read_claims(path: Path) -> dict[str, Any]:
+    claims = _read_json(path)
+    check_claims(claims)
+    return claims
 
 
 def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pandas as pd
 from territory_opt.model.model import Model
 from territory_opt.problem.calendar import month_text
 from territory_opt.problem.show import html_table
+from territory_opt.problem.units import with_units
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -22,8 +23,8 @@ class Plan:
     """Territories and quotas.
 
     ``assignment``: Series account_id -> rep_id. ``annual``: Series rep_id -> yearly quota in money (empty
-    without quotas). ``quotas``: DataFrame with columns rep_id, period, quota. ``kappa``: fair quota per unit
-    of expected sales that the plan was made with. :class:`Result` has more tables, with names and units.
+    without quotas). ``quotas``: DataFrame with columns rep_id, period, quota (money of that period). ``kappa``: fair
+    quota per unit of expected sales that the plan was made with. :class:`Result` has more tables, with names and units.
 
     >>> import territory_opt as to
     >>> plan = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10).plan
@@ -66,7 +67,8 @@ class Plan:
         assignment = pd.Series(problem.accounts["incumbent"].to_numpy(object), index=index, name="rep_id")
         last = problem.reps.set_index("rep_id")["last_quota"].dropna().rename("quota")
         annual = last if model.has_quotas else last.iloc[:0]
-        return cls(assignment, annual, pd.DataFrame({"rep_id": [], "period": [], "quota": []}), model.kappa)
+        none = with_units(pd.DataFrame({"rep_id": [], "period": [], "quota": []}), {"quota": problem.policy.currency})
+        return cls(assignment, annual, none, model.kappa)
 
     @property
     def has_quotas(self) -> bool:
@@ -116,13 +118,14 @@ def split_periods(model: Model, assignment: pd.Series[str], annual: pd.Series[fl
     step = policy.quotas.step
     steps = np.round(annual.to_numpy(float)[:, None] / step * np.column_stack([np.zeros(len(annual)), until]))
     amounts = np.round(np.diff(steps, axis=1) * step, 2)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "rep_id": np.repeat(annual.index.to_numpy(object), len(labels)),
             "period": np.tile(np.array(labels, dtype=object), len(annual)),
             "quota": amounts.ravel(),
         }
     )
+    return with_units(table, {"quota": policy.currency})
 
 
 def month_weights(model: Model, assignment: pd.Series[str]) -> FloatArray:

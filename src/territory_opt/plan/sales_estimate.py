@@ -10,6 +10,7 @@ import pandas as pd
 from territory_opt.model.model import Model
 from territory_opt.plan.odds import company_shock, range_80
 from territory_opt.problem.show import html_table
+from territory_opt.problem.units import money_of, with_units
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -19,8 +20,9 @@ class SalesEstimate:
     ``accounts``: account_id, expected_sales, sd (standard deviation of what the account may bring). ``reps``: rep_id,
     expected_sales, low_80, high_80 (eight years in ten lie between) of the accounts that have the rep as incumbent, as
     if they stayed. ``company``: expected_sales, low_80, high_80 in one row; accounts without a rep count. Ranges hold
-    the shocks that accounts share (``quotas.odds`` of the policy), which do not average out. ``source`` says what the
-    figures rest on, ``months`` how many months they are for.
+    the shocks that accounts share (``quotas.odds`` of the policy), which do not average out. All of it is money of the
+    plan's period (``USD per year``; ``attrs["units"]`` of each table says so). ``source`` says what the figures rest
+    on, ``months`` how many months they are for.
     """
 
     accounts: pd.DataFrame = field(repr=False)
@@ -42,7 +44,8 @@ class SalesEstimate:
         low, high = range_80(mean, variance, model.estimate.shocks.together)
         total, spread = found.expected.sum(keepdims=True), found.variance.sum(keepdims=True)
         least, most = range_80(total, spread, company_shock(model))
-        return cls(
+        money = money_of(problem.policy)
+        summed = cls(
             accounts=pd.DataFrame(
                 {
                     "account_id": problem.accounts["account_id"].to_numpy(object),
@@ -63,6 +66,9 @@ class SalesEstimate:
             currency=problem.policy.currency,
             months=problem.policy.period.months,
         )
+        for table in (summed.accounts, summed.reps, summed.company):
+            with_units(table, dict.fromkeys(table.columns.difference(["account_id", "rep_id"]), money))
+        return summed
 
     def __repr__(self) -> str:
         total, low, high = self.company.iloc[0].tolist()

@@ -17,6 +17,7 @@ from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.odds import range_80
 from territory_opt.plan.plan import held_by_rep
+from territory_opt.problem.units import money_of, suffix
 
 FloatArray = npt.NDArray[np.float64]
 TextArray = npt.NDArray[np.object_]
@@ -25,8 +26,7 @@ Positions = npt.NDArray[np.integer[Any]]
 
 def money_unit(model: Model) -> str:
     """Return the unit of the plan's money as columns end in it: ``usd_per_year``."""
-    policy = model.problem.policy
-    return f"{policy.currency} {policy.period.term}".lower().replace(" ", "_")
+    return suffix(money_of(model.problem.policy))
 
 
 def reps_table(figures: Figures) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -58,6 +59,10 @@ Part = Annotated[
 ]
 Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Level = str
+
+
+LONGEST_REPR = 100
+"""Letters of the short form of a policy."""
 
 
 class Settings(BaseModel):
@@ -351,6 +356,8 @@ class Policy(Settings):
     >>> policy = to.Policy(quotas={"target": 1_200_000, "hit_share": "60 %"})
     >>> policy.quotas.hit_share, policy.period.term
     (0.6, 'per year')
+    >>> policy
+    Policy(quotas.target=1200000.0, quotas.hit_share=0.6)
     """
 
     currency: str = "USD"
@@ -362,6 +369,25 @@ class Policy(Settings):
     def _whole_periods(self) -> Policy:
         check_periods(self.period, self.quotas)
         return self
+
+    def __repr__(self) -> str:
+        """Name what differs from the default, as much of it as fits."""
+        given = list(_flat(self.model_dump(mode="json", exclude_defaults=True)))
+        for shown in range(len(given), 0, -1):
+            more = f" and {len(given) - shown} more" if shown < len(given) else ""
+            text = f"Policy({', '.join(given[:shown])}{more})"
+            if len(text) <= LONGEST_REPR:
+                return text
+        return f"Policy({len(given)} settings)" if given else "Policy()"
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield ``quotas.target=1200000.0`` for every setting; a section without one by its name alone."""
+    for key, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}" if value == {} else f"{prefix}{key}={value}"
 
 
 def check_periods(period: Period, quotas: Quotas) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,12 +24,17 @@ class TableReader(Protocol):
         """Check ``given``, by name of table, against each other and the policy."""
 
 
-class _NoReader:
-    """Stands where no reader was handed in."""
+class _Unread:
+    """Stands until a reader is handed in: nothing is read here.
 
-    def __call__(self, *_tables: object, **_options: object) -> Problem:
-        """Say where tables are read: nothing is read here."""
-        raise RuntimeError("tables are read by territory_opt.intake: take the class from territory_opt.Problem")
+    Whoever takes the class from its public name, ``territory_opt.Problem``, has been handed the reader; a problem that
+    comes out of a pickle brings the class without it.
+    """
+
+    def __call__(self, given: Mapping[str, pd.DataFrame], policy: Policy, *, strict: bool = False) -> Problem:
+        """Ask for the public name, whose home hands in the reader, and read with it."""
+        public: type[Problem] = sys.modules[__name__.partition(".")[0]].Problem
+        return public.reader(given, policy, strict=strict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +74,8 @@ class Problem:
     quota_history: pd.DataFrame | None = None
     issues: tuple[Issue, ...] = field(default=(), repr=False)
 
-    reader: ClassVar[TableReader] = _NoReader()
-    """Set by :mod:`territory_opt.intake.validate`, where the public name ``Problem`` comes from."""
+    reader: ClassVar[TableReader] = _Unread()
+    """Handed in by :mod:`territory_opt.intake.validate`, where the public name ``Problem`` comes from."""
 
     @classmethod
     def from_tables(

@@ -30,6 +30,7 @@ from territory_opt.plan.explain_account import MoneyLines, at_kappa_of, position
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.numbers import HALF_CENT
+from territory_opt.problem.units import money_of, with_units
 from territory_opt.quota.settings import ExplanationSettings
 from territory_opt.words import money, named, percent
 
@@ -49,7 +50,7 @@ class QuotaExplanation:
     ``money`` holds the lines in whole cents; ``expected_sales`` is M, ``fair_quota`` kappa M, ``odds`` the chance to
     make the quota (normal approximation). ``binding`` names the rules at their limit, ``what_would_change`` what moves
     the quota and by how much, ``doubts`` the data that could move it most, ``periods`` has columns period and quota,
-    ``parts`` part and quota (empty without ``quotas.by``).
+    ``parts`` part and quota (empty without ``quotas.by``); ``attrs["units"]`` of each table has the unit of its money.
     """
 
     rep_id: str
@@ -70,7 +71,7 @@ class QuotaExplanation:
     @property
     def lines(self) -> pd.DataFrame:
         """Columns line and amount (money); the amounts add up to the quota in whole cents."""
-        return self.money.frame()
+        return with_units(self.money.frame(), {"amount": f"{self.currency} {self.term}"})
 
     def __repr__(self) -> str:
         return f"QuotaExplanation({self.name} ({self.rep_id}) owes {self.quota:,.2f} {self.currency} {self.term})"
@@ -154,6 +155,7 @@ def _by_part(figures: Figures) -> pd.DataFrame:
 
 def _explanation(plan: Plan, parts: pd.DataFrame, rep_id: str, case: _Case) -> QuotaExplanation:
     periods = plan.quotas.loc[plan.quotas["rep_id"] == rep_id, ["period", "quota"]].reset_index(drop=True)
+    own, policy = parts[parts["rep_id"] == rep_id].drop(columns="rep_id"), case.model.problem.policy
     return QuotaExplanation(
         rep_id=rep_id,
         name=str(case.model.problem.reps["name"].iloc[case.rep]),
@@ -165,10 +167,10 @@ def _explanation(plan: Plan, parts: pd.DataFrame, rep_id: str, case: _Case) -> Q
         binding=case.binding(),
         what_would_change=case.changes(),
         doubts=case.doubts,
-        periods=periods,
-        parts=parts[parts["rep_id"] == rep_id].drop(columns="rep_id").reset_index(drop=True),
-        currency=case.model.problem.policy.currency,
-        term=case.model.problem.policy.period.term,
+        periods=with_units(periods, {"quota": policy.currency}),
+        parts=with_units(own.reset_index(drop=True), {"quota": money_of(policy)}),
+        currency=policy.currency,
+        term=policy.period.term,
     )
 
 

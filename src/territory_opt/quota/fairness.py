@@ -25,6 +25,7 @@ from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.calendar import month_numbers
 from territory_opt.problem.numbers import MONTHS_PER_YEAR, ROUNDING
+from territory_opt.problem.units import PROBABILITY, with_units
 from territory_opt.quota.settings import FairnessSettings
 from territory_opt.words import plain_rows
 
@@ -63,8 +64,10 @@ class Fairness:
         return [test for test in self.tests if test.verdict == "unfair"]
 
     def table(self) -> pd.DataFrame:
-        """One row per test."""
-        return pd.DataFrame([asdict(test) for test in self.tests])
+        """One row per test; ``n`` reps (see ``attrs["units"]``)."""
+        table = pd.DataFrame([asdict(test) for test in self.tests])
+        effect = "rank correlation, eta squared or share"
+        return with_units(table, {"effect": effect, "p": PROBABILITY, "p_any": PROBABILITY, "n": "reps"})
 
     def __str__(self) -> str:
         return "\n".join([self.what, *(f"  {test.sentence}" for test in self.tests)])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from territory_opt.plan.figures import Figures
+from territory_opt.problem.units import units_in_names
 from territory_opt.quota.fairness import Fairness, past_fairness, plan_fairness
 from territory_opt.quota.settings import ReviewSettings
 from territory_opt.quota.simulate import SETTINGS as SIMULATION
@@ -62,11 +63,15 @@ class Review:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per rep: odds and pay of :class:`Simulation`, odds_low (below the policy's), not_smart (reasons)."""
+        """One row per rep: what the simulation found, odds_low (below the policy's hit_share), not_smart (reasons).
+
+        Columns rep_id; quota, expected_sales, p10, p50 and p90 (percentiles of sales) in money; hit_probability;
+        attainment_share (mean of sales / quota), pay_share (of the target pay) and flag (under-paid, over-paid).
+        """
         reasons = pd.Series([f"{found.criterion}: {found.reason}" for found in self.findings], dtype=object)
         by_rep = reasons.groupby([found.rep_id for found in self.findings]).agg("; ".join)
         ids = self.odds.reps["rep_id"]
-        return self.odds.reps.assign(
+        return units_in_names(self.odds.reps, {"p_hit": "hit"}).assign(
             odds_low=ids.isin(self.short.index), not_smart=by_rep.reindex(ids).fillna("").to_numpy(object)
         )
 

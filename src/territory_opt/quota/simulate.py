@@ -27,6 +27,7 @@ from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
 from territory_opt.problem.numbers import HALF_CENT
 from territory_opt.problem.policy import Pay
+from territory_opt.problem.units import PROBABILITY, SHARE, money_of, with_units
 from territory_opt.quota.settings import SimulationSettings
 
 FloatArray = npt.NDArray[np.float64]
@@ -220,7 +221,7 @@ def _percentiles(drawn: npt.NDArray[Any]) -> dict[str, FloatArray]:
 def _rep_table(model: Model, books: Books, quotas: FloatArray, tally: _Tally) -> pd.DataFrame:
     paid = tally.paid / tally.done
     under, over = paid < SETTINGS.under_paid, paid > SETTINGS.over_paid
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "rep_id": model.problem.reps["rep_id"].to_numpy(object),
             "quota": quotas,
@@ -232,9 +233,12 @@ def _rep_table(model: Model, books: Books, quotas: FloatArray, tally: _Tally) ->
             "flag": np.where(under, "under-paid", np.where(over, "over-paid", "")),
         }
     )
+    money = dict.fromkeys(("quota", "expected_sales", "p10", "p50", "p90"), money_of(model.problem.policy))
+    return with_units(table, {**money, "p_hit": PROBABILITY, "attainment": SHARE, "pay": SHARE})
 
 
 def _node_table(model: Model, targets: FloatArray, reached: FloatArray, sales: FloatArray) -> pd.DataFrame:
     tree = model.hierarchy
     facts = {"node_id": tree.ids, "name": tree.names, "level": tree.levels, "target": targets, "p_target": reached}
-    return pd.DataFrame(facts | _percentiles(sales))
+    money = dict.fromkeys(("target", "p10", "p50", "p90"), money_of(model.problem.policy))
+    return with_units(pd.DataFrame(facts | _percentiles(sales)), {**money, "p_target": PROBABILITY})

@@ -21,6 +21,7 @@ from territory_opt.plan.odds import company_shock
 from territory_opt.plan.plan import month_weights, season_weights
 from territory_opt.problem.calendar import month_numbers, month_text, read_month
 from territory_opt.problem.numbers import ROUNDING
+from territory_opt.problem.units import PROBABILITY, SHARE, money_of, units_in_names, with_units
 from territory_opt.quota.outlook import Book, Outlook, look_ahead
 from territory_opt.quota.settings import TrackingSettings
 from territory_opt.words import aligned, named, plain_rows
@@ -28,6 +29,8 @@ from territory_opt.words import aligned, named, plain_rows
 FloatArray = npt.NDArray[np.float64]
 
 SETTINGS = TrackingSettings()
+STEMS = {"p_finish": "finish", "low": "low_80", "high": "high_80"}
+"""Columns that have another name where the unit stands in it."""
 LEFT = (1, 8)
 """Columns of words, which are aligned to the left."""
 
@@ -36,28 +39,37 @@ LEFT = (1, 8)
 class Tracking:
     """Where everyone stands after ``months`` months of the plan year; money, shares and probabilities.
 
-    ``reps``, best first on the leaderboard: rank, rep_id, name, quota, due (of the quota by now), sold, pace
-    (sold / due), p_finish, outlook (sales of the year as now expected), low and high (their 80 % range), needed (what
-    the rest of the year has to bring, as a share of what was expected of it), adjusted (difficulty-adjusted attainment:
-    sales against what was expected of these accounts, shrunk), status (ahead, on pace, behind), and the columns of the
-    metrics table. ``company`` holds the same figures once, with its target as quota; its sales are all there were.
+    ``company`` holds the figures of :attr:`reps` once, without units in their names: quota (its target), due, sold (all
+    sales there were), pace, p_finish, outlook, low, high, needed, adjusted.
     ``uncovered`` of them came while the account's rep was not there: they count for no rep. ``issues``: what was left
     out of the tables, and why.
     """
 
     as_of: str
     months: int
-    reps: pd.DataFrame = field(repr=False)
+    _table: pd.DataFrame = field(repr=False)
     company: dict[str, float]
     uncovered: float
     currency: str
     issues: tuple[Issue, ...] = field(default=(), repr=False)
 
+    @property
+    def reps(self) -> pd.DataFrame:
+        """One row per rep, best first on the leaderboard.
+
+        Columns rank, rep_id, name; quota, due (of the quota by now), sold, outlook (sales of the year as now expected)
+        and low_80 and high_80 (its range), in money; finish_probability; pace_share (sold / due), needed_share (what
+        the rest of the year has to bring, of what was expected of it), adjusted_share (difficulty-adjusted attainment:
+        sales against what was expected of these accounts, shrunk); status (ahead, on pace, behind), and the columns of
+        the metrics table.
+        """
+        return units_in_names(self._table, STEMS)
+
     def __repr__(self) -> str:
         return f"Tracking(after {self.as_of}: {self._counts()})"
 
     def _counts(self) -> str:
-        count = self.reps["status"].value_counts()
+        count = self._table["status"].value_counts()
         return ", ".join(f"{count.get(name, 0)} {name}" for name in ("ahead", "on pace", "behind"))
 
     def __str__(self) -> str:
@@ -73,9 +85,9 @@ class Tracking:
                 f"of it {self.uncovered:,.0f} came while the account's rep was not there and count for no rep; name "
                 "who covered in the column rep_id of the sales"
             )
-        beside = list(self.reps.columns)[list(self.reps.columns).index("status") + 1 :]
+        beside = list(self._table.columns)[list(self._table.columns).index("status") + 1 :]
         rows: list[tuple[str, ...]] = [("", "rep", "quota", "due", "sold", "pace", "odds", "adjusted", "", *beside)]
-        for row in self.reps.to_dict("records"):
+        for row in self._table.to_dict("records"):
             who = named(row["name"], row["rep_id"])
             money = [f"{row[name]:,.0f}" for name in ("quota", "due", "sold")]
             shares = [f"{row[name]:.0%}" for name in ("pace", "p_finish", "adjusted")]
@@ -90,7 +102,7 @@ class Tracking:
             "months": self.months,
             "company": self.company,
             "uncovered": self.uncovered,
-            "reps": plain_rows(self.reps.to_dict("records")),
+            "reps": plain_rows(self._table.to_dict("records")),
         }
 
 
@@ -116,13 +128,15 @@ def track(
     found, uncovered = _reps(figures, sales, months)
     reps = pd.DataFrame(found)
     reps.insert(0, "rank", reps["adjusted"].rank(ascending=False, method="min").astype(int))
+    units = _units(model)
     if metrics is not None:
-        taken = {name: f"{name} (metrics)" for name in metrics.columns if name in reps and name != "rep_id"}
+        known = set(reps) | set(units_in_names(with_units(reps, units), STEMS))
+        taken = {name: f"{name} (metrics)" for name in metrics.columns if name in known and name != "rep_id"}
         reps = reps.merge(metrics.rename(columns=taken), on="rep_id", how="left", validate="one_to_one")
     return Tracking(
         month_text(last),
         months,
-        reps.sort_values(["rank", "rep_id"], kind="stable").reset_index(drop=True),
+        with_units(reps.sort_values(["rank", "rep_id"], kind="stable").reset_index(drop=True), units),
         _whole(figures, float(sales["sales"].sum()), months),
         uncovered,
         model.problem.policy.currency,
@@ -145,6 +159,13 @@ def _whole(figures: Figures, sold: float, months: int) -> dict[str, float]:
     ahead = look_ahead(book, total, company_shock(figures.model), 0.0)
     found = _standing(book, due, total, np.array([target]), ahead)
     return {"quota": target} | {name: float(values[0]) for name, values in found.items() if name != "status"}
+
+
+def _units(model: Model) -> dict[str, str]:
+    """Units of the columns of the table."""
+    currency, year = model.problem.policy.currency, money_of(model.problem.policy)
+    money = {"quota": year, "due": currency, "sold": currency, "outlook": year, "low": year, "high": year}
+    return {**money, "p_finish": PROBABILITY, "pace": SHARE, "needed": SHARE, "adjusted": SHARE}
 
 
 def _as_of(model: Model, sales: pd.DataFrame, as_of: str | None) -> tuple[int, int]:

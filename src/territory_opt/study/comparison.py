@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,16 +20,22 @@ from territory_opt.plan.certificate import certify_figures
 from territory_opt.plan.explain_account import at_kappa_of
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import PlanFolder
-from territory_opt.plan.tables import balanced_metrics
-from territory_opt.problem.problem import Problem
+from territory_opt.plan.tables import balanced_metrics, money_unit
+from territory_opt.problem.policy import Policy
+from territory_opt.problem.units import PROBABILITY, money_of, suffix, with_units
 from territory_opt.study.side import Side, TextArray
-from territory_opt.whatif.saved import SavedPlan
+from territory_opt.whatif.given import Place, ProblemLike, as_problem
+from territory_opt.whatif.overlay import is_there
+from territory_opt.whatif.saved import PLAN_FILE, SavedPlan, load_plan
 from territory_opt.words import MOST_NAMED, aligned, at_most_short, listed, near_money, percent, plain, short_money
 
 BoolArray = npt.NDArray[np.bool_]
 
 TODAY = "today"
 """Stands for the incumbents and last quotas."""
+
+
+ACCEPTED = f'give a result, a loaded plan, the path of a plan folder, or "{TODAY}"'
 
 
 class Planned(Protocol):
@@ -90,7 +98,7 @@ class Comparison:
         """One row for each account that another rep has than in the first plan, plan by plan.
 
         Columns plan, account_id, name, from and to (rep ids, empty for nobody), from_name and to_name; potential and
-        current_sales in money per year.
+        current_sales in money (``potential_usd_per_year``).
         """
         return pd.concat([self._moves(side) for side in self.sides[1:]], ignore_index=True)
 
@@ -98,8 +106,9 @@ class Comparison:
     def reps(self) -> pd.DataFrame:
         """One row for each rep in each plan.
 
-        Columns plan, rep_id, name, accounts, gained and lost (accounts, against the first plan), a share of the fair
-        share for each balanced metric (``potential_share``), expected_sales, quota (money) and odds; NaN where unknown.
+        Columns plan, rep_id, name, accounts, gained and lost (accounts, against the first plan), what the rep
+        has of each balanced metric (``potential_of_fair_share``), expected_sales and quota in money
+        (``quota_usd_per_year``) and hit_probability; NaN where unknown.
         """
         return pd.concat([self._books(side) for side in self.sides], ignore_index=True)
 
@@ -113,8 +122,12 @@ class Comparison:
         return {side.name: plain(_figures(side)) for side in self.sides}
 
     def to_frame(self) -> pd.DataFrame:
-        """Return :meth:`summary` as a table: one row per figure, one column per plan; NaN where unknown."""
-        return pd.DataFrame({side.name: _figures(side) for side in self.sides}).rename_axis("figure")
+        """Return :meth:`summary` as a table: one row per figure, one column per plan; NaN where unknown.
+
+        ``attrs["units"]`` has the unit of each row.
+        """
+        table = pd.DataFrame({side.name: _figures(side) for side in self.sides}).rename_axis("figure")
+        return with_units(table, {figure: _unit_of(str(figure), self.model.problem.policy) for figure in table.index})
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -139,6 +152,7 @@ class Comparison:
 
     def _moves(self, side: Side) -> pd.DataFrame:
         first, table = self.before, side.model.problem.accounts
+        currency = suffix(side.model.problem.policy.currency)
         at = np.flatnonzero((first.rep != side.rep) | (first.given != side.given))
         return pd.DataFrame(
             {
@@ -149,8 +163,8 @@ class Comparison:
                 "from_name": first.owners[at],
                 "to": side.given[at],
                 "to_name": side.owners[at],
-                "potential": table["potential"].to_numpy(float)[at],
-                "current_sales": side.model.source.current_sales[at],
+                f"potential_{currency}_per_year": table["potential"].to_numpy(float)[at],
+                f"current_sales_{currency}_last_12_months": side.model.source.current_sales[at],
             }
         )
 
@@ -169,48 +183,65 @@ class Comparison:
             }
         )
         for metric in balanced_metrics(side.model):
-            frame[f"{metric}_share"] = side.shares[metric]
-        frame["expected_sales"] = side.evaluation.rep_sales
-        frame["quota"] = np.where(known, side.quotas, np.nan)
-        frame["odds"] = np.nan if side.odds is None else side.odds.hits.to_numpy(float)
+            frame[f"{metric}_of_fair_share"] = side.shares[metric]
+        unit = money_unit(side.model)
+        frame[f"expected_sales_{unit}"] = side.evaluation.rep_sales
+        frame[f"quota_{unit}"] = np.where(known, side.quotas, np.nan)
+        frame["hit_probability"] = np.nan if side.odds is None else side.odds.hits.to_numpy(float)
         return frame
 
 
 def compare(
-    *plans: Planned | PlanFolder | str, names: Sequence[str] | None = None, problem: Problem | None = None
+    *given: Planned | PlanFolder | Place, names: Sequence[str] | None = None, problem: ProblemLike | None = None
 ) -> Comparison:
     """Compare two plans or more of the same accounts and reps.
 
-    Each is a result, a plan folder that was read, or the word "today": incumbents and last quotas, judged by the rules
-    of the first other plan. A plan folder holds no data: it is judged by those of the first result, or of ``problem``.
-    ``names`` head the columns. Raise :class:`ComparisonError` for anything else, and for plans of other accounts or
-    reps. Cost: a pass or two over each plan.
+    Each is a result, a loaded plan or the path of its folder, or the word "today": incumbents and last quotas, judged
+    by the rules of the first other plan. A plan folder read without its data is judged by those of the first result, or
+    of ``problem``. ``names`` head the columns. Raise :class:`ComparisonError` for anything else, and for plans of other
+    accounts or reps. Cost: a pass or two over each plan.
+
+    >>> import territory_opt as to
+    >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
+    >>> found = to.compare("today", result)
+    >>> found.accounts[["account_id", "from_name", "to_name"]]
+      account_id from_name to_name
+    0        A10       Ada     Dan
     """
+    plans = [_folder_at(plan) for plan in given]
     if len(plans) < 2:
         raise ComparisonError('one plan cannot be compared with itself; give two, or "today" and one')
     called, base = _called(plans, names), _base(plans, problem)
-    given = [(name, plan) for name, plan in zip(called, plans, strict=True) if not isinstance(plan, str)]
-    made = {name: _side(name, plan, base) for name, plan in given}
+    named = [(name, plan) for name, plan in zip(called, plans, strict=True) if not isinstance(plan, str)]
+    made = {name: _side(name, plan, base) for name, plan in named}
     lead = next(iter(made.values()), None)
     model, bound = (base, np.nan) if lead is None else (lead.model, lead.bound)
     sides = [made.get(name) or Side.today(name, model, bound=bound) for name in called]
     return Comparison(tuple(sides))
 
 
-def _base(plans: Sequence[Planned | PlanFolder | str], problem: Problem | None) -> Model:
+def _folder_at(given: Planned | PlanFolder | Place) -> Planned | PlanFolder | str:
+    """Load the plan folder at a path; everything else, and the word for today, as it is."""
+    if not isinstance(given, str | os.PathLike):
+        return given
+    if given == TODAY:
+        return TODAY
+    if not is_there(Path(given) / PLAN_FILE):
+        raise ComparisonError(f'"{given}" is no plan; {ACCEPTED}')
+    return load_plan(Path(given))
+
+
+def _base(plans: Sequence[Planned | PlanFolder | str], problem: ProblemLike | None) -> Model:
     """The model that says which accounts and reps there are: of the first plan that brings one, or of ``problem``."""
     for plan in plans:
-        if isinstance(plan, str) and plan != TODAY:
-            raise ComparisonError(f'"{plan}" is no plan; give a result, a plan folder that was read, or "today"')
         if not isinstance(plan, str | PlanFolder) and not (hasattr(plan, "model") and hasattr(plan, "plan")):
-            kind = type(plan).__name__
-            raise ComparisonError(f'a {kind} is no plan; give a result, a plan folder that was read, or "today"')
+            raise ComparisonError(f"a {type(plan).__name__} is no plan; {ACCEPTED}")
     models = [plan.model for plan in plans if not isinstance(plan, str | PlanFolder)]
     if models:
         return models[0]
     if problem is None:
         raise ComparisonError("none of these carries its data; name the problem they are plans for: problem=...")
-    return Model.build(problem)
+    return Model.build(as_problem(problem))
 
 
 def _called(plans: Sequence[Planned | PlanFolder | str], names: Sequence[str] | None) -> list[str]:
@@ -286,6 +317,17 @@ def _figures(side: Side) -> dict[str, float]:
         "expected_hits": np.nan if odds is None or not has else odds.expected_hits,
         "p_target": np.nan if odds is None else odds.p_company_target,
     }
+
+
+def _unit_of(figure: str, policy: Policy) -> str:
+    """The unit of a headline figure."""
+    counts = {"moved_accounts": "accounts", "hard_rules_broken": "rules", "expected_hits": "reps"}
+    if figure in counts:
+        return counts[figure]
+    if figure.endswith(("_low", "_high")):
+        return "of a fair share"
+    given = {"p_target": PROBABILITY, "moved_sales": f"{policy.currency} last 12 months"}
+    return given.get(figure, money_of(policy))
 
 
 def _lines(sides: Sequence[Side]) -> list[tuple[str, ...]]:

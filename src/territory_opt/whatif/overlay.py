@@ -40,7 +40,15 @@ class Merged:
 
 def scenario_path(path: Path) -> Path:
     """Return the scenario file of a folder, or the file itself."""
-    return path / SCENARIO_FILE if path.is_dir() else path
+    return path / SCENARIO_FILE if is_there(path) and path.is_dir() else path
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file or folder is there; a name that no file can have is not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def read_chain(entry: Path) -> list[Source]:

@@ -26,6 +26,7 @@ from territory_opt.problem.calendar import month_numbers, read_month
 from territory_opt.problem.numbers import TINY
 from territory_opt.problem.policy import Guard, Policy
 from territory_opt.problem.problem import Problem
+from territory_opt.problem.units import with_units
 from territory_opt.quota.by_part import by_part
 from territory_opt.words import MOST_NAMED, listed
 
@@ -54,6 +55,8 @@ class Replan:
     def year(self, planned: Plan | Outcome) -> pd.DataFrame:
         """Return the quotas of the whole year: rep_id, period, quota, before (as planned), status (past or rest).
 
+        Quotas are money of their period (``attrs["units"]``).
+
         ``planned`` is the solved rest of the year.
         """
         plan = planned.plan if isinstance(planned, Outcome) else planned
@@ -61,7 +64,8 @@ class Replan:
         old = self.ahead.rename(columns={"quota": "before"})
         rest = plan.quotas.merge(old, on=["rep_id", "period"], how="outer").fillna({"quota": 0.0, "before": 0.0})
         table = pd.concat([past, rest.assign(status="rest")], ignore_index=True)[YEAR_COLUMNS]
-        return table.sort_values(["rep_id", "period"], kind="stable", ignore_index=True)
+        table = table.sort_values(["rep_id", "period"], kind="stable", ignore_index=True)
+        return with_units(table, dict.fromkeys(("quota", "before"), self.problem.policy.currency))
 
 
 def replan(
@@ -110,6 +114,8 @@ def replan(
         "quota_history": history,
     }
     rest = validate_tables({name: table for name, table in tables.items() if table is not None}, policy)
+    for quotas in (past, ahead):
+        with_units(quotas, {"quota": problem.policy.currency})
     return Replan(rest, past, ahead, str(last))
 
 

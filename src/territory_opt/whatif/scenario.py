@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from territory_opt.errors import DataError, Issue, ScenarioError
+from territory_opt.errors import DataError, GivenError, Issue, ScenarioError
 from territory_opt.intake.tables import TableSource, expand_path, read_table
 from territory_opt.intake.validate import validate_tables
 from territory_opt.problem.policy import Policy
@@ -181,16 +181,20 @@ def relative_path(path: Path, folder: Path) -> str:
         return str(path.resolve())
 
 
-def load_scenario(path: str | Path, variant: str | None = None, overrides: Mapping[str, Any] | None = None) -> Scenario:
+def load_scenario(
+    path: str | os.PathLike[str], variant: str | None = None, overrides: Mapping[str, Any] | None = None
+) -> Scenario:
     """Read a scenario file, or the ``scenario.yaml`` of a folder, and check all of it, every variant included.
 
     ``overrides`` are dotted keys applied after the variant's. Raises :class:`ScenarioError` with one line per
-    problem. Tables are read later, by :meth:`Scenario.problem`.
+    problem, :class:`GivenError` for what is no path. Tables are read later, by :meth:`Scenario.problem`.
 
     >>> import territory_opt as to
     >>> to.load_scenario("scenarios/toy", overrides={"quotas.target": 1300}).problem()
     Problem(12 accounts · 4 reps · target USD 1,300)
     """
+    if not isinstance(path, str | os.PathLike):
+        raise GivenError.of(path, "the path of a scenario file or of its folder", 'write it as text, "scenarios/toy"')
     entry = scenario_path(Path(path))
     chain = read_chain(entry)
     merged = merge(chain)

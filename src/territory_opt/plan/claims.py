@@ -1,0 +1,74 @@
+"""What ``plan.json`` states, key by key: each has its kind, and a file that states anything else is damaged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+SCHEMA_VERSION = 1
+STATUSES = ("optimal", "feasible", "infeasible")
+"""A folder holds a plan: ``no_plan`` is not among them."""
+LONGEST = 60
+"""Letters of a wrong value that a message repeats."""
+
+
+def _is_number(value: object) -> bool:
+    """Numbers, and null for one that is not known."""
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value))
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, dict) and all(_is_number(number) for number in value.values())
+
+
+def _are_violations(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(row, dict) for row in value)
+
+
+def _are_ways(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(way, dict) and {"text", "enough"} <= set(way) for way in value)
+
+
+_KINDS: dict[str, tuple[Callable[[object], bool], tuple[str, ...]]] = {
+    f"one of {', '.join(STATUSES)}": (lambda value: value in STATUSES, ("status",)),
+    f"version {SCHEMA_VERSION}": (lambda value: value == SCHEMA_VERSION, ("schema_version",)),
+    "a number or null": (
+        _is_number,
+        ("objective", "bound", "gap", "gap_money", "solver_bound", "joint_gain", "kappa", "incumbent_objective",
+         "moved_sales", "sales_at_risk", "kappa_drift", "margin_whoever_serves", "least_violation"),
+    ),
+    "a whole number": (_is_whole, ("seed", "accounts", "reps", "moved_accounts")),
+    "text": (
+        _is_text, ("name", "currency", "raw_status", "method", "why", "bound_kind", "solver_bound_kind")
+    ),
+    "numbers by name": (_are_numbers, ("parts", "incumbent_parts")),
+    "a list of broken rules": (_are_violations, ("violations",)),
+    "a list of ways out, each with text and enough": (_are_ways, ("ways_out",)),
+}  # fmt: skip
+KEYS = tuple(key for _, keys in _KINDS.values() for key in keys)
+"""Every key of the file."""
+
+
+def check_claims(claims: Mapping[str, Any]) -> None:
+    """Raise ValueError naming every key that is missing or holds a value of the wrong kind."""
+    wrong = [f"{key} is missing" for key in KEYS if key not in claims]
+    for kind, (holds, keys) in _KINDS.items():
+        wrong += [
+            f"{key} is {_shown(claims[key])}, not {kind}" for key in keys if key in claims and not holds(claims[key])
+        ]
+    if wrong:
+        raise ValueError(", ".join(wrong))
+
+
+def _shown(value: object) -> str:
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
