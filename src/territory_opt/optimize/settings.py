@@ -1,12 +1,13 @@
 """Every number that steers a solve, by strategy: frozen, named, each with what chose it.
 
 Work is counted in steps, nodes and rounds, not in seconds: seconds are safety limits only. Figures are those of
-``benchmarks/results`` unless a line says otherwise.
+``benchmarks/results`` unless a line says otherwise: ``0.1.0-settings.md`` there shows what half and twice each number
+does (``python -m benchmarks.steering``). It says how much hangs on a number, not that no other is better.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 ABOVE_ZERO = 1e-300
 """Keeps divisors above zero."""
@@ -16,6 +17,10 @@ ABOVE_ZERO = 1e-300
 class SolveSettings:
     """The story of a solve as a whole."""
 
+    time_limit: float = 60.0
+    """Seconds, unless the caller says otherwise, ..."""
+    gap: float = 1e-3
+    """... and the gap to stop at: a tenth of a per cent of what a plan is worth is below what any forecast knows."""
     exact_pairs: int = 400
     """Up to this many eligible pairs the whole model goes to branch and bound."""
     kappa_tolerance: float = 1e-3
@@ -64,6 +69,8 @@ class ProgramSettings:
     """Best reps added to each node after every round (column generation)."""
     rounds: int = 6
     """Rounds of column generation at most."""
+    share_of_time: float = 1 / 3
+    """Of the time left, this share at most."""
     least_seconds: float = 5.0
     """The program of a small problem gets at least this long: a plan without a bound is worth little."""
 
@@ -96,7 +103,9 @@ class AscentSettings:
     settled: float = 2e-6
     """Two temperatures in a row that improve the bound by less than this share end the ascent."""
     coarse_nodes: int = 20_000
-    """A larger problem starts from the multipliers of a sample of this many nodes, ..."""
+    """A large problem starts from the multipliers of a sample of this many nodes, ..."""
+    coarse_from: float = 3.0
+    """... if it is so many times as large, ..."""
     coarse_per_rep: int = 40
     """... but of so many for each rep at least."""
     large_share: float = 0.02
@@ -192,11 +201,7 @@ class CasesSettings:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Rounds of search.
-
-    ``thorough`` begins with long annealings where rules are hard, and looks again for pairs to drop or to take in.
-    With ``still_good`` the search starts from the last plan where it loses at most so many units, else from the first.
-    """
+    """Rounds of search."""
 
     rounds: int = 12
     """Rounds with exchanges between two reps."""
@@ -209,7 +214,9 @@ class Schedule:
     steps: int = 50
     """Steps of one round per free node."""
     thorough: bool = True
+    """Whether it begins with long annealings where rules are hard, and looks again for pairs to drop or to take in."""
     still_good: float | None = None
+    """A node starts with its rep of the last plan where that loses at most so many units, else from the first start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +224,7 @@ class Course:
     """How thorough a solve is."""
 
     schedule: Schedule = Schedule()
+    """Rounds of search."""
     warm: float = 1 / 32
     """First temperature of the ascent where multipliers are known."""
     case_work: int = 2_000_000
@@ -435,17 +443,28 @@ class InnerSettings:
 class Settings:
     """All of them."""
 
-    solve: SolveSettings = field(default_factory=SolveSettings)
-    ceiling: CeilingSettings = field(default_factory=CeilingSettings)
-    program: ProgramSettings = field(default_factory=ProgramSettings)
-    ascent: AscentSettings = field(default_factory=AscentSettings)
-    clash: ClashSettings = field(default_factory=ClashSettings)
-    cases: CasesSettings = field(default_factory=CasesSettings)
-    search: SearchSettings = field(default_factory=SearchSettings)
-    lumps: LumpSettings = field(default_factory=LumpSettings)
-    polish: PolishSettings = field(default_factory=PolishSettings)
-    core: CoreSettings = field(default_factory=CoreSettings)
-    thorough: Course = field(default_factory=Course)
+    solve: SolveSettings = SolveSettings()
+    """The story as a whole."""
+    ceiling: CeilingSettings = CeilingSettings()
+    """What limits multipliers."""
+    program: ProgramSettings = ProgramSettings()
+    """First multipliers."""
+    ascent: AscentSettings = AscentSettings()
+    """The dual over all pairs."""
+    clash: ClashSettings = ClashSettings()
+    """Rules that cannot all hold."""
+    cases: CasesSettings = CasesSettings()
+    """The proof by cases."""
+    search: SearchSettings = SearchSettings()
+    """Moves and exchanges."""
+    lumps: LumpSettings = LumpSettings()
+    """Large accounts first."""
+    polish: PolishSettings = PolishSettings()
+    """Exact models over a few reps."""
+    core: CoreSettings = CoreSettings()
+    """What is still open, as a whole."""
+    thorough: Course = Course()
+    """The usual course."""
     again: Course = Course(
         Schedule(rounds=6, threes=0, hot=1.0, warm=0.1, steps=50, thorough=False, still_good=0.05),
         warm=1 / 128,

@@ -21,19 +21,20 @@ from territory_opt.optimize.result import ProgressCallback, Result
 from territory_opt.optimize.search.candidates import Candidates
 from territory_opt.optimize.search.incumbent import Incumbent, best_of
 from territory_opt.optimize.search.rounds import search_stage
-from territory_opt.optimize.settings import Settings
+from territory_opt.optimize.settings import Settings, SolveSettings
 from territory_opt.optimize.task import Task
 from territory_opt.problem.problem import Problem
 
 IntArray = npt.NDArray[np.int64]
+USUAL = SolveSettings()
 
 
 def solve(
     problem: Problem,
     *,
     seed: int = 0,
-    time_limit: float = 60.0,
-    gap: float = 1e-3,
+    time_limit: float = USUAL.time_limit,
+    gap: float = USUAL.gap,
     threads: int | None = None,
     progress: ProgressCallback | None = None,
     previous: Solved | None = None,

@@ -29,6 +29,10 @@ class Figures:
     def __repr__(self) -> str:
         return f"Figures({self.plan!r})"
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what can be worked out again: it would be many times the plan."""
+        return {"model": self.model, "plan": self.plan}
+
     @cached_property
     def rep(self) -> IntArray:
         """Position of each account's rep, (n_accounts,), -1 for nobody."""
@@ -84,6 +88,13 @@ class Figures:
     def potential(self) -> FloatArray:
         """Potential of each rep's accounts, (n_reps,)."""
         return held_by_rep(self.model, self.rep)
+
+    @cached_property
+    def credited_potential(self) -> FloatArray:
+        """Potential of each rep's accounts in the plan's period, as far as sales there count for the rep, (n_reps,)."""
+        problem, pairs = self.model.problem, self.pairs
+        potential = problem.accounts["potential"].to_numpy(float)[pairs["account"]] * problem.policy.period.part
+        return np.bincount(pairs["rep"], potential * pairs["credit"], minlength=problem.n_reps).astype(float)
 
     def per_rep(self, name: str) -> FloatArray:
         """Sum of one fact of the chosen pairs, (n_reps,)."""

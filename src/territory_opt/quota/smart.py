@@ -61,8 +61,7 @@ class _Case:
         n = len(self.reps)
         self.accounts = np.bincount(rep, minlength=n)
         self.active = model.problem.calendar.part_there(model.problem.policy.period.months)
-        potential = model.problem.accounts["potential"].to_numpy(float) * model.problem.policy.period.part
-        self.potential = np.bincount(rep, potential[account] * pairs["credit"].to_numpy(float), minlength=n)
+        self.potential = figures.credited_potential
         sold = set(model.problem.past_sales["account_id"])
         known = model.problem.accounts["account_id"].isin(sold).to_numpy() if sold else np.zeros(0, dtype=bool)
         self.known = np.bincount(rep, known[account], minlength=n) if len(known) else np.zeros(n)

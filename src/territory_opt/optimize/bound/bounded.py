@@ -72,7 +72,7 @@ def _first_multipliers(task: Task, dual: Dual, known: FloatArray | None) -> Floa
     rows, settings, left = task.rows, task.settings.program, task.clock.left
     company_wide = (rows.owner < 0).any() and rows.n_reps * settings.per_rep <= settings.nodes
     if left > 0 and (rows.set_quotas or company_wide or task.factors.n_nodes <= settings.nodes):
-        return _program_start(task, dual, known, max(left / 3, 1.0))
+        return _program_start(task, dual, known, max(settings.share_of_time * left, 1.0))
     return known
 
 

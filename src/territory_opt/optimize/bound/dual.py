@@ -104,7 +104,7 @@ def ascend(dual: Dual, watch: Watch, *, start: FloatArray | None, warm: float) -
     settings, zero = dual.settings, np.zeros(len(dual.rows))
     n_coarse = max(settings.coarse_nodes, settings.coarse_per_rep * dual.rows.n_reps)
     first = warm if start is not None else settings.hottest
-    if start is None and dual.factors.n_nodes > 3 * n_coarse:
+    if start is None and dual.factors.n_nodes > settings.coarse_from * n_coarse:
         quiet = Watch(lambda _: watch.tell(np.nan), watch.over)
         start = _Ascending(dual.sampled(n_coarse)).run(zero, settings.hottest, settings.coarse_warm, quiet).multipliers
         first = settings.warm

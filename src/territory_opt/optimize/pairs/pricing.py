@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -124,8 +125,8 @@ def _km(dx, dy, dz):  # type: ignore[no-untyped-def]
     series = _ASIN[-1]
     for k in range(len(_ASIN) - 2, -1, -1):
         series = series * square + _ASIN[k]
-    angle = series * np.sqrt(square)
-    return EARTH_RADIUS_KM * (np.pi - 4.0 * angle if far else 2.0 * angle)
+    angle = 2.0 * series * np.sqrt(square)
+    return EARTH_RADIUS_KM * (np.pi - 2.0 * angle if far else angle)
 
 
 @numba.njit(cache=True, inline="always")
@@ -134,9 +135,19 @@ def _net_sales(gross, lost):  # type: ignore[no-untyped-def]
     return max(gross - lost, 0.0)
 
 
+class Space(NamedTuple):
+    """Working space for some accounts with every rep, (any, m): ``km`` as the crow flies, ``net`` sales; and for some
+    nodes with every rep ``out``, reduced values."""
+
+    km: FloatArray
+    net: FloatArray
+    out: FloatArray
+
+
 @_kernel
-def _look(f, first, last, km, net):  # type: ignore[no-untyped-def]
-    """Write to ``km`` as the crow flies and ``net`` sales of accounts ``first:last`` with every rep, (any, m)."""
+def _look(f, first, last, space):  # type: ignore[no-untyped-def]
+    """Write ``km`` and ``net`` of accounts ``first:last``."""
+    km, net = space.km, space.net
     for a in range(first, last):
         row, group, incumbent, gross, loss = a - first, f.group[a], f.incumbent[a], f.gross[a], f.loss[a]
         x, y, z = f.point[a, 0], f.point[a, 1], f.point[a, 2]
@@ -152,11 +163,9 @@ def _look(f, first, last, km, net):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def _add(f, first, last, price, km, net, node, out):  # type: ignore[no-untyped-def]
-    """Add the reduced values of accounts ``first:last`` with every rep to ``out``, whose row 0 is ``node``.
-
-    ``price`` (n_terms, m).
-    """
+def _add(f, first, last, price, node, space):  # type: ignore[no-untyped-def]
+    """Add the reduced values of accounts ``first:last`` to ``out``, whose row 0 is ``node``; ``price`` (n_terms, m)."""
+    km, net, out = space.km, space.net, space.out
     terms, m, i = f.terms, out.shape[1], node
     for a in range(first, last):
         while f.node_start[i + 1] <= a:
@@ -193,9 +202,9 @@ def _add(f, first, last, price, km, net, node, out):  # type: ignore[no-untyped-
 
 
 @_kernel
-def _bar(f, first, last, km, node, out):  # type: ignore[no-untyped-def]
+def _bar(f, first, last, node, space):  # type: ignore[no-untyped-def]
     """Push the pairs that accounts ``first:last`` may not have far below all others, as :func:`_add`."""
-    i, max_km = node, f.max_km
+    km, out, i, max_km = space.km, space.out, node, f.max_km
     for a in range(first, last):
         while f.node_start[i + 1] <= a:
             i += 1
@@ -238,17 +247,17 @@ def _best_reps(f, price, first, last, within, rep, best):  # type: ignore[no-unt
     """Write the best reps of nodes ``first:last``, best first, and the best reduced value; ``price`` (n_terms, m)."""
     m = price.shape[1]
     size = max(BLOCK_CELLS // m, 1)
-    out, km, net = np.empty((size, m)), np.empty((size, m)), np.empty((size, m))
+    space = Space(np.empty((size, m)), np.empty((size, m)), np.empty((size, m)))
     for node in range(first, last, size):
         count = min(size, last - node)
-        out[:] = 0.0
+        space.out[:] = 0.0
         end = f.node_start[node + count]
         for a in range(f.node_start[node], end, size):
             until = min(a + size, end)
-            _look(f, a, until, km, net)
-            _add(f, a, until, price, km, net, node, out)
-            _bar(f, a, until, km, node, out)
-        _pick(out, count, node, within, rep, best)
+            _look(f, a, until, space)
+            _add(f, a, until, price, node, space)
+            _bar(f, a, until, node, space)
+        _pick(space.out, count, node, within, rep, best)
 
 
 @_kernel
