@@ -182,9 +182,14 @@ def solve(
 
     start = None if previous is None else as_start(previous)
     return solve_problem(
-        as_problem(problem), seed=seed, time_limit=time_limit, gap=gap, threads=threads, progress=progress,
+        as_problem(problem),
+        seed=seed,
+        time_limit=time_limit,
+        gap=gap,
+        threads=threads,
+        progress=progress,
         previous=start,
-    )  # fmt: skip
+    )
 
 
 def save_plan(result: PlanLike, folder: Place, *, scenario: Scenario | Place | None = None, name: str = "") -> Path:
@@ -399,9 +404,14 @@ def replan(
     today = None if now is None else as_problem(origin)
     so_far = None if sales is None else as_sales(sales, today or planned.problem, origin)
     rest = freeze(
-        planned.problem, planned.plan, as_of=as_of, sales=so_far, now=today, max_moved_accounts=max_moved_accounts,
+        planned.problem,
+        planned.plan,
+        as_of=as_of,
+        sales=so_far,
+        now=today,
+        max_moved_accounts=max_moved_accounts,
         max_quota_change=max_quota_change,
-    )  # fmt: skip
+    )
     return rest if so_far is None else replace(rest, issues=so_far.attrs["issues"])
 
 

@@ -8,7 +8,7 @@ the mixed-integer model, the bound, the moves, the audit and the explanations re
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -199,6 +199,20 @@ class Rows:
         """The one rep each row is about, (n_rows,); -1 for rows over several reps."""
         touched = ({j for j, _ in row.totals} | set(row.quotas) for row in self.items)
         return np.array([next(iter(reps)) if len(reps) == 1 else -1 for reps in touched], dtype=np.int64)
+
+    def with_more(self, more: Rows) -> Rows:
+        """Return these rows and then ``more`` on the same quantities, none of which prices a worst deviation."""
+        both = (self, more)
+        return replace(
+            self,
+            items=(*self.items, *more.items),
+            totals=sparse.vstack([rows.totals for rows in both]).tocsr(),
+            quotas=sparse.vstack([rows.quotas for rows in both]).tocsr(),
+            **{
+                name: np.concatenate([getattr(rows, name) for rows in both])
+                for name in ("low", "high", "price", "hard", "scale", "worst_group")
+            },
+        )
 
     def activity(self, totals: FloatArray, quotas: FloatArray) -> FloatArray:
         """Return each row's value, (n_rows,), for rep totals (n_reps, n_quantities) and quotas (n_reps,)."""

@@ -43,17 +43,28 @@ _KINDS: dict[str, tuple[Callable[[object], bool], tuple[str, ...]]] = {
     f"version {SCHEMA_VERSION}": (lambda value: value == SCHEMA_VERSION, ("schema_version",)),
     "a number or null": (
         _is_number,
-        ("objective", "bound", "gap", "gap_money", "solver_bound", "joint_gain", "kappa", "incumbent_objective",
-         "moved_sales", "sales_at_risk", "kappa_drift", "margin_whoever_serves", "least_violation"),
+        (
+            "objective",
+            "bound",
+            "gap",
+            "gap_money",
+            "solver_bound",
+            "joint_gain",
+            "kappa",
+            "incumbent_objective",
+            "moved_sales",
+            "sales_at_risk",
+            "kappa_drift",
+            "margin_whoever_serves",
+            "least_violation",
+        ),
     ),
     "a whole number": (_is_whole, ("seed", "accounts", "reps", "moved_accounts")),
-    "text": (
-        _is_text, ("name", "currency", "raw_status", "method", "why", "bound_kind", "solver_bound_kind")
-    ),
+    "text": (_is_text, ("name", "currency", "raw_status", "method", "why", "bound_kind", "solver_bound_kind")),
     "numbers by name": (_are_numbers, ("parts", "incumbent_parts")),
     "a list of broken rules": (_are_violations, ("violations",)),
     "a list of ways out, each with text and enough": (_are_ways, ("ways_out",)),
-}  # fmt: skip
+}
 KEYS = tuple(key for _, keys in _KINDS.values() for key in keys)
 """Every key of the file."""
 

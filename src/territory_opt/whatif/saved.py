@@ -181,9 +181,16 @@ class SavedPlan(Outcome):
 
         claims = self.folder.claims
         return Result(
-            model=self.model, method=claims["method"], why=claims["why"], certificate=self.certificate,
-            violations=self.violations, seed=claims["seed"], seconds=math.nan, _figures=self.figures, **facts,
-        )  # fmt: skip
+            model=self.model,
+            method=claims["method"],
+            why=claims["why"],
+            certificate=self.certificate,
+            violations=self.violations,
+            seed=claims["seed"],
+            seconds=math.nan,
+            _figures=self.figures,
+            **facts,
+        )
 
     def _changes(self) -> str:
         """Say which inputs are not those the plan was made from; nothing if all are, or none is in reach."""

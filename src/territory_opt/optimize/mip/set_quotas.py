@@ -99,19 +99,7 @@ def _evened(rows: Rows, fair: FloatArray, shares: tuple[float, ...]) -> Rows:
         )
         for k in range(n * levels)
     ]
-    more = Rows.from_items(even, rows.n_reps, quantities=rows.quantities)
-    return replace(
-        rows,
-        items=(*rows.items, *more.items),
-        totals=sparse.vstack([rows.totals, more.totals]).tocsr(),
-        quotas=sparse.vstack([rows.quotas, more.quotas]).tocsr(),
-        low=np.concatenate([rows.low, more.low]),
-        high=np.concatenate([rows.high, more.high]),
-        price=np.concatenate([rows.price, more.price]),
-        hard=np.concatenate([rows.hard, more.hard]),
-        scale=np.concatenate([rows.scale, more.scale]),
-        worst_group=np.concatenate([rows.worst_group, more.worst_group]),
-    )
+    return rows.with_more(Rows.from_items(even, rows.n_reps, quantities=rows.quantities))
 
 
 def _tie(model: Model, steps: FloatArray, step: float) -> FloatArray:
