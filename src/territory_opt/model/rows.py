@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -202,16 +203,21 @@ class Rows:
 
     def with_more(self, more: Rows) -> Rows:
         """Return these rows and then ``more`` on the same quantities, none of which prices a worst deviation."""
-        both = (self, more)
+
+        def joined(name: str) -> Any:
+            return np.concatenate([getattr(self, name), getattr(more, name)])
+
         return replace(
             self,
             items=(*self.items, *more.items),
-            totals=sparse.vstack([rows.totals for rows in both]).tocsr(),
-            quotas=sparse.vstack([rows.quotas for rows in both]).tocsr(),
-            **{
-                name: np.concatenate([getattr(rows, name) for rows in both])
-                for name in ("low", "high", "price", "hard", "scale", "worst_group")
-            },
+            totals=sparse.vstack([self.totals, more.totals]).tocsr(),
+            quotas=sparse.vstack([self.quotas, more.quotas]).tocsr(),
+            low=joined("low"),
+            high=joined("high"),
+            price=joined("price"),
+            hard=joined("hard"),
+            scale=joined("scale"),
+            worst_group=joined("worst_group"),
         )
 
     def activity(self, totals: FloatArray, quotas: FloatArray) -> FloatArray:
