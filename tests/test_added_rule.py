@@ -17,7 +17,6 @@ import pytest
 import territory_opt as to
 from brute_force import haversine
 from builders import bounded, tuned
-from territory_opt.intake.crosschecks import RESERVED, RESERVED_FAMILY
 from territory_opt.model import quantities, rules
 from territory_opt.model.quantities import Basis, Term
 from territory_opt.model.rows import Kind, Row, Words
@@ -195,6 +194,10 @@ def test_the_judge_follows_a_new_term_of_the_value(monkeypatch: pytest.MonkeyPat
     assert any("handing over" in text for text in texts)
 
 
-def test_names_that_the_model_uses_are_those_that_no_metric_may_have() -> None:
-    """The registry and the check of the tables know the same names; this test's own is not among the latter."""
-    assert set(quantities.REGISTRY) - {"driven"} == {*RESERVED, RESERVED_FAMILY}
+@pytest.mark.parametrize("name", ["hours", "driven", "covered: east"])
+def test_no_metric_may_have_the_name_of_a_quantity(name: str) -> None:
+    problem = company(0)
+    tables = {"accounts": problem.accounts.assign(**{name: 1.0}), "reps": problem.reps}
+    policy = to.Policy.model_validate({"territories": {"balance": {name: {"band": 0.2}}}})
+    with pytest.raises(to.DataError, match=f"balance.{name}.*is a name the model uses itself.*{name}_2"):
+        to.solve(to.Problem.from_tables(**tables, policy=policy))

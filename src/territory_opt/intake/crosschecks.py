@@ -27,9 +27,6 @@ STALE_MONTHS = 3
 often closed a little late."""
 RULE_WORDS = ("lock", "forbid")
 _METRICS = ("potential", "workload", "current_sales")
-RESERVED = ("hours", "credited_sales", "variance", "quota_basis", "moved_accounts", "moved_sales")
-RESERVED_FAMILY = "covered: "
-"""Names the model gives to what it adds up itself, and what some begin with."""
 Tables = Mapping[str, pd.DataFrame]
 
 
@@ -100,9 +97,6 @@ def check_policy(accounts: pd.DataFrame, n_reps: int, policy: Policy, findings: 
         problem = f"is larger than an average quota ({quotas.target / reps_count:,.2f})"
         findings.error("policy", 0, "quotas.step", f"{step:g}", problem, "use a smaller step")
     for metric in policy.territories.balance:
-        if metric in RESERVED or metric.startswith(RESERVED_FAMILY):
-            fix = f"rename the column, for example to {metric}_2"
-            findings.error("policy", 0, f"territories.balance.{metric}", "", "is a name the model uses itself", fix)
         numeric = metric in accounts and pd.api.types.is_float_dtype(accounts[metric].dtype)
         if metric in _METRICS or (numeric and metric not in ("lat", "lon")):
             continue

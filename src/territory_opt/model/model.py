@@ -14,6 +14,7 @@ from territory_opt.intake.checks import row_of
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.pairs import BLOCK_CELLS, PairSource
 from territory_opt.model.presence import share_targets, typical_credit
+from territory_opt.model.quantities import taken_names
 from territory_opt.model.rows import Rows
 from territory_opt.model.rules import build_rows, rounding_slack
 from territory_opt.problem.numbers import TINY
@@ -65,7 +66,13 @@ class Model:
 
     @classmethod
     def build(cls, problem: Problem, kappa: float | None = None) -> Model:
-        """Build the model. Raise :class:`DataError` naming every account that no rep may serve."""
+        """Build the model.
+
+        Raise :class:`DataError` naming every account that no rep may serve, or a metric named like a quantity.
+        """
+        taken = taken_names(problem)
+        if taken:
+            raise DataError(taken)
         estimate = estimate_sales(problem)
         hierarchy = Hierarchy.from_problem(problem)
         if kappa is None:

@@ -15,6 +15,7 @@ from typing import Literal, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from territory_opt.errors import Issue
 from territory_opt.estimate.expected import Estimate
 from territory_opt.problem.problem import Problem
 
@@ -149,6 +150,23 @@ def quantity_of(name: str, given: Given) -> Quantity:
         if known in REGISTRY:
             return Quantity(name, REGISTRY[known](given, of))
     return Quantity(name, (Term(_amounts(given, name)),))
+
+
+def taken_names(problem: Problem) -> list[Issue]:
+    """Name the balanced columns of the accounts table that are called like a quantity of the model."""
+    return [
+        Issue(
+            "error",
+            "policy",
+            0,
+            f"territories.balance.{metric}",
+            "",
+            "is a name the model uses itself",
+            f"rename the column, for example to {metric}_2",
+        )
+        for metric in problem.policy.territories.balance
+        if metric in REGISTRY or f"{metric.partition(': ')[0]}: " in REGISTRY
+    ]
 
 
 def value_of(given: Given) -> Quantity:

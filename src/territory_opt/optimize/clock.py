@@ -5,18 +5,15 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from territory_opt.optimize.result import Progress, ProgressCallback
-
-_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -83,13 +80,23 @@ class Clock:
         self.bound = float("nan")
         self.show(incumbent, phase)
 
-    def run(self, phase: str, work: Callable[[], _T]) -> _T:
-        """Run ``work`` and book its seconds under ``phase``."""
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Book the seconds inside under ``name``."""
         start = time.perf_counter()
         try:
-            return work()
+            yield
         finally:
-            self.phases[phase] = self.phases.get(phase, 0.0) + time.perf_counter() - start
+            self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - start
+
+    @contextmanager
+    def share(self, part: float) -> Iterator[None]:
+        """While inside, only this part of the time limit is there to be used."""
+        self.stage = part
+        try:
+            yield
+        finally:
+            self.stage = 1.0
 
     @contextmanager
     def deadline(self) -> Iterator[None]:

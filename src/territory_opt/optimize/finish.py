@@ -16,6 +16,7 @@ from territory_opt.optimize.mip.set_quotas import far_above_fair, set_quotas
 from territory_opt.optimize.result import Relaxation, Result, Status
 from territory_opt.optimize.search.incumbent import Incumbent
 from territory_opt.optimize.task import Task
+from territory_opt.optimize.way import Way
 from territory_opt.plan.audit import Violation, audit_figures
 from territory_opt.plan.certificate import Multipliers, tolerated
 from territory_opt.plan.figures import Figures
@@ -26,19 +27,17 @@ FloatArray = npt.NDArray[np.float64]
 CUT_OFF = "branch and bound ended without an answer: the plan is that of the search"
 
 
-def finish(found: Found, pairs: Pairs | None, *, why: str) -> Result:
-    """Set quotas, let the judge evaluate and audit the plan, prove what can be proven.
-
-    ``pairs`` are all of them in the exact method.
-    """
+def finish(found: Found, way: Way) -> Result:
+    """Set quotas, let the judge evaluate and audit the plan, prove what can be proven."""
     task, best, clock = found.task, found.best, found.task.clock
     model, totals = task.model, task.model.totals(best.reps)[0]
-    quotas = clock.run("quotas", lambda: set_quotas(model, totals)) if model.has_quotas else None
+    with clock.phase("quotas"):
+        quotas = set_quotas(model, totals) if model.has_quotas else None
     plan = Plan.from_positions(model, best.reps, quotas)
     figures = Figures(model, plan)
     evaluation, violations = figures.evaluation, audit_figures(figures)
-    clash = _clash(task, pairs, violations)
-    gap = task.gap if pairs is None else 0.0  # what was searched completely is worth a proof to the cent
+    clash = _clash(task, way.pairs, violations)
+    gap = 0.0 if way.exact else task.gap  # what was searched completely is worth a proof to the cent
     task = by_cases(task, task.judged(best.reps), gap=gap)
     certificate = Multipliers.of(model, task.multipliers, clash.multipliers, task.bounded.cases)
     bound = task.bounded.best + tolerated(model.rows, certificate, evaluation.outside)
@@ -53,8 +52,8 @@ def finish(found: Found, pairs: Pairs | None, *, why: str) -> Result:
         objective=evaluation.objective,
         bound=bound,
         solver_bound=found.claim.bound,
-        method="large" if pairs is None else "exact",
-        why=why,
+        method="exact" if way.exact else "large",
+        why=way.why,
         certificate=certificate,
         violations=tuple(violations),
         relaxations=clash.ways,
@@ -72,7 +71,8 @@ def by_cases(task: Task, best: Incumbent, *, gap: float) -> Task:
     """Return ``task`` with a proof by cases if that closes more of the distance to ``best``; tried once."""
     if np.isfinite(task.bounded.proven) or task.clock.over:
         return task
-    return task.clock.run("cases", lambda: prove_by_cases(task, best, gap=gap))
+    with task.clock.phase("cases"):
+        return prove_by_cases(task, best, gap=gap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,8 @@ class _Clash:
 def _clash(task: Task, pairs: Pairs | None, violations: list[Violation]) -> _Clash:
     if not violations:
         return _Clash()
-    least, least_violation = task.clock.run("least bad", lambda: prove_least_violation(task))
+    with task.clock.phase("least bad"):
+        least, least_violation = prove_least_violation(task)
     ways = relaxations(task, None if task.clock.over else pairs, violations)
     return _Clash(least if least_violation > 0 else None, least_violation, ways)
 

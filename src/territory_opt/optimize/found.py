@@ -30,7 +30,7 @@ class Claim:
             return cls(cut_off=cut_off)
         priced = float((rows.price * rows.scale)[~rows.hard].sum())
         slack = task.settings.solve.claim_tolerance * (priced + abs(best.value) + 1.0)
-        near = best.score[0] == 0.0 and bound - best.value <= gap * abs(best.value) + slack
+        near = best.keeps_rules and bound - best.value <= gap * abs(best.value) + slack
         return cls(bound, near, cut_off)
 
 

@@ -31,7 +31,7 @@ class SolveSettings:
     """A solver may break a row by about this share of its scale: the best plan may miss its claim by as much."""
     sequential_share: float = 0.45
     """Share of the time limit for territories alone when quotas are then set jointly."""
-    again_gap: float = 0.01
+    helpful_gap: float = 0.01
     """Where the search after an edit ends farther from its bound, the previous plan was no help: all runs anew."""
     cells_per_pair: int = 50
     """Nodes x reps beyond so many times the pairs of the exact method are not even counted."""
@@ -465,13 +465,14 @@ class Settings:
     """What is still open, as a whole."""
     thorough: Course = Course()
     """The usual course."""
-    again: Course = Course(
+    brief: Course = Course(
         Schedule(rounds=6, threes=0, hot=1.0, warm=0.1, steps=50, thorough=False, still_good=0.05),
         warm=1 / 128,
         case_work=200_000,
         exact_models=False,
     )
-    """After an edit: a short search from the previous plan where that is still good, and no long proofs."""
+    """After an edit, and where kappa has changed: a short search from the plan before where that is still good, and no
+    long proofs."""
 
 
 INNER, QUOTAS, SOLVERS = InnerSettings(), QuotaSettings(), SolverSettings()

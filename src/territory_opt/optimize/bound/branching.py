@@ -39,7 +39,7 @@ def prove_by_cases(task: Task, best: Incumbent, *, gap: float) -> Task:
     settings, bounded = task.settings.cases, task.bounded
     cells = task.model.source.n_nodes * task.model.problem.n_reps
     target = best.value + max(gap, settings.same_money) * abs(best.value)
-    if best.score[0] > 0.0 or bounded.bound <= target or not len(task.rows) or cells > settings.most_cells:
+    if not best.keeps_rules or bounded.bound <= target or not len(task.rows) or cells > settings.most_cells:
         return task
     tree = _Tree(task, best.value, target)
     most = min(settings.most_programs, task.course.case_work // tree.n_listed)

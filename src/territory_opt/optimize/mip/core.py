@@ -28,7 +28,7 @@ class Core:
 def core_stage(task: Task, best: Incumbent) -> Core:
     """Look for a better plan, or for any that keeps the hard rules, among all pairs that could be in one."""
     rows, clock, settings, bounded = task.rows, task.clock, task.settings.core, task.bounded
-    none, broken = Core(best, float("nan")), best.score[0] > 0.0
+    none, broken = Core(best, float("nan")), not best.keeps_rules
     if rows.set_quotas and not broken:
         return none
     cells = task.model.source.n_nodes * rows.n_reps

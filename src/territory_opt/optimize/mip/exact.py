@@ -14,9 +14,10 @@ from territory_opt.optimize.task import Task
 def exact_plan(task: Task, pairs: Pairs, start: Incumbent) -> Found:
     """Give all ``pairs`` to branch and bound; if no plan keeps the hard rules, look for the least bad one."""
     clock, linear = task.clock, linear_model(task.model, pairs, task.rows)
-    point = None if start.score[0] > 0 else linear.point(start.reps, start.quotas)
+    point = linear.point(start.reps, start.quotas) if start.keeps_rules else None
     limits = MipLimits(clock.left, seed=task.seed)
-    solution = clock.run("branch and bound", lambda: solve_mip(linear, limits, start=point, stop=clock.stopped))
+    with clock.phase("branch and bound"):
+        solution = solve_mip(linear, limits, start=point, stop=clock.stopped)
     found, bound, cut_off = [start], float("nan"), False
     if len(solution.values):
         found.append(task.judged(linear.reps(solution.values)))
@@ -24,7 +25,8 @@ def exact_plan(task: Task, pairs: Pairs, start: Incumbent) -> Found:
     elif solution.outcome == "none" and point is not None:
         cut_off = not clock.over
     else:
-        reps = clock.run("least bad", lambda: exact_least_bad(task, pairs))
+        with clock.phase("least bad"):
+            reps = exact_least_bad(task, pairs)
         found += [] if reps is None else [task.judged(reps)]
     best = best_of(found)
     clock.show(best.shown, "branch and bound", best.broken)

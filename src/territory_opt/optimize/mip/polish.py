@@ -31,7 +31,7 @@ def polish_stage(task: Task, open_pairs: Candidates, best: Incumbent) -> Incumbe
         return best
     near = _nearest(open_pairs, best.reps, settings.width)
     prices = hard_prices(rows, bounded.multipliers, near.pairs, settings.mend_factor)
-    kind: Violations = "none" if best.score[0] == 0.0 else "price"
+    kind: Violations = "none" if best.keeps_rules else "price"
     linear = linear_model(task.model, near.pairs, rows, violations=kind, hard_price=prices)
     polisher = _Polisher(linear, rows.owner, clock, settings, task.seed)
     solution = linear.point(best.reps, best.quotas)

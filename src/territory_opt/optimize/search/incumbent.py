@@ -19,20 +19,21 @@ IntArray = npt.NDArray[np.int64]
 
 def best_of(incumbents: Iterable[Incumbent]) -> Incumbent:
     """Return the one that ranks best, the first of equals."""
-    return min(incumbents, key=lambda incumbent: incumbent.score)
+    return min(incumbents, key=lambda incumbent: incumbent.rank)
 
 
 @dataclass(slots=True)
 class Incumbent:
-    """A plan for a set of rows: assignment (n_nodes,), quotas (n_reps,), which hard rows it breaks, how it ranks.
+    """A plan for a set of rows: assignment (n_nodes,), quotas (n_reps,), which hard rows it ``breaks``, (n_rows,).
 
-    ``score`` is the summed share by which hard rows are broken, then -objective: smaller is better.
+    ``excess`` is the summed share by which it breaks them, ``value`` its objective, money of the plan's period.
     """
 
     reps: IntArray
     quotas: FloatArray
     breaks: npt.NDArray[np.bool_]
-    score: tuple[float, float]
+    excess: float
+    value: float
 
     @classmethod
     def of(cls, model: Model, rows: Rows, reps: IntArray) -> Incumbent:
@@ -47,22 +48,27 @@ class Incumbent:
         outside = rows.outside(totals, quotas)
         breaks = rows.hard & (np.abs(outside) > ROW_TOLERANCE * rows.scale)
         excess = float((np.abs(outside) / rows.scale)[breaks].sum())
-        return cls(reps, quotas, breaks, (excess, -(value - sum(rows.costs(outside).values()))))
+        return cls(reps, quotas, breaks, excess, value - sum(rows.costs(outside).values()))
 
     @property
-    def value(self) -> float:
-        """Objective, money per year."""
-        return -self.score[1]
+    def keeps_rules(self) -> bool:
+        """Whether no hard row is broken."""
+        return self.excess == 0.0
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Fewer broken rules first, then more value: smaller is better."""
+        return self.excess, -self.value
 
     @property
     def shown(self) -> float:
         """The value if all hard rules hold, else NaN: the bound says nothing about a plan that breaks them."""
-        return float("nan") if self.score[0] > 0 else self.value
+        return self.value if self.keeps_rules else float("nan")
 
     @property
     def broken(self) -> str:
         """By how much hard rules are broken, in words; empty if all hold."""
-        return f"hard rules broken by {self.score[0]:.2%} in all" if self.score[0] > 0 else ""
+        return "" if self.keeps_rules else f"hard rules broken by {self.excess:.2%} in all"
 
     def close_to(self, bound: float, gap: float) -> bool:
         """Whether no plan can be better by more than the share ``gap``."""
@@ -70,4 +76,4 @@ class Incumbent:
 
     def gap_to(self, bound: float) -> float:
         """How much better a plan could be, money per year; infinite while hard rules are broken."""
-        return max(bound - self.value, 0.0) if self.score[0] == 0.0 else np.inf
+        return max(bound - self.value, 0.0) if self.keeps_rules else np.inf

@@ -53,7 +53,7 @@ def search_stage(task: Task, starts: list[IntArray], kept: list[IntArray]) -> tu
             rounds.mix(starts[0], starts[-1], schedule.still_good)
         if long:
             rounds.open()
-            if rounds.best.score[0] > 0.0:
+            if not rounds.best.keeps_rules:
                 rounds.insist()
         for number, effort in enumerate(efforts):
             if rounds.done(number, len(efforts)):
@@ -100,7 +100,7 @@ class _Rounds:
     def mending(self, effort: Effort) -> Effort:
         """Return ``effort``, or a hotter and longer one while hard rules are broken and it is short."""
         settings = self.settings
-        if self.best.score[0] == 0.0 or effort.steps >= settings.broken_steps:
+        if self.best.keeps_rules or effort.steps >= settings.broken_steps:
             return effort
         hot = settings.broken_hot * self.open_pairs.unit
         return Effort(settings.broken_steps, hot, settings.cold * hot, settings.sweeps, effort.threes)
@@ -137,8 +137,8 @@ class _Rounds:
     @property
     def astray(self) -> bool:
         """Whether no plan keeps the hard rules, or only one worse than the broken one at hand, at its prices."""
-        broken = self.here.score[0] > 0.0 and self._priced(self.here) < self._priced(self.best)
-        return broken or self.best.score[0] > 0.0
+        broken = not self.here.keeps_rules and self._priced(self.here) < self._priced(self.best)
+        return broken or not self.best.keeps_rules
 
     def insist(self) -> None:
         """While the search is :attr:`astray`, anneal again at ever dearer prices, and go on half-way back."""
