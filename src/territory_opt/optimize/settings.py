@@ -1,7 +1,7 @@
 """Every number that steers a solve, by strategy: frozen, named, each with what chose it.
 
 Work is counted in steps, nodes and rounds, not in seconds: seconds are safety limits only. Figures are those of
-``benchmarks/results`` unless a line says otherwise: ``0.1.0-settings.md`` there shows what half and twice each number
+``benchmarks/results`` unless a line says otherwise: ``0.1.0-steering.md`` there shows what half and twice each number
 does (``python -m benchmarks.steering``). It says how much hangs on a number, not that no other is better.
 """
 
