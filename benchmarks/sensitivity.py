@@ -1,4 +1,4 @@
-"""What every number of ``estimate/settings.py`` does: ``python -m benchmarks.sensitivity [--seeds 4]``.
+"""What every number of a forecast (``estimate/settings.py``) does: ``python -m benchmarks.sensitivity [--seeds 4]``.
 
 Each number is halved and doubled, all others kept. The error of rep totals in the back-tests of the field team and of
 AdventureWorks (where ``TERRITORY_OPT_DATA`` names the data), of made-up companies of which one, two and three years are

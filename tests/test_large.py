@@ -27,6 +27,7 @@ from territory_opt.optimize.bound.bounded import (
 )
 from territory_opt.optimize.bound.dual import settle_quotas
 from territory_opt.optimize.clock import Clock
+from territory_opt.optimize.pairs import pricing
 from territory_opt.optimize.pairs.factors import Factors
 from territory_opt.optimize.pairs.pricing import BARRED, best_reps, pairs_of, union
 from territory_opt.optimize.search.candidates import candidates
@@ -89,6 +90,40 @@ def test_compiled_pairs_are_those_of_the_judge(seed: int) -> None:
     best = np.maximum.reduceat(reduced, expected.start[:-1])
     np.testing.assert_allclose(lists.best, best, rtol=1e-7, atol=1e-4)
     assert (lists.best > BARRED * 0.1).all()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_the_size_of_blocks_changes_nothing(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Families larger than a block, too: what is worked on at a time is no part of the answer."""
+    rng = np.random.default_rng(size)
+    n, m = 40, 6
+    accounts = pd.DataFrame(
+        {
+            "account_id": [f"A{i}" for i in range(n)],
+            "lat": rng.uniform(40, 50, n),
+            "lon": rng.uniform(0, 10, n),
+            "potential": rng.uniform(10, 100, n),
+            "current_sales": rng.uniform(0, 50, n),
+            "workload": rng.uniform(1, 9, n),
+            "incumbent": [f"R{j}" if j < m else "" for j in rng.integers(0, m + 2, n)],
+            "family": ["large" if i < 9 else "small" if i < 12 else "" for i in rng.permutation(n)],
+        }
+    )
+    reps = pd.DataFrame(
+        {"rep_id": [f"R{j}" for j in range(m)], "lat": rng.uniform(40, 50, m), "lon": rng.uniform(0, 10, m)}
+    )
+    policy = to.Policy.model_validate({"quotas": {"target": 2000.0}} if size % 2 else {})
+    model = Model.build(to.Problem.from_tables(accounts=accounts, reps=reps, policy=policy))
+    factors = Factors.of(model)
+    at_rep = rng.normal(size=(m, factors.n_quantities))
+    monkeypatch.setattr(pricing, "INNER", replace(pricing.INNER, pricing_cells=size * m, pricing_nodes=4))
+    lists = best_reps(factors, at_rep, m)
+    for block in model.source.blocks():
+        reduced = block.value + sum(at_rep[:, k] * block.quantities[k] for k in range(factors.n_quantities))
+        reduced = np.where(block.eligible, reduced, -np.inf)
+        order = np.argsort(-reduced, axis=1, kind="stable")
+        assert (lists.rep[block.start : block.stop] == order).all()
+        np.testing.assert_allclose(lists.best[block.start : block.stop], reduced.max(axis=1), rtol=1e-12, atol=1e-9)
 
 
 def test_the_best_reps_are_listed_best_first() -> None:

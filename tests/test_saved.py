@@ -170,5 +170,65 @@ def test_a_plan_whose_data_are_out_of_reach_has_what_was_stated(saved: Path, res
     lost = to.load_plan(saved, scenario=tmp_path / "nowhere")
     assert (lost.objective, lost.status) == (result.objective, "optimal")
     assert "optimal" in repr(lost)
+    assert "is not at" in lost.summary()["changed_inputs"]
     with pytest.raises(to.PlanFolderError, match="is not at"):
-        lost.summary()
+        _ = lost.reps
+
+
+# --- inputs that cannot be read any more ------------------------------------------------------------------------
+
+
+def spoil(scenario: Path, how: str) -> None:
+    accounts = scenario / "accounts.csv"
+    if how == "table gone":
+        accounts.unlink()
+    elif how == "table in another encoding":
+        accounts.write_bytes(accounts.read_text(encoding="utf-8").encode("utf-16"))
+    elif how == "table that is a folder":
+        accounts.unlink()
+        accounts.mkdir()
+    elif how == "negative potential":
+        table = pd.read_csv(accounts, dtype=str)
+        table.loc[0, "potential"] = "-5"
+        table.to_csv(accounts, index=False)
+    elif how == "scenario gone":
+        (scenario / "scenario.yaml").unlink()
+    else:
+        (scenario / "scenario.yaml").write_text("tables: [", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "table gone",
+        "table in another encoding",
+        "table that is a folder",
+        "negative potential",
+        "scenario gone",
+        "scenario that is no YAML",
+    ],
+)
+def test_unreadable_inputs_leave_what_was_stated_and_say_so(result: to.Result, tmp_path: Path, how: str) -> None:
+    scenario = Path(shutil.copytree(TOY, tmp_path / "toy"))
+    made = to.solve(scenario, time_limit=10)
+    to.save_plan(made, tmp_path / "plan", scenario=to.load_scenario(scenario))
+    spoil(scenario, how)
+    plan = to.load_plan(tmp_path / "plan")
+    for shown in (repr(plan), plan._repr_html_(), plan.summary()["changed_inputs"]):
+        assert "cannot be read" in shown, shown
+    assert (plan.status, plan.objective, plan.bound) == ("optimal", made.objective, made.bound)
+    assert plan.summary()["objective"] == made.objective
+    with pytest.raises(to.TerritoryError):
+        _ = plan.reps
+
+
+def test_how_a_plan_stands_is_looked_up_once(tmp_path: Path) -> None:
+    """What is shown of one object never mixes the inputs of two moments."""
+    scenario = Path(shutil.copytree(TOY, tmp_path / "toy"))
+    made = to.solve(scenario, time_limit=10)
+    to.save_plan(made, tmp_path / "plan", scenario=to.load_scenario(scenario))
+    plan = to.load_plan(tmp_path / "plan")
+    assert plan.status == "optimal"
+    spoil(scenario, "negative potential")
+    assert "cannot be read" not in repr(plan)
+    assert "cannot be read" in repr(to.load_plan(tmp_path / "plan"))

@@ -17,8 +17,9 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from territory_opt.errors import DataError, Issue
+from territory_opt.estimate import looks as looking
 from territory_opt.estimate.history import History
-from territory_opt.estimate.looks import SETTINGS, UNKNOWN, Stage
+from territory_opt.estimate.looks import UNKNOWN, Stage
 from territory_opt.estimate.methods import ESTIMATE, METHODS, Method, Past
 from territory_opt.estimate.shocks import SharedErrors, Shocks
 from territory_opt.problem.numbers import MONTHS_PER_YEAR, RANGE_80, ROUNDING, TINY
@@ -133,7 +134,7 @@ def backtest(
     history = History.of(problem)
     stage = Stage.of(problem, history, months, looks)
     if not stage.cutoffs:
-        fix = f"give {stage.horizon + SETTINGS.least_history} months or more, or hide fewer months"
+        fix = f"give {stage.horizon + looking.SETTINGS.least_history} months or more, or hide fewer months"
         problem_is = f"{history.n_months} months of sales are too few to hide {stage.horizon} of them"
         raise _refused(problem, problem_is, fix)
     looked, done = [], _Done(problem, stage)
@@ -278,7 +279,7 @@ def _score(name: str, rows: pd.DataFrame, by_chance: float) -> Score:
 def _rank_correlation(look: pd.DataFrame) -> float:
     """Spearman's correlation of attainment and book; NaN below four reps or where all are alike."""
     look = look[(look["forecast"] > 0) & (look["book"] > 0)]
-    if len(look) < SETTINGS.fewest_reps:
+    if len(look) < looking.SETTINGS.fewest_reps:
         return np.nan
     attainment, book = (rankdata(x) for x in (look["sales"] / look["forecast"], look["book"]))
     if np.ptp(attainment) == 0 or np.ptp(book) == 0:
@@ -289,17 +290,17 @@ def _rank_correlation(look: pd.DataFrame) -> float:
 def _by_chance(more: pd.Series[float], generator: np.random.Generator) -> float:
     """Probability of at least so large a summed difference if each rep's sign were a coin."""
     difference = more.to_numpy(float)
-    signs = generator.choice([-1.0, 1.0], (SETTINGS.permutations, len(difference)))
-    return float((1 + (signs @ difference >= difference.sum() - ROUNDING).sum()) / (SETTINGS.permutations + 1))
+    signs = generator.choice([-1.0, 1.0], (looking.SETTINGS.permutations, len(difference)))
+    return float((1 + (signs @ difference >= difference.sum() - ROUNDING).sum()) / (looking.SETTINGS.permutations + 1))
 
 
 def foresight(history: History, at: int, horizon: int) -> list[str]:
     """Say if potential knows the hidden months: then it was filled in afterwards and makes methods look too good."""
     earlier = at - horizon
-    if earlier < SETTINGS.least_history:
+    if earlier < looking.SETTINGS.least_history:
         return []
     now, before = _told(history, at, horizon), _told(history, earlier, horizon)
-    if not (now > SETTINGS.foresight and now > before + SETTINGS.foresight_more):
+    if not (now > looking.SETTINGS.foresight and now > before + looking.SETTINGS.foresight_more):
         return []
     return [
         f"accounts.potential tells the hidden months beyond what the history does (partial rank correlation {now:.2f}, "
@@ -314,7 +315,7 @@ def _hindsight(stage: Stage) -> list[str]:
         new = (sales[:, :at] == 0).all(axis=1) & (stage.since == UNKNOWN)
         came = sales[:, at : at + stage.horizon].sum(axis=1)
         shares.append(float(came[new].sum()) / max(float(np.maximum(came, 0.0).sum()), TINY))
-    if max(shares) < SETTINGS.new_accounts:
+    if max(shares) < looking.SETTINGS.new_accounts:
         return []
     return [
         f"accounts that first bought in the hidden months brought up to {max(shares):.0%} of their sales (middle look "

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.errors import DataError, Issue
+from territory_opt.estimate import looks
 from territory_opt.estimate.backtest import backtest
 from territory_opt.estimate.history import History
-from territory_opt.estimate.looks import SETTINGS, hidden
 from territory_opt.estimate.methods import ESTIMATE, ESTIMATED, METHODS, Basis, Past
 from territory_opt.problem.calendar import month_numbers
 from territory_opt.problem.numbers import MONTHS_PER_YEAR
@@ -31,7 +31,7 @@ def methods_by_segment(problem: Problem) -> tuple[dict[str, str], str]:
     quotas, segments = problem.policy.quotas, list(dict.fromkeys(problem.accounts["segment"]))
     unknown = [name for name in quotas.methods if name not in segments]
     if unknown:
-        what, fix = "no account is of this segment", f"segments are: {', '.join(segments[: SETTINGS.named])}"
+        what, fix = "no account is of this segment", f"segments are: {', '.join(segments[: looks.SETTINGS.named])}"
         raise DataError([Issue("error", "policy", 0, "quotas.methods", name, what, fix) for name in unknown])
     chosen, said = {segment: str(quotas.methods.get(segment, quotas.method)) for segment in segments}, ""
     if AUTO in chosen.values():
@@ -47,11 +47,11 @@ def _best(problem: Problem) -> str | None:
     """The best method in a back-test; None where the history is too short for two looks."""
     dates = month_numbers(problem.past_sales["month"])
     n_months = int(np.ptp(dates)) + 1 if len(dates) else 0
-    if 0 < n_months <= SETTINGS.least_history:
+    if 0 < n_months <= looks.SETTINGS.least_history:
         return None
     # As many months as the plan has, where the history allows: what is best for a quarter need not be for a year.
-    found = backtest(problem, months=hidden(n_months, problem.policy.period.months))
-    return found.best if found.n_looks >= SETTINGS.fewest_looks else None
+    found = backtest(problem, months=looks.hidden(n_months, problem.policy.period.months))
+    return found.best if found.n_looks >= looks.SETTINGS.fewest_looks else None
 
 
 def quota_basis(problem: Problem, parts: FloatArray, lead: int) -> Basis | None:

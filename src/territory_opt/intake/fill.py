@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -174,10 +173,6 @@ class Dealings:
         pairs = pd.concat(parts, ignore_index=True)
         pairs = pairs[(pairs["rep"] >= 0) & (pairs["account"] >= 0)].drop_duplicates(["rep", "account"])
         self.pairs = pairs.reset_index(drop=True)
-
-    def reps_with_accounts(self, n_reps: int) -> Any:
-        """Tell for each rep whether there is any account."""
-        return np.bincount(self.pairs["rep"], minlength=n_reps) > 0
 
 
 def fill_homes(reps: pd.DataFrame, accounts: pd.DataFrame, dealings: Dealings, findings: Findings) -> None:

@@ -17,10 +17,6 @@ ABOVE_ZERO = 1e-300
 class SolveSettings:
     """The story of a solve as a whole."""
 
-    time_limit: float = 60.0
-    """Seconds, unless the caller says otherwise, ..."""
-    gap: float = 1e-3
-    """... and the gap to stop at: a tenth of a per cent of what a plan is worth is below what any forecast knows."""
     exact_pairs: int = 400
     """Up to this many eligible pairs the whole model goes to branch and bound."""
     kappa_tolerance: float = 1e-3
@@ -93,7 +89,7 @@ class AscentSettings:
     """A start keeps its place only if it is better by this share: it may be a corner, and the search does better from
     multipliers in the middle of those that are as good."""
     warm: float = 1 / 32
-    """First temperature from the multipliers of a sample or of a program."""
+    """First temperature from the multipliers of a sample, and of a proof that rules clash; see also :class:`Course`."""
     coarse_warm: float = 1 / 128
     """Last temperature of a sample, whose multipliers are then the start."""
     steps_hot: int = 40
@@ -213,8 +209,6 @@ class Schedule:
     """Temperature of the last round."""
     steps: int = 50
     """Steps of one round per free node."""
-    thorough: bool = True
-    """Whether it begins with long annealings where rules are hard, and looks again for pairs to drop or to take in."""
     still_good: float | None = None
     """A node starts with its rep of the last plan where that loses at most so many units, else from the first start."""
 
@@ -229,8 +223,9 @@ class Course:
     """First temperature of the ascent where multipliers are known."""
     case_work: int = 2_000_000
     """Linear programs times their pairs of a proof by cases."""
-    exact_models: bool = True
-    """Whether large accounts are placed, reps polished and what is open searched by branch and bound."""
+    thorough: bool = True
+    """Whether large accounts are placed, reps polished and what is open searched by branch and bound, whether long
+    annealings come first where rules are hard, and whether pairs are looked at again to drop them or take them in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,13 +458,13 @@ class Settings:
     """Exact models over a few reps."""
     core: CoreSettings = CoreSettings()
     """What is still open, as a whole."""
-    thorough: Course = Course()
-    """The usual course."""
+    usual: Course = Course()
+    """From scratch."""
     brief: Course = Course(
-        Schedule(rounds=6, threes=0, hot=1.0, warm=0.1, steps=50, thorough=False, still_good=0.05),
+        Schedule(rounds=6, threes=0, hot=1.0, warm=0.1, steps=50, still_good=0.05),
         warm=1 / 128,
         case_work=200_000,
-        exact_models=False,
+        thorough=False,
     )
     """After an edit, and where kappa has changed: a short search from the plan before where that is still good, and no
     long proofs."""

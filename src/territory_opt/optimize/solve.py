@@ -26,13 +26,12 @@ from territory_opt.optimize.result import ProgressCallback, Result
 from territory_opt.optimize.search.candidates import Candidates
 from territory_opt.optimize.search.incumbent import Incumbent, best_of
 from territory_opt.optimize.search.rounds import search_stage
-from territory_opt.optimize.settings import Settings, SolveSettings
+from territory_opt.optimize.settings import Settings
 from territory_opt.optimize.task import Task
 from territory_opt.optimize.way import Way
 from territory_opt.problem.problem import Problem
 
 IntArray = npt.NDArray[np.int64]
-USUAL = SolveSettings()
 TOGETHER = "territories and quotas together"
 
 
@@ -40,8 +39,8 @@ def solve(
     problem: Problem,
     *,
     seed: int = 0,
-    time_limit: float = USUAL.time_limit,
-    gap: float = USUAL.gap,
+    time_limit: float = 60.0,
+    gap: float = 1e-3,
     threads: int | None = None,
     progress: ProgressCallback | None = None,
     previous: Solved | None = None,
@@ -188,7 +187,7 @@ def _search(way: Way, task: Task, starts: list[IntArray]) -> tuple[Incumbent, Ca
     """Search from the best start; what comes out is no worse than any plan that is to be kept."""
     clock = task.clock
     kept = [np.where(plan >= 0, plan, task.bounded.start) for plan in way.kept]
-    if task.course.exact_models and not way.exact:
+    if task.course.thorough and not way.exact:
         with clock.phase("lumps"):
             lumps = lump_start(task)
         starts = starts if lumps is None else [lumps, *starts]
@@ -202,7 +201,7 @@ def _large_plan(way: Way, task: Task, starts: list[IntArray]) -> Found:
     """Search, then polish by exact models, then what is still open as one; in a brief course the search alone."""
     clock = task.clock
     best, open_pairs = _search(way, task, starts)
-    if not task.course.exact_models:
+    if not task.course.thorough:
         return Found(task, best)
     with clock.phase("polish"):
         best = best_of([best, polish_stage(task, open_pairs, best)])

@@ -79,7 +79,7 @@ class Task:
         threads = threads or settings.solve.threads
         factors = Factors.of(model)
         nearest = nearest_reps(factors, settings.ascent.width, threads)
-        return cls(model, model.rows, factors, nearest, clock, settings, settings.thorough, seed, gap, threads)
+        return cls(model, model.rows, factors, nearest, clock, settings, settings.usual, seed, gap, threads)
 
     @property
     def bounded(self) -> Bounded:

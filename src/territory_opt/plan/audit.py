@@ -12,7 +12,7 @@ from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan, split_periods
-from territory_opt.plan.rollup import roll_up_problems
+from territory_opt.plan.rollup import off_steps, roll_up_problems
 from territory_opt.problem.numbers import HALF_CENT
 from territory_opt.problem.problem import Problem
 
@@ -177,11 +177,11 @@ def _quota_problems(model: Model, plan: Plan) -> list[Violation]:
         return found
     periods = plan.quotas.groupby("rep_id")["quota"].sum().reindex(plan.annual.index).fillna(0.0)
     for rep, year, parts in zip(plan.annual.index, plan.annual, periods, strict=True):
-        off = abs(year / step - round(year / step)) * step
         if year < 0:
             found.append(Violation("quota", str(rep), -year, sentence=f"{year:,.2f} is below 0"))
-        elif off > HALF_CENT:
-            found.append(Violation("quota step", str(rep), off, sentence=f"{year:,.2f} is not a multiple of {step:g}"))
+        elif off_steps(np.array([year]), step)[0]:
+            off = abs(year - round(year / step) * step)
+            found.append(Violation("quota step", str(rep), off, sentence=f"{year:,.10g} is not a multiple of {step:g}"))
         if abs(parts - year) > HALF_CENT:
             text = f"periods add up to {parts:,.2f}, the year is {year:,.2f}"
             found.append(Violation("period quotas", str(rep), abs(parts - year), sentence=text))

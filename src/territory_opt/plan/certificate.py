@@ -33,6 +33,14 @@ BoolArray = npt.NDArray[np.bool_]
 
 ROUNDING = 64
 """Floats may lose so many units in the last place of all amounts that a bound adds up, and one more for every block."""
+SAME_SHARE = 1e-6
+"""A gap below half a cent is none if it is below this share of what the plan is worth, too, ..."""
+LEAST_WORTH = 1e-3
+"""... which counts as so much money at least; ..."""
+LEAST_DIVISOR = 1e-9
+"""... a larger one is a share of so much at least."""
+KAPPA_TOLERANCE = 1e-12
+"""Relative slack when a certificate's kappa is held against the plan's: they are the same float, written and read."""
 PRICE_TOLERANCE = 1e-9
 """Relative slack when a multiplier is held against its price (rounding of floats only)."""
 
@@ -104,8 +112,8 @@ class Certificate:
 def relative_gap(objective: float, bound: float) -> float:
     """Return (bound - objective) / |objective|; 0 when both agree to the cent and to one part in a million."""
     difference = bound - objective
-    same = abs(difference) < min(HALF_CENT, 1e-6 * max(abs(bound), abs(objective), 1e-3))
-    return 0.0 if same else difference / max(abs(objective), 1e-9)
+    same = abs(difference) < min(HALF_CENT, SAME_SHARE * max(abs(bound), abs(objective), LEAST_WORTH))
+    return 0.0 if same else difference / max(abs(objective), LEAST_DIVISOR)
 
 
 def certify(problem: Problem, plan: Plan, certificate: Multipliers) -> Certificate:
@@ -160,7 +168,7 @@ def multiplier_problems(model: Model, certificate: Multipliers) -> list[str]:
         return ["the certificate was made for other rules, reps or tables than these"]
     if not (np.isfinite(certificate.kappa) and np.isfinite(model.kappa) and model.kappa >= 0):
         return ["the fair share of expected sales (kappa) is not a number"]
-    if abs(certificate.kappa - model.kappa) > 1e-12 * max(1.0, abs(model.kappa)):
+    if abs(certificate.kappa - model.kappa) > KAPPA_TOLERANCE * max(1.0, abs(model.kappa)):
         return ["the certificate was made for another fair share of expected sales (kappa) than the plan's"]
     least, cases = certificate.least_violation, certificate.cases
     if least.shape not in ((0,), (len(rows),)) or not np.isfinite(least).all():

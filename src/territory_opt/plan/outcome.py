@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -130,8 +131,7 @@ class Outcome(ABC):
         ``currency`` for ``months`` months; gap is a share of the objective.
         """
         claims = self.claims()
-        lines = {key: math.nan if value is None else value for key, value in claims.items() if key not in NOT_HEADLINES}
-        lines |= {"months": self.problem.policy.period.months, "broken_rules": self.broken_rules}
+        lines = headlines(claims) | {"months": self.problem.policy.period.months, "broken_rules": self.broken_rules}
         if "incumbent_objective" in claims:
             lines |= {"gain_over_today": lines["objective"] - lines["incumbent_objective"], **self._expectation()}
         return lines
@@ -193,3 +193,8 @@ class Outcome(ABC):
 
     def _repr_html_(self) -> str:
         return html_lines(type(self).__name__, self._lines())
+
+
+def headlines(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the single figures of ``plan.json``; those that are not known are NaN."""
+    return {key: math.nan if value is None else value for key, value in claims.items() if key not in NOT_HEADLINES}

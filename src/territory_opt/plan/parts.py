@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import product
 
-import numpy as np
 import pandas as pd
 
 from territory_opt.intake.parse import part_names
 from territory_opt.model.model import Model
+from territory_opt.plan.rollup import off_steps
 from territory_opt.problem.numbers import HALF_CENT
 
 
@@ -22,9 +22,8 @@ def part_problems(model: Model, annual: pd.Series[float], table: pd.DataFrame) -
     wanted = set(product(annual.index, part_names(model.problem.accounts[policy.by])))
     if len(cells) != len(set(cells)) or set(cells) != wanted:
         return [f"quotas_by_part.csv does not hold one row for each rep and each {policy.by}"]
-    steps = table["quota"] / policy.step
-    faults = []
-    if (table["quota"] < 0).any() or (np.abs(steps - steps.round()) * policy.step > HALF_CENT).any():
+    amounts, faults = table["quota"].to_numpy(float), []
+    if (amounts < 0).any() or off_steps(amounts, policy.step).any():
         faults.append(f"quotas_by_part.csv holds a quota that is not a multiple of {policy.step:g}, or is below 0")
     off = table.groupby("rep_id")["quota"].sum().sub(annual, fill_value=0.0)
     faults += [

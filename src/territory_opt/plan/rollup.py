@@ -17,6 +17,18 @@ from territory_opt.model.model import Model
 from territory_opt.model.rules import rounding_slack
 from territory_opt.problem.numbers import HALF_CENT, SAME_FACTOR_DIGITS
 
+FloatArray = npt.NDArray[np.float64]
+STEP_TOLERANCE = 1e-3
+"""An amount is a whole number of steps if it is off by no more than this share of one, ..."""
+LAST_PLACES = 4.0
+"""... and this many units in the last place: quotas are quotients and products of floats."""
+
+
+def off_steps(amounts: FloatArray, step: float) -> npt.NDArray[np.bool_]:
+    """Return which ``amounts`` of money are no multiple of ``step``."""
+    off = np.abs(amounts - np.round(amounts / step) * step)
+    return np.asarray(off > STEP_TOLERANCE * step + LAST_PLACES * np.finfo(float).eps * np.abs(amounts))
+
 
 def roll_up(model: Model, annual: pd.Series[float]) -> pd.DataFrame:
     """Return one line per node: target, hedge, rounding, below (sum of the level below), quotas (sum of reps).

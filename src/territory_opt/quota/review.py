@@ -10,9 +10,9 @@ import pandas as pd
 
 from territory_opt.plan.figures import Figures
 from territory_opt.problem.units import units_in_names
+from territory_opt.quota import simulate as simulation
 from territory_opt.quota.fairness import Fairness, past_fairness, plan_fairness
 from territory_opt.quota.settings import ReviewSettings
-from territory_opt.quota.simulate import SETTINGS as SIMULATION
 from territory_opt.quota.simulate import Simulation, simulate
 from territory_opt.quota.smart import Finding, lint
 from territory_opt.words import listed
@@ -92,7 +92,7 @@ class Review:
         }
 
 
-def review(figures: Figures, *, draws: int = SIMULATION.draws, seed: int = 0) -> Review:
+def review(figures: Figures, *, draws: int = simulation.SETTINGS.draws, seed: int = 0) -> Review:
     """Simulate, test and lint the quotas of ``plan``. Raise :class:`ScenarioError` if it sets none."""
     model = figures.model
     odds = simulate(figures, draws=draws, seed=seed)

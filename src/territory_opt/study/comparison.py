@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.errors import ComparisonError
+from territory_opt.errors import ComparisonError, GivenError
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation
 from territory_opt.plan.certificate import certify_figures
@@ -235,7 +235,7 @@ def _base(plans: Sequence[Planned | PlanFolder | str], problem: ProblemLike | No
     """The model that says which accounts and reps there are: of the first plan that brings one, or of ``problem``."""
     for plan in plans:
         if not isinstance(plan, str | PlanFolder) and not (hasattr(plan, "model") and hasattr(plan, "plan")):
-            raise ComparisonError(f"a {type(plan).__name__} is no plan; {ACCEPTED}")
+            raise GivenError.of(plan, "plans", ACCEPTED.removeprefix("give "))
     models = [plan.model for plan in plans if not isinstance(plan, str | PlanFolder)]
     if models:
         return models[0]

@@ -86,7 +86,7 @@ def as_proof(given: Multipliers | PlanLike) -> Multipliers:
         return given
     if isinstance(given, Outcome | str | os.PathLike):
         return as_outcome(given).certificate
-    raise GivenError.of(given, "the multipliers of a plan", "result.certificate has them, to.certify(result) too")
+    raise GivenError.of(given, "the multipliers of a plan", "result.certificate; to.certify(result) needs no more")
 
 
 def as_start(given: PlanFolder | PlanLike) -> Solved:

@@ -15,7 +15,7 @@ from territory_opt.plan.audit import Violation, audit_figures
 from territory_opt.plan.certificate import Multipliers, certify_figures
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import Check, PlanFolder, changed_inputs, check_folder, read_folder
-from territory_opt.plan.outcome import Outcome
+from territory_opt.plan.outcome import Outcome, headlines
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.problem import Problem
 from territory_opt.whatif.overlay import is_there
@@ -39,8 +39,8 @@ class SavedPlan(Outcome):
     Figures are those of the data as they are now. As long as these are the data the plan was made from, ``status``,
     ``objective``, ``bound``, ``gap`` and :meth:`summary` repeat what the folder states (:meth:`check` recomputes it);
     once an input has changed (:attr:`changed_inputs`), all of them are recomputed, and the plan says so wherever it
-    shows itself. ``folder.claims`` has what was stated in any case; it is what the figures are too where the data are
-    not in reach. Scenario and tables are read when they are first needed.
+    shows itself. Where the data cannot be read any more, it says that, and these figures stay what the folder states;
+    tables and pictures, which need the data, raise the error. Which of the three it is, is looked up once.
     """
 
     folder: PlanFolder
@@ -76,50 +76,54 @@ class SavedPlan(Outcome):
         """Pairs, rows and hierarchy of :attr:`problem`, at the fair share that the plan was made with."""
         return Model.build(self.problem, kappa=self.folder.plan.kappa)
 
-    @property
+    @cached_property
     def changed_inputs(self) -> list[str]:
         """Sentences on input files that are not those the plan was made from."""
-        present = {name: path for name, path in self.scenario.inputs().items() if path.exists()}
+        present = {name: path for name, path in self.scenario.inputs().items() if path.is_file()}
         return changed_inputs(self.manifest, present)
 
     @property
     def status(self) -> str:
         """The status in the words of :class:`Status`."""
-        return str(self.folder.claims["status"]) if self._judged is None else self._judged.status.value
+        return str(self.folder.claims["status"]) if self._now.judged is None else self._now.judged.status.value
 
     @property
     def objective(self) -> float:
         """Worth, money of the plan's period."""
-        return self._stated("objective") if self._judged is None else self._judged.objective
+        return self._stated("objective") if self._now.judged is None else self._now.judged.objective
 
     @property
     def bound(self) -> float:
         """Limit of what any plan can be worth, money of the plan's period."""
-        return self._stated("bound") if self._judged is None else self._judged.bound
+        return self._stated("bound") if self._now.judged is None else self._now.judged.bound
 
     @property
     def gap(self) -> float:
         """(bound - objective) / |objective|."""
-        return self._stated("gap") if self._judged is None else self._judged.gap
+        return self._stated("gap") if self._now.judged is None else self._now.judged.gap
 
     @property
     def gap_money(self) -> float:
         """Gap, money of the plan's period."""
-        return self._stated("gap_money") if self._judged is None else self._judged.gap_money
+        return self._stated("gap_money") if self._now.judged is None else self._now.judged.gap_money
 
     @property
     def broken_rules(self) -> int:
         """Number of hard rules that the plan breaks."""
-        return len(self.folder.claims["violations"]) if self._judged is None else self._judged.broken_rules
+        return len(self.folder.claims["violations"]) if self._now.judged is None else self._now.judged.broken_rules
 
     def claims(self) -> dict[str, Any]:
         """Return what ``plan.json`` states, or would state by inputs that have changed."""
         stated = self.folder.claims
-        return dict(stated) if self._judged is None else self._judged.claims(str(stated["name"]))
+        return dict(stated) if self._now.judged is None else self._now.judged.claims(str(stated["name"]))
 
     def summary(self) -> dict[str, Any]:
-        """As :meth:`Outcome.summary`; ``changed_inputs`` says in words which inputs have changed, if any have."""
-        return super().summary() | ({} if self._judged is None else {"changed_inputs": self._judged.raw_status})
+        """As :meth:`Outcome.summary`; ``changed_inputs`` says in words which inputs have changed, if any have.
+
+        Where the data cannot be read any more, it is what ``plan.json`` states.
+        """
+        said = {"changed_inputs": self._now.said} if self._now.said else {}
+        return (super().summary() if self._now.readable else headlines(self.claims())) | said
 
     @cached_property
     def figures(self) -> Figures:
@@ -133,8 +137,8 @@ class SavedPlan(Outcome):
 
     def as_result(self) -> Result:
         """Return the plan as the result it was saved from, or as it stands by inputs that have changed."""
-        if self._judged is not None:
-            return self._judged
+        if self._now.judged is not None:
+            return self._now.judged
         from territory_opt.optimize.result import Relaxation, Status  # late: a check loads no solver's part
 
         claims = self.folder.claims
@@ -158,22 +162,31 @@ class SavedPlan(Outcome):
         return math.nan if value is None else float(value)
 
     @cached_property
-    def _judged(self) -> Result | None:
-        """The plan judged by inputs that have changed since; None if none has, or none is in reach."""
-        changed = self._changes()
-        if not changed:
-            return None
+    def _now(self) -> _Now:
+        """How the plan stands by its inputs as they are now."""
+        try:
+            changed = self.changed_inputs
+            if not changed:
+                return _Now()
+            said = f"{listed(changed, most=SHOWN)}: figures are recomputed from the data as they are now"
+            return _Now(said, self._judged(said))
+        except (TerritoryError, OSError) as error:
+            why = str(error).splitlines()[0]
+            return _Now(f"its inputs cannot be read as they are now ({why}): figures are those it states", None, False)
+
+    def _judged(self, said: str) -> Result:
+        """Judge the plan by inputs that have changed since, as they ``said``."""
         from territory_opt.optimize.result import Status
 
         proof = certify_figures(self.figures, self.certificate)
         return self._result(
             status=Status.INFEASIBLE if self.violations else Status.FEASIBLE,
-            raw_status=changed,
+            raw_status=said,
             objective=proof.objective,
             bound=proof.bound,
             solver_bound=math.nan,
             least_violation=proof.least_violation if self.violations else 0.0,
-            warnings=(changed,),
+            warnings=(said,),
         )
 
     def _result(self, **facts: Any) -> Result:
@@ -192,21 +205,27 @@ class SavedPlan(Outcome):
             **facts,
         )
 
-    def _changes(self) -> str:
-        """Say which inputs are not those the plan was made from; nothing if all are, or none is in reach."""
-        try:
-            changed = self.changed_inputs
-        except TerritoryError:
-            return ""
-        return f"{listed(changed, most=SHOWN)}: figures are recomputed from the data as they are now" if changed else ""
-
     def _lines(self) -> dict[str, str]:
-        changed = {} if self._judged is None else {"inputs": self._judged.raw_status}
-        return {**changed, **super()._lines()}
+        said = {"inputs": self._now.said} if self._now.said else {}
+        if self._now.readable:
+            return {**said, **super()._lines()}
+        return {**said, "status": self.status, "worth by the rules": f"{self.objective:,.2f}"}
 
     def __repr__(self) -> str:
-        changed = self._changes()
-        return f"SavedPlan({self.folder.path} · {changed or self.folder.claims['status']} · {self.plan!r})"
+        stands = [self._now.said] if self._now.judged is not None else [self.status, self._now.said]
+        return f"SavedPlan({' · '.join([str(self.folder.path), *filter(None, stands), repr(self.plan)])})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """What inputs that are not as they were mean: ``said`` in words (empty: they are as they were).
+
+    ``judged`` is the plan by changed inputs; not ``readable``: there is no judging it.
+    """
+
+    said: str = ""
+    judged: Result | None = None
+    readable: bool = True
 
 
 def load_plan(folder: str | Path, *, scenario: str | Path | None = None) -> SavedPlan:

@@ -29,15 +29,11 @@ from territory_opt.model.rows import Rows
 from territory_opt.optimize.pairs.factors import Factors
 from territory_opt.optimize.pairs.pricing import best_reps, in_threads, pairs_of, reduced_values, union
 from territory_opt.optimize.settings import ABOVE_ZERO, INNER, AscentSettings
-from territory_opt.problem.numbers import HALF_CENT
+from territory_opt.problem.numbers import TINY
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 SmallInts = npt.NDArray[np.int32]
-
-
-NO_WEIGHT = -AscentSettings().faded
-"""Temperatures behind a node's best rep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +215,7 @@ class _Ascending:
         rows, sides = self.rows, self.sides
         weight, longest = np.ascontiguousarray(pairs.quantities.T), int(np.diff(pairs.start).max())
         spread = temperature * self.size
-        listed = _Listed(pairs.start, pairs.rep, pairs.value, weight, spread, self.weight, longest)
+        listed = _Listed(pairs.start, pairs.rep, pairs.value, weight, spread, self.weight, longest, self.settings.faded)
         # A quota moves by a fair quota when its reduced value changes by this much: small, as it is exact at the end.
         softness = self.settings.soft_quotas * relative * sides.quota_price
         quota = self.fair
@@ -231,7 +227,7 @@ class _Ascending:
             activity = rows.totals @ use.ravel()
             if sides.quota_price > 0:
                 reduced = np.asarray(rows.quotas.T @ values)
-                stiff = softness / np.maximum(self.fair, HALF_CENT)
+                stiff = softness / np.maximum(self.fair, TINY)
                 quota = np.clip(self.fair + reduced / stiff, 0.0, self.ceiling.quota_limit)
                 total += float((quota * reduced - 0.5 * stiff * (quota - self.fair) ** 2).sum())
                 activity = activity + rows.quotas @ quota
@@ -385,7 +381,7 @@ class _Listed(NamedTuple):
     """Listed pairs for compiled code, CSR by node: ``rep``, ``value``, ``weight`` (n_pairs, K).
 
     ``spread`` (n_nodes,) is each node's temperature, ``stands_for`` (n_nodes,) how many nodes it stands for; no node
-    has more than ``longest`` pairs.
+    has more than ``longest`` pairs; one that is ``faded`` temperatures behind the best has no weight.
     """
 
     start: IntArray
@@ -395,6 +391,7 @@ class _Listed(NamedTuple):
     spread: FloatArray
     stands_for: FloatArray
     longest: int
+    faded: float
 
 
 def _soft_best(listed: _Listed, at_rep: FloatArray, threads: int) -> tuple[float, FloatArray]:
@@ -433,7 +430,7 @@ def _soft_part(listed, at_rep, first, last, use):  # type: ignore[no-untyped-def
         mass = 0.0
         for s in range(count):
             behind = (reduced[s] - best) / spread[i]
-            reduced[s] = np.exp(behind) if behind > NO_WEIGHT else 0.0
+            reduced[s] = np.exp(behind) if behind > -listed.faded else 0.0
             mass += reduced[s]
         total += stands_for[i] * (best + spread[i] * np.log(mass))
         for s in range(count):

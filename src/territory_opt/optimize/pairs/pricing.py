@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
+from numpy.polynomial import Chebyshev, Polynomial
 
 from territory_opt.geography.sphere import EARTH_RADIUS_KM
 from territory_opt.model.model import Pairs
@@ -26,22 +26,25 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 SmallInts = npt.NDArray[np.int32]
 
+_FAR = 0.5
+"""Half a chord above which an angle is found by that of the rest."""
 _ASIN = tuple(
-    float(np.prod(np.arange(1, 2 * k, 2)) / np.prod(np.arange(2, 2 * k + 1, 2)) / (2 * k + 1)) for k in range(12)
+    float(c)
+    for c in Chebyshev.interpolate(lambda s: np.arcsin(np.sqrt(s)) / np.sqrt(s), 11, domain=(0.0, _FAR**2))
+    .convert(kind=Polynomial, domain=(-1.0, 1.0))
+    .coef
 )
-"""Taylor series of asin(x)/x in x^2: exact to 10^-10 up to x = 0.5; larger x are folded below."""
+"""asin(x)/x as a polynomial in x^2, right to 10^-14 up to there."""
 BARRED = -1e300
 """Value of a pair that may not be."""
 ELIGIBLE = 0.1 * BARRED
 """A pair with a lower reduced value may not be."""
-CHUNK_NODES, BLOCK_CELLS = INNER.pricing_nodes, INNER.pricing_cells
 _kernel = numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "arcp", "nnan"}, error_model="numpy")
 ONE, TRAVEL_KM, NET_SALES = int(Basis.ONE), int(Basis.TRAVEL_KM), int(Basis.NET_SALES)
 GAIN, MOVED = int(Basis.GAIN), int(Basis.MOVED)
 
 
-@dataclass(frozen=True, slots=True)
-class Lists:
+class Lists(NamedTuple):
     """For each node its best reps, (n_nodes, width), best first; -1 where there are fewer. ``best`` (n_nodes,)."""
 
     rep: SmallInts
@@ -54,15 +57,15 @@ def best_reps(factors: Factors, at_rep: FloatArray, width: int, *, within: float
     Only reps whose reduced value is within ``within`` of the node's best are listed. Cost: one pass over all pairs.
     """
     price = factors.terms.priced(np.vstack([at_rep.T, np.ones(factors.n_reps)]))
-    rep = np.full((factors.n_nodes, width), -1, dtype=np.int32)
-    best = np.empty(factors.n_nodes)
+    lists = Lists(np.full((factors.n_nodes, width), -1, dtype=np.int32), np.empty(factors.n_nodes))
+    block = max(INNER.pricing_cells // factors.n_reps, 1)
 
     def work(first: int) -> None:
-        last = min(first + CHUNK_NODES, factors.n_nodes)
-        _best_reps(factors, price, first, last, within, rep, best)
+        last = min(first + INNER.pricing_nodes, factors.n_nodes)
+        _best_reps(factors, price, first, last, block, within, lists)
 
-    in_threads(work, range(0, factors.n_nodes, CHUNK_NODES), threads)
-    return Lists(rep, best)
+    in_threads(work, range(0, factors.n_nodes, INNER.pricing_nodes), threads)
+    return lists
 
 
 def nearest_reps(factors: Factors, width: int, threads: int) -> Lists:
@@ -75,9 +78,9 @@ def pairs_of(factors: Factors, start: IntArray, rep: SmallInts, *, threads: int 
     value, weight = np.empty(len(rep)), np.empty((len(rep), factors.n_quantities))
 
     def work(first: int) -> None:
-        _fill(factors, start, rep, first, min(first + CHUNK_NODES, factors.n_nodes), value, weight)
+        _fill(factors, start, rep, first, min(first + INNER.pricing_nodes, factors.n_nodes), value, weight)
 
-    in_threads(work, range(0, factors.n_nodes, CHUNK_NODES), threads)
+    in_threads(work, range(0, factors.n_nodes, INNER.pricing_nodes), threads)
     return Pairs(start, rep, value, weight.T)
 
 
@@ -120,7 +123,7 @@ def _km(dx, dy, dz):  # type: ignore[no-untyped-def]
     So loops over reps become vector code.
     """
     x = 0.5 * np.sqrt(dx * dx + dy * dy + dz * dz)
-    far = x > 0.5
+    far = x > _FAR
     square = max(0.5 * (1.0 - x) if far else x * x, 0.0)
     series = _ASIN[-1]
     for k in range(len(_ASIN) - 2, -1, -1):
@@ -142,6 +145,17 @@ class Space(NamedTuple):
     km: FloatArray
     net: FloatArray
     out: FloatArray
+
+
+@numba.njit(cache=True, inline="always")
+def _basis(basis, km, sales, moved):  # type: ignore[no-untyped-def]
+    """What a term multiplies; ``sales`` net, for a gain above what comes with whatever rep; km are those of the road in
+    the term's amount."""
+    if basis == TRAVEL_KM:
+        return km
+    if basis == MOVED:
+        return moved
+    return 1.0 if basis == ONE else sales
 
 
 @_kernel
@@ -185,8 +199,7 @@ def _add(f, first, last, price, node, space):  # type: ignore[no-untyped-def]
             if table >= 0:
                 of_rep = terms.table_row[a, table]
                 for j in range(m):
-                    of_pair = km[row, j] if basis == TRAVEL_KM else net[row, j] - shift
-                    of_pair = 1.0 if basis in (ONE, MOVED) else of_pair
+                    of_pair = _basis(basis, km[row, j], net[row, j] - shift, 1.0)
                     out[to, j] += amount * price[t, j] * (terms.table[of_rep, j] * of_pair)
             elif basis == TRAVEL_KM:
                 for j in range(m):
@@ -217,8 +230,9 @@ def _bar(f, first, last, node, space):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def _pick(out, count, node, within, rep, best):  # type: ignore[no-untyped-def]
+def _pick(out, count, node, within, lists):  # type: ignore[no-untyped-def]
     """Write the best reps of ``count`` nodes from ``node`` on, best first, and the best reduced value."""
+    rep, best = lists.rep, lists.best
     width = rep.shape[1]
     value = np.empty(width)
     for row in range(count):
@@ -243,10 +257,9 @@ def _pick(out, count, node, within, rep, best):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def _best_reps(f, price, first, last, within, rep, best):  # type: ignore[no-untyped-def]
-    """Write the best reps of nodes ``first:last``, best first, and the best reduced value; ``price`` (n_terms, m)."""
+def _best_reps(f, price, first, last, size, within, lists):  # type: ignore[no-untyped-def]
+    """Write the lists of nodes ``first:last``, so many at a time; ``price`` (n_terms, m)."""
     m = price.shape[1]
-    size = max(BLOCK_CELLS // m, 1)
     space = Space(np.empty((size, m)), np.empty((size, m)), np.empty((size, m)))
     for node in range(first, last, size):
         count = min(size, last - node)
@@ -257,7 +270,7 @@ def _best_reps(f, price, first, last, within, rep, best):  # type: ignore[no-unt
             _look(f, a, until, space)
             _add(f, a, until, price, node, space)
             _bar(f, a, until, node, space)
-        _pick(space.out, count, node, within, rep, best)
+        _pick(space.out, count, node, within, lists)
 
 
 @_kernel
@@ -287,13 +300,8 @@ def _fill(f, start, rep, first, last, value, weight):  # type: ignore[no-untyped
                     amount *= f.road[a]
                 shift = f.common[a] if basis == GAIN else 0.0
                 for s in range(n):
-                    part[s] = amount
-                    if basis == TRAVEL_KM:
-                        part[s] *= km[s]
-                    elif basis in (NET_SALES, GAIN):
-                        part[s] *= net[s] - shift
-                    elif basis == MOVED:
-                        part[s] *= 1.0 if incumbent >= 0 and incumbent != rep[begin + s] else 0.0
+                    moved = 1.0 if incumbent >= 0 and incumbent != rep[begin + s] else 0.0
+                    part[s] = amount * _basis(basis, km[s], net[s] - shift, moved)
                     if table >= 0:
                         part[s] *= f.terms.table[f.terms.table_row[a, table], rep[begin + s]]
                 for u in range(f.terms.start[t], f.terms.start[t + 1]):

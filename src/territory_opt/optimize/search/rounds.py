@@ -12,7 +12,7 @@ from territory_opt.optimize.search.candidates import Candidates, candidates, com
 from territory_opt.optimize.search.incumbent import Incumbent, best_of
 from territory_opt.optimize.search.moves import Effort, Search, positions
 from territory_opt.optimize.search.rows import SearchRows
-from territory_opt.optimize.settings import INNER, Schedule, SearchSettings
+from territory_opt.optimize.settings import INNER, Course, SearchSettings
 from territory_opt.optimize.task import Task
 
 FloatArray = npt.NDArray[np.float64]
@@ -20,11 +20,11 @@ IntArray = npt.NDArray[np.int64]
 
 
 def _efforts(
-    settings: SearchSettings, schedule: Schedule, rows: Rows, open_pairs: Candidates
+    settings: SearchSettings, course: Course, rows: Rows, open_pairs: Candidates
 ) -> tuple[list[Effort], list[Effort]]:
     """Return the long annealings of a rugged problem (few nodes, hard rules), and the short rounds."""
-    n_nodes = len(open_pairs.pairs.start) - 1
-    rugged = schedule.thorough and n_nodes <= settings.rugged_nodes and (rows.set_quotas or bool(rows.hard.any()))
+    n_nodes, schedule = len(open_pairs.pairs.start) - 1, course.schedule
+    rugged = course.thorough and n_nodes <= settings.rugged_nodes and (rows.set_quotas or bool(rows.hard.any()))
     threes = schedule.threes if n_nodes <= settings.threes_nodes and not rows.set_quotas else 0
     count = settings.rugged_rounds if rugged else 0
     long = open_pairs.spread * _falling(settings.rugged_hot, settings.rugged_warm, count)
@@ -46,7 +46,7 @@ def search_stage(task: Task, starts: list[IntArray], kept: list[IntArray]) -> tu
     are dropped for good.
     """
     rounds, schedule = _Rounds(task, starts, kept), task.course.schedule
-    long, short = _efforts(task.settings.search, schedule, task.rows, rounds.open_pairs)
+    long, short = _efforts(task.settings.search, task.course, task.rows, rounds.open_pairs)
     efforts = [*long, *short]
     with task.clock.deadline():
         if schedule.still_good is not None:
@@ -59,7 +59,7 @@ def search_stage(task: Task, starts: list[IntArray], kept: list[IntArray]) -> tu
             if rounds.done(number, len(efforts)):
                 break
             rounds.run(rounds.mending(effort))
-            if schedule.thorough and number - len(long) in (0, len(short) // 2):
+            if task.course.thorough and number - len(long) in (0, len(short) // 2):
                 rounds.look_again()
         else:
             if not rounds.done(len(efforts), len(efforts)) and long and rounds.astray:
