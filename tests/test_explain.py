@@ -465,3 +465,19 @@ def test_the_alternatives_are_the_best_others_and_the_incumbent(seed: int) -> No
         ]
         assert found.eligible == int(block.eligible.sum())
     assert forced, "no incumbent who is not among the best"
+
+
+def test_the_only_one_who_speaks_the_language_fits_better() -> None:
+    """Delta asks for Spanish: with Ben it buys more, and the lines say by how much."""
+    settings_: dict[str, object] = {"territories.skills": {"required": [], "preferred": ["language"], "fit_lift": 0.5}}
+    tables = load(settings_)
+    reps = tables.reps.assign(language=["en", "en;es", "en", "en"])
+    problem = Problem.from_tables(
+        tables.accounts, reps, rules=tables.rules, managers=tables.managers, policy=tables.policy
+    )
+    model, plan = plan_of(Model.build(problem), {}, [300] * 4)
+    found = explain_account(model, plan, "A04", None)
+    assert f"fits better than {found.alternatives[0].name}" in found.reason
+    for other in found.alternatives:
+        assert (found.fit, other.fit) == (1.0, 0.0)
+        assert dict(zip(other.lines.labels, other.lines.cents, strict=True))["sales from fit"] > 0

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 import territory_opt as to
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import changed_inputs, check_folder, file_hash, read_folder, table_csv, write_folder
 from territory_opt.plan.rollup import roll_up
 from territory_opt.report.save import save_plan
@@ -105,6 +106,40 @@ def test_every_figure_is_held_to_what_the_data_give(tmp_path: Path, name: str) -
         faults = checked(tmp_path, **{name: stated})
         assert len([fault for fault in faults if fault.startswith(f"{name} is stated as ")]) == 1, stated
         assert len(faults) == 1, faults
+
+
+@pytest.mark.parametrize(
+    ("money", "off", "holds"),
+    [(1.5, 0.004, True), (1.5, 0.006, False), (150.0, 0.004, True), (150.0, 0.006, False), (0.5, 0.004, False)],
+)
+def test_money_may_be_stated_to_the_cent_and_less_than_one_is_exact(
+    tmp_path: Path, money: float, off: float, holds: bool
+) -> None:
+    """Travel by today's territories costs ``money`` a year: half a cent off is rounding, unless it is all but small."""
+    problem = to.load_scenario(TOY, overrides={"quotas.target": None}).problem()
+    at_ten_cents = -kept(problem).evaluation.parts["travel"]
+    policy = problem.policy.model_dump()
+    policy["territories"]["travel"]["cost_per_km"] = 0.1 * money / at_ten_cents
+    figures = kept(replace(problem, policy=to.Policy.model_validate(policy)))
+    parts = figures.evaluation.parts
+    assert parts["travel"] == pytest.approx(-money)
+    claims = {"parts": {**parts, "travel": parts["travel"] + off}}
+    proof = to.Multipliers.of(figures.model, np.zeros(len(figures.model.rows)))
+    write_folder(tmp_path / "plan", plan=figures.plan, certificate=proof, claims=claims, manifest={})
+    faults = check_folder(read_folder(tmp_path / "plan"), figures.model.problem).faults
+    assert [fault for fault in faults if fault.startswith('part "')] == [] or not holds
+    assert any(fault.startswith('part "travel" of the objective is stated as') for fault in faults) != holds
+
+
+def kept(problem: to.Problem) -> Figures:
+    """Today's territories, without quotas."""
+    return Figures(model := to.Model.build(problem), to.Plan.today(model))
+
+
+def test_a_plan_says_which_form_its_files_have(tmp_path: Path) -> None:
+    """Readers elsewhere go by this number: it changes with the form, and with nothing else."""
+    write(tmp_path / "plan")
+    assert json.loads((tmp_path / "plan" / "plan.json").read_text(encoding="utf-8"))["schema_version"] == 1
 
 
 def test_a_status_or_a_broken_rule_that_is_not_there_is_a_fault(tmp_path: Path) -> None:

@@ -62,6 +62,23 @@ def test_the_audit_and_the_bound_draw_the_line_at_the_same_place(low: float, bro
     assert room == pytest.approx(0.0 if broken else price * low, abs=1e-9)
 
 
+def test_every_account_is_tried_with_every_rep() -> None:
+    """Who may serve whom, by hand: Spanish for Ben alone, Gale's contract names Cleo, all else is free."""
+    tables = to.load_scenario(TOY).problem()
+    reps = tables.reps.assign(language=["en", "es;en", "en", "en"])
+    model = Model.build(replace(tables, reps=reps))
+    language = dict(zip(tables.accounts["account_id"], tables.accounts["language"], strict=True))
+    plan = kept(model, [300.0] * 4)
+    for rep in reps["rep_id"]:
+        everyone = replace(plan, assignment=plan.assignment.map(lambda _, rep=rep: rep))
+        wrong = {account for account, needs in language.items() if needs == "es" and rep != "R2"}
+        wrong |= {"A07"} if rep != "R3" else set()
+        found = [v for v in to.audit(model.problem, everyone) if v.rule == "eligibility"]
+        assert {v.subject for v in found} == wrong
+        assert all(v.sentence.startswith(f"{rep}: ") for v in found)
+        assert [v.rule for v in to.audit(model.problem, everyone)].count("family") == 0
+
+
 # --- what the certificate says --------------------------------------------------------------------------------
 
 
@@ -189,6 +206,22 @@ def test_a_fact_of_the_pairs_adds_up_by_rep_and_by_account() -> None:
     assert figures.per_rep("net").tolist() == pytest.approx(list(sums.values()))
     assert figures.potential.sum() == pytest.approx(model.problem.accounts["potential"].iloc[5:].sum())
     assert [v.sentence for v in to.audit(model.problem, figures.plan) if v.rule == "assignment"] == ["has no rep"] * 5
+
+
+def test_what_a_joiner_does_not_sell_yet_has_no_spread_either() -> None:
+    """Sales and variance of an account come to the company in the same part: all of it unless its rep ramps up."""
+    tables = generate_market(200, 6, seed=3)
+    tables["reps"] = tables["reps"].assign(start_date=["2027-01-01", *[""] * 5])
+    policy = to.Policy.model_validate(
+        {"period": {"start": "2027-01-01"}, "quotas": {"target": 1e7, "ramp": [0.25, 0.5]}}
+    )
+    model = Model.build(to.Problem.from_tables(**tables, policy=policy))
+    lines = Figures(model, to.Plan.today(model)).pairs
+    part, joins = lines["book"] / lines["net"], lines["rep"] == 0
+    spread = lines["book_variance"] / model.estimate.variance[lines["account"]]
+    assert spread.to_numpy() == pytest.approx(part.to_numpy())
+    assert (part[joins] < 0.95).all()
+    assert (part[~joins] == 1.0).all()
 
 
 def test_shared_shocks_of_the_company_by_hand() -> None:
