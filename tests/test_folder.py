@@ -154,6 +154,18 @@ def test_a_status_or_a_broken_rule_that_is_not_there_is_a_fault(tmp_path: Path) 
     assert fault == 'part "luck" of the objective is stated as 5.00, recomputed it is nothing'
 
 
+def test_where_an_account_is_named_twice_no_figure_is_confirmed(tmp_path: Path) -> None:
+    """Nobody can say what such a plan is worth, so what it states of its worth is a fault; its size is what it is."""
+    write(tmp_path / "plan")
+    with (tmp_path / "plan" / "assignments.csv").open("a", encoding="utf-8") as file:
+        file.write("A01,R2\n")
+    faults = checked(tmp_path)
+    for name in ("objective", "bound", "gap", "gap_money"):
+        assert [fault for fault in faults if fault.startswith(f"{name} is stated as ")] != [], name
+    assert "the assignment names an account twice" in faults
+    assert any(fault.startswith("accounts is stated as 13") for fault in checked(tmp_path, accounts=13))
+
+
 def test_a_plan_that_breaks_rules_must_admit_each(tmp_path: Path) -> None:
     """Nobody may move although Ada has far too much: the plan states what it breaks, and no gap."""
     stricter = {"territories.keep.max_moved_accounts": 0}
