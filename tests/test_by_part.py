@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from territory_opt.cli.commands import run
 from territory_opt.errors import DataError, ScenarioError
 from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
-from territory_opt.plan.folder import check_folder, read_folder
+from territory_opt.plan.folder import check_folder, read_folder, table_csv, write_folder
 from territory_opt.plan.parts import part_problems
 from territory_opt.plan.plan import Plan
 from territory_opt.quota.by_part import by_part, round_cells
@@ -72,6 +73,58 @@ def test_money_moved_between_the_parts_of_one_rep_is_found(amount: float, texts:
     faults = part_problems(model, plan.annual, table.reset_index())
     assert len(faults) == len(texts)
     assert all(text in fault for text, fault in zip(texts, faults, strict=True))
+
+
+@pytest.mark.parametrize(("amount", "found"), [(0.003, False), (0.005, True), (0.01, True)])
+def test_a_part_is_held_to_whole_cents(amount: float, found: bool) -> None:
+    """Half a cent is no step of a cent; it neither adds up to the quota nor to the steps."""
+    model, plan = planned(step=0.01)
+    table = by_part(Figures(model, plan))
+    table.loc[0, "quota"] += amount
+    faults = part_problems(model, plan.annual, table)
+    assert any(f"the parts of {table['rep_id'][0]} are" in fault for fault in faults) == found
+    half = amount == 0.005
+    assert any("not a multiple of 0.01" in fault for fault in faults) == half
+
+
+@pytest.mark.parametrize(("off", "found"), [(0.0, False), (1000.0, False), (1000.01, True), (-1000.01, True)])
+def test_a_part_may_miss_its_sum_by_one_step(off: float, found: bool) -> None:
+    model, plan = planned()
+    table = by_part(Figures(model, plan))
+    small = float(table.groupby("part")["quota"].sum()["small"])
+    tied, _ = planned(part_targets={"small": small - off})
+    assert any("small comes to" in fault for fault in part_problems(tied, plan.annual, table)) == found
+
+
+@pytest.mark.parametrize(
+    ("change", "texts"),
+    [
+        (lambda text: text, []),
+        (None, ["quotas_by_part.csv is missing, although quotas.by asks for it"]),
+        (lambda text: text.replace("part", "piece", 1), ["its columns are"]),
+        (lambda text: text.rsplit("\n", 2)[0] + "\n", ["one row for each rep and each segment"]),
+        (lambda text: text.replace("small", "tiny"), ["one row for each rep and each segment"]),
+    ],
+)
+def test_a_folder_must_hold_the_parts_that_the_policy_asks_for(
+    tmp_path: Path, change: object, texts: list[str]
+) -> None:
+    model, plan = planned()
+    text = table_csv(by_part(Figures(model, plan)))
+    extras = {}
+    if callable(change):
+        extras["quotas_by_part.csv"] = lambda path: path.write_text(change(text), encoding="utf-8")
+    proof = to.Multipliers.of(model, np.zeros(len(model.rows)))
+    write_folder(tmp_path / "plan", plan=plan, certificate=proof, claims={}, manifest={}, extras=extras)
+    faults = check_folder(read_folder(tmp_path / "plan"), model.problem).faults
+    named = [fault for fault in faults if "quotas_by_part.csv" in fault]
+    assert len(named) == len(texts)
+    assert all(text in fault for text, fault in zip(texts, named, strict=True))
+    open_policy = model.problem.policy.model_copy(
+        update={"quotas": model.problem.policy.quotas.model_copy(update={"by": None})}
+    )
+    unasked = check_folder(read_folder(tmp_path / "plan"), replace(model.problem, policy=open_policy)).faults
+    assert not [fault for fault in unasked if "quotas_by_part.csv" in fault and "manifest" not in fault]
 
 
 def test_sums_of_parts_carry_the_hedge_and_every_cell_is_asked_for() -> None:

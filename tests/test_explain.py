@@ -25,6 +25,7 @@ from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.policy import Policy
 from territory_opt.quota.explain_quota import QuotaExplanation, explain_quota, explain_quotas
+from territory_opt.synthetic.market import generate_market
 from territory_opt.whatif.scenario import load_scenario
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
@@ -313,6 +314,9 @@ def test_unknown_accounts_and_accounts_without_a_rep() -> None:
         explain_account(model, plan, "Kite Studio", None)
     with pytest.raises(DataError, match='"A10"  the plan gives it no rep; give it one, or solve again'):
         explain_account(model, Plan(plan.assignment.drop("A10"), plan.annual, plan.quotas), "A10", None)
+    nobody = plan.assignment.mask(plan.assignment.index == "A10")
+    with pytest.raises(DataError, match='"A10"  the plan gives it no rep; give it one, or solve again'):
+        explain_account(model, Plan(nobody, plan.annual, plan.quotas), "A10", None)
     with pytest.raises(ValueError, match=r"multipliers have shape \(2,\); the model has 9 rows"):
         explain_account(model, plan, "A10", np.zeros(2))
 
@@ -403,3 +407,115 @@ def test_the_fit_of_a_family_is_the_mean_of_its_accounts() -> None:
     found = explain_account(model, plan, "A08")
     assert 'family "Harbor": 2 accounts' in str(found)
     assert found.fit == pytest.approx(1.0)
+
+
+def test_an_explanation_as_plain_values() -> None:
+    """Everything a page or another program reads, by hand: Dan against all three others, the best one first."""
+    model, plan = toy()
+    prices = multipliers(model, {("balance: potential", "Ada (R1)"): -0.05, ("balance: potential", "Dan (R4)"): 0.05})
+    found = explain_account(model, plan, "A10", prices).to_dict()
+    others = found.pop("alternatives")
+    assert found == {
+        "account_id": "A10",
+        "name": "Inner Circle",
+        "family": "",
+        "accounts": ["A10"],
+        "rep_id": "R4",
+        "rep_name": "Dan",
+        "km": 70.8,
+        "fit": None,
+        "moved_from": ["Ada"],
+        "eligible_reps": 4,
+        "excluded_reps": {},
+        "reason": "Dan has room for potential",
+        "notes": ["71 km from home", "moves from Ada"],
+        "currency": "USD",
+    }
+    assert [other["advantage"] for other in others] == [20.0, 20.0, 30.0]
+    assert others[-1] == {
+        "rep_id": "R1",
+        "name": "Ada",
+        "km": 70.7,
+        "fit": None,
+        "incumbent": True,
+        "lines": [
+            {"line": "sales from fit", "amount": 0.0},
+            {"line": "transfer loss paid", "amount": -10.0},
+            {"line": "travel", "amount": 0.0},
+            {"line": "balance: potential", "amount": 40.0},
+        ],
+        "advantage": 30.0,
+    }
+    assert [other["incumbent"] for other in others] == [False, False, True]
+
+
+def test_a_cent_decides_where_nothing_else_does() -> None:
+    """Nothing is lost by moving and driving costs next to nothing: 160 km a year at 0.006 cents are one cent."""
+    nothing: dict[str, object] = {"territories.keep.loss_rate": 0.0, "territories.travel.cost_per_km": 0.00006}
+    model, plan = toy(nothing)
+    found = explain_account(model, plan, "A01", None)
+    assert found.alternatives[0].advantage == 0.01
+    assert found.reason == "closer by 80 km than Cleo"
+    model, plan = toy({**nothing, "territories.travel.cost_per_km": 0.0})
+    assert explain_account(model, plan, "A01", None).reason.startswith("as good as with ")
+
+
+def test_what_is_less_than_a_tenth_of_the_advantage_is_no_reason() -> None:
+    """Of A01 7.50 would be lost by moving; the 160 km to Cleo count when they cost more than a tenth of the whole."""
+    for cost, counts in ((0.004, False), (0.006, True)):
+        model, plan = toy({"territories.travel.cost_per_km": cost})
+        found = explain_account(model, plan, "A01", None)
+        assert found.reason.startswith("stays with Ada, no sales at risk")
+        assert ("; closer by 80 km" in found.reason) == counts
+
+
+def test_the_distance_of_a_family_is_the_mean_of_its_accounts() -> None:
+    """Harbor East is 0.09 degrees of longitude from Cleo, Harbor West 0.18 of latitude: 10 and 20 km."""
+    model, plan = toy()
+    found = explain_account(model, plan, "A09", None)
+    assert found.km == pytest.approx(15.0, abs=0.05)
+    assert found.to_dict()["km"] == 15.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_alternatives_are_the_best_others_and_the_incumbent(seed: int) -> None:
+    """Against a sort in plain Python, over six reps: three others by worth, of whom the incumbent is always one."""
+    tables, rng = generate_market(60, 6, seed=seed), np.random.default_rng(seed)
+    tables["accounts"] = tables["accounts"].assign(incumbent=rng.choice(tables["reps"]["rep_id"], 60))
+    model = Model.build(Problem.from_tables(**tables))
+    source, ids = model.source, model.problem.reps["rep_id"].tolist()
+    plan = Plan.from_positions(model, rng.integers(0, 6, source.n_nodes), None)
+    forced = 0
+    for account in model.problem.accounts["account_id"]:
+        node = int(source.nodes.of_account[source.account_index.get_loc(account)])
+        block = source.block(node, node + 1)
+        chosen = ids.index(plan.assignment[account])
+        others = sorted((-block.value[0, j], j) for j in range(6) if block.eligible[0, j] and j != chosen)
+        ranked = [j for _, j in others]
+        owners = {int(j) for j in source.incumbent[source.nodes.members(node)]} & set(ranked)
+        spare = 3 - len(owners)
+        wanted = owners | set([j for j in ranked if j not in owners][:spare])
+        forced += bool(owners - set(ranked[:3]))
+        found = explain_account(model, plan, account, None)
+        assert [ids.index(other.rep_id) for other in found.alternatives] == [j for j in ranked if j in wanted]
+        assert [ids.index(other.rep_id) in owners for other in found.alternatives] == [
+            other.incumbent for other in found.alternatives
+        ]
+        assert found.eligible == int(block.eligible.sum())
+    assert forced, "no incumbent who is not among the best"
+
+
+def test_the_only_one_who_speaks_the_language_fits_better() -> None:
+    """Delta asks for Spanish: with Ben it buys more, and the lines say by how much."""
+    settings_: dict[str, object] = {"territories.skills": {"required": [], "preferred": ["language"], "fit_lift": 0.5}}
+    tables = load(settings_)
+    reps = tables.reps.assign(language=["en", "en;es", "en", "en"])
+    problem = Problem.from_tables(
+        tables.accounts, reps, rules=tables.rules, managers=tables.managers, policy=tables.policy
+    )
+    model, plan = plan_of(Model.build(problem), {}, [300] * 4)
+    found = explain_account(model, plan, "A04", None)
+    assert f"fits better than {found.alternatives[0].name}" in found.reason
+    for other in found.alternatives:
+        assert (found.fit, other.fit) == (1.0, 0.0)
+        assert dict(zip(other.lines.labels, other.lines.cents, strict=True))["sales from fit"] > 0

@@ -16,7 +16,9 @@ import pandas as pd
 import pytest
 
 import territory_opt as to
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import changed_inputs, check_folder, file_hash, read_folder, table_csv, write_folder
+from territory_opt.plan.rollup import roll_up
 from territory_opt.report.save import save_plan
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
@@ -78,6 +80,123 @@ def test_a_stated_part_of_the_objective_that_is_off_is_a_fault_to_the_cent(tmp_p
     assert fault == (
         f'part "transfer loss" of the objective is stated as {real - 1000:,.2f}, recomputed it is {real:,.2f}'
     )
+
+
+def checked(tmp_path: Path, result: to.Result | None = None, **changes: object) -> list[str]:
+    """What the check of a plan folder finds when its claims say ``changes``; None leaves the claim out."""
+    if not (tmp_path / "plan").exists():
+        write(tmp_path / "plan", result)
+    found = read_folder(tmp_path / "plan")
+    claims = {name: value for name, value in {**found.claims, **changes}.items() if value is not None}
+    return list(check_folder(replace(found, claims=claims), (result or toy_result()).model.problem).faults)
+
+
+FIGURES = ("objective", "bound", "gap", "gap_money", "moved_accounts", "moved_sales", "sales_at_risk", "accounts",
+           "reps", "margin_whoever_serves", "kappa", "kappa_drift")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_held_to_what_the_data_give(tmp_path: Path, name: str) -> None:
+    """A cent more, a thousandth of it for a share, or nothing at all is a fault; what floats lose is none."""
+    assert checked(tmp_path) == []
+    value = float(toy_result().claims("toy")[name])
+    assert checked(tmp_path, **{name: value * (1 + 1e-12)}) == []
+    off = 0.01 if abs(value) > 1 else 1e-5
+    for stated in (value + off, value - off, None, "plenty"):
+        faults = checked(tmp_path, **{name: stated})
+        assert len([fault for fault in faults if fault.startswith(f"{name} is stated as ")]) == 1, stated
+        assert len(faults) == 1, faults
+
+
+@pytest.mark.parametrize(
+    ("money", "off", "holds"),
+    [(1.5, 0.004, True), (1.5, 0.006, False), (150.0, 0.004, True), (150.0, 0.006, False), (0.5, 0.004, False)],
+)
+def test_money_may_be_stated_to_the_cent_and_less_than_one_is_exact(
+    tmp_path: Path, money: float, off: float, holds: bool
+) -> None:
+    """Travel by today's territories costs ``money`` a year: half a cent off is rounding, unless it is all but small."""
+    problem = to.load_scenario(TOY, overrides={"quotas.target": None}).problem()
+    at_ten_cents = -kept(problem).evaluation.parts["travel"]
+    policy = problem.policy.model_dump()
+    policy["territories"]["travel"]["cost_per_km"] = 0.1 * money / at_ten_cents
+    figures = kept(replace(problem, policy=to.Policy.model_validate(policy)))
+    parts = figures.evaluation.parts
+    assert parts["travel"] == pytest.approx(-money)
+    claims = {"parts": {**parts, "travel": parts["travel"] + off}}
+    proof = to.Multipliers.of(figures.model, np.zeros(len(figures.model.rows)))
+    write_folder(tmp_path / "plan", plan=figures.plan, certificate=proof, claims=claims, manifest={})
+    faults = check_folder(read_folder(tmp_path / "plan"), figures.model.problem).faults
+    assert [fault for fault in faults if fault.startswith('part "')] == [] or not holds
+    assert any(fault.startswith('part "travel" of the objective is stated as') for fault in faults) != holds
+
+
+def kept(problem: to.Problem) -> Figures:
+    """Today's territories, without quotas."""
+    return Figures(model := to.Model.build(problem), to.Plan.today(model))
+
+
+def test_a_plan_says_which_form_its_files_have(tmp_path: Path) -> None:
+    """Readers elsewhere go by this number: it changes with the form, and with nothing else."""
+    write(tmp_path / "plan")
+    assert json.loads((tmp_path / "plan" / "plan.json").read_text(encoding="utf-8"))["schema_version"] == 1
+
+
+def test_a_status_or_a_broken_rule_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    broken = {"rule": "hours", "subject": "Ada (R1)"}
+    assert checked(tmp_path, status="infeasible") == ['the status is stated as "infeasible", with 0 hard rules broken']
+    assert checked(tmp_path, violations=[broken]) == ["states a broken rule that is not broken: hours, Ada (R1)"]
+    (fault,) = checked(tmp_path, least_violation=0.5)
+    assert fault.startswith("states that rules must be broken by 0.5, proven is ")
+    (fault,) = checked(tmp_path, least_violation="much")
+    assert "rules must be broken by much" in fault
+    (fault,) = checked(tmp_path, parts={**toy_result().claims("toy")["parts"], "luck": 5.0})
+    assert fault == 'part "luck" of the objective is stated as 5.00, recomputed it is nothing'
+
+
+def test_where_an_account_is_named_twice_no_figure_is_confirmed(tmp_path: Path) -> None:
+    """Nobody can say what such a plan is worth, so what it states of its worth is a fault; its size is what it is."""
+    write(tmp_path / "plan")
+    with (tmp_path / "plan" / "assignments.csv").open("a", encoding="utf-8") as file:
+        file.write("A01,R2\n")
+    faults = checked(tmp_path)
+    for name in ("objective", "bound", "gap", "gap_money"):
+        assert [fault for fault in faults if fault.startswith(f"{name} is stated as ")] != [], name
+    assert "the assignment names an account twice" in faults
+    assert any(fault.startswith("accounts is stated as 13") for fault in checked(tmp_path, accounts=13))
+
+
+def test_a_plan_that_breaks_rules_must_admit_each(tmp_path: Path) -> None:
+    """Nobody may move although Ada has far too much: the plan states what it breaks, and no gap."""
+    stricter = {"territories.keep.max_moved_accounts": 0}
+    result = to.solve(to.load_scenario(TOY, overrides=stricter).problem())
+    assert result.status is to.Status.INFEASIBLE
+    assert checked(tmp_path, result) == []
+    claims = result.claims("toy")
+    assert claims["violations"]
+    for k, violation in enumerate(claims["violations"]):
+        (fault,) = checked(tmp_path, result, violations=claims["violations"][:k] + claims["violations"][k + 1 :])
+        assert fault.startswith("breaks a rule that the plan does not admit: ")
+        assert violation["subject"] in fault
+    assert checked(tmp_path, result, gap=0.0) == ["gap is stated as 0, recomputed it is nothing"]
+    assert checked(tmp_path, result, gap_money=1.0) == ["gap_money is stated as 1.00, recomputed it is nothing"]
+    assert any("hard rules broken" in fault for fault in checked(tmp_path, result, status="optimal"))
+    more = claims["least_violation"] + 1e-6
+    assert any("proven is" in fault for fault in checked(tmp_path, result, least_violation=more))
+
+
+def test_quotas_come_back_in_the_order_of_the_reps_and_their_roll_up_is_checked(tmp_path: Path) -> None:
+    """Reps of a table need not stand in the order of their ids."""
+    problem = toy_result().model.problem
+    turned = replace(problem, reps=problem.reps.iloc[::-1].reset_index(drop=True))
+    result = to.solve(turned)
+    for name, change in (("right", lambda text: text), ("wrong", lambda text: text.replace("1200", "1201"))):
+        text = change(table_csv(roll_up(result.model, result.plan.annual)))
+        write(tmp_path / name, result, extras={"roll_up.csv": lambda path, text=text: path.write_text(text, "utf-8")})
+        found = read_folder(tmp_path / name)
+        assert found.plan.annual.index.tolist() == ["R4", "R3", "R2", "R1"]
+        wanted = [] if name == "right" else ["roll_up.csv is not the roll-up of the quotas"]
+        assert list(check_folder(found, turned).faults) == wanted
 
 
 def test_the_manifest_has_a_hash_of_every_other_file(tmp_path: Path) -> None:

@@ -70,3 +70,18 @@ def test_every_rep_owes_with_the_hedges_of_the_own_line() -> None:
     annual, more = pd.Series({"a": 366.74, "b": 366.74, "c": 333.2}), pd.Series({"a": 1.1, "b": 0.0, "c": 0.0})
     assert list(roll_up_problems(company(mc=0.0), annual)) == []
     assert [(node, off) for node, off, _ in roll_up_problems(company(mc=0.0), annual + more)] == [("Company", 100)]
+
+
+def test_a_manager_without_reps_may_have_a_target_of_nothing() -> None:
+    """Nobody owes it anything, and the company's target is judged as if the manager were not there."""
+    tables = company().problem
+    idle = tables.managers.iloc[:1].assign(manager_id="idle", name="Ida", target=0.0)
+    managers = pd.concat([tables.managers, idle], ignore_index=True)
+    reps = tables.reps[["rep_id", "lat", "lon", "manager"]]
+    accounts = tables.accounts[["account_id", "lat", "lon", "potential", "incumbent"]]
+    model = Model.build(to.Problem.from_tables(accounts, reps, managers=managers, policy=tables.policy))
+    annual = pd.Series(QUOTAS)
+    assert list(roll_up_problems(model, annual)) == []
+    assert [node for node, *_ in roll_up_problems(model, annual + 1.0)] == ["Company"]
+    line = roll_up(model, annual).set_index("node_id").loc["idle"]
+    assert line[["target", "hedge", "rounding", "below", "quotas"]].tolist() == [0.0] * 5
