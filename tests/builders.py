@@ -19,6 +19,7 @@ from territory_opt.optimize.bound.bounded import bound_at_scale, bound_by_progra
 from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.settings import Settings
 from territory_opt.optimize.task import Bounded, Task
+from territory_opt.plan import claims
 from territory_opt.problem.policy import Policy
 
 MOST_TRIES = 100
@@ -271,3 +272,15 @@ def _quotas(rng: np.random.Generator, accounts: pd.DataFrame, reps: pd.DataFrame
     if _maybe(rng, 0.2):
         found["ote_ratio"] = rule(low=rng.uniform(0, 0.5), high=rng.uniform(2, 8) if _maybe(rng, 0.7) else None)
     return found
+
+
+def bare_claims(**own: Any) -> dict[str, Any]:
+    """What ``plan.json`` must at least state, each key with an empty value of its kind, but for ``own``."""
+    words = ("name", "currency", "raw_status", "method", "why", "bound_kind", "solver_bound_kind")
+    counts = ("seed", "accounts", "reps", "moved_accounts")
+    found: dict[str, Any] = dict.fromkeys(claims.KEYS) | dict.fromkeys(words, "") | dict.fromkeys(counts, 0)
+    found |= {"status": "feasible", "parts": {}, "incumbent_parts": {}, "violations": [], "ways_out": []}
+    if "schema_version" in found:
+        found["schema_version"] = claims.SCHEMA_VERSION
+    claims.check_claims(found | own)
+    return found | own

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 import territory_opt as to
+from builders import bare_claims
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import changed_inputs, check_folder, file_hash, read_folder, table_csv, write_folder
 from territory_opt.plan.rollup import roll_up
@@ -123,7 +124,7 @@ def test_money_may_be_stated_to_the_cent_and_less_than_one_is_exact(
     figures = kept(replace(problem, policy=to.Policy.model_validate(policy)))
     parts = figures.evaluation.parts
     assert parts["travel"] == pytest.approx(-money)
-    claims = {"parts": {**parts, "travel": parts["travel"] + off}}
+    claims = bare_claims(parts={**parts, "travel": parts["travel"] + off})
     proof = to.Multipliers.of(figures.model, np.zeros(len(figures.model.rows)))
     write_folder(tmp_path / "plan", plan=figures.plan, certificate=proof, claims=claims, manifest={})
     faults = check_folder(read_folder(tmp_path / "plan"), figures.model.problem).faults

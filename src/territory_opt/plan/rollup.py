@@ -19,7 +19,7 @@ from territory_opt.problem.numbers import HALF_CENT, SAME_FACTOR_DIGITS
 
 FloatArray = npt.NDArray[np.float64]
 STEP_TOLERANCE = 1e-3
-"""An amount is a whole number of steps if it is off by no more than this share of one, ..."""
+"""An amount is a whole number of steps if it is off by no more than this share of one, nor by half a cent, ..."""
 LAST_PLACES = 4.0
 """... and this many units in the last place: quotas are quotients and products of floats."""
 
@@ -27,7 +27,7 @@ LAST_PLACES = 4.0
 def off_steps(amounts: FloatArray, step: float) -> npt.NDArray[np.bool_]:
     """Return which ``amounts`` of money are no multiple of ``step``."""
     off = np.abs(amounts - np.round(amounts / step) * step)
-    return np.asarray(off > STEP_TOLERANCE * step + LAST_PLACES * np.finfo(float).eps * np.abs(amounts))
+    return np.asarray(off > min(STEP_TOLERANCE * step, HALF_CENT) + LAST_PLACES * np.finfo(float).eps * np.abs(amounts))
 
 
 def roll_up(model: Model, annual: pd.Series[float]) -> pd.DataFrame:
