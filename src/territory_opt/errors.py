@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from territory_opt.words import brief, message
+
 
 @dataclass(frozen=True, slots=True)
 class Issue:
     """One finding in the input: where it stands, what is wrong and what to do next.
 
     ``row`` is the row a spreadsheet shows (the header is row 1); 0 means the whole table.
-    ``severity`` is ``error`` (nothing can be solved), ``warning`` or ``imputed`` (a cell we filled).
+    ``severity`` is ``error`` (nothing can be solved), ``warning`` or ``imputed`` (a cell we filled). What comes from a
+    file is shortened, and characters that would act instead of being seen are spelt out.
     """
 
     severity: Literal["error", "warning", "imputed"]
@@ -22,6 +25,13 @@ class Issue:
     value: str
     problem: str
     fix: str = ""
+
+    def __post_init__(self) -> None:
+        """Make every text fit to be shown."""
+        for name in ("table", "column", "value"):
+            object.__setattr__(self, name, brief(getattr(self, name)))
+        for name in ("problem", "fix"):
+            object.__setattr__(self, name, message(getattr(self, name)))
 
     def __str__(self) -> str:
         where = [self.table]
@@ -56,7 +66,10 @@ def shown(issues: Iterable[Issue]) -> list[str]:
 
 
 class TerritoryError(Exception):
-    """Base of every error this library raises on purpose."""
+    """Base of every error this library raises on purpose. Its message is fit to be shown, whatever it repeats."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(message(text))
 
 
 class DataError(TerritoryError):

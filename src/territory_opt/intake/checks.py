@@ -31,9 +31,6 @@ from territory_opt.problem.schema import TABLES, Column
 
 Severity = Literal["error", "warning", "imputed"]
 Positions = npt.NDArray[np.intp]
-_SHOWN = 80
-"""Characters of a cell that a message shows: more would hide the message. A choice of looks."""
-_CUT = "..."
 _LOOKUPS = 200
 """Unknown names for which a similar one is sought: each costs a pass over the table, and nobody reads more."""
 _POOL = 2000
@@ -59,9 +56,7 @@ class Findings:
         self, severity: Severity, table: str, row: int, column: str, value: object, problem: str, fix: str = ""
     ) -> None:
         """Record one finding at spreadsheet row ``row`` (0: the whole table)."""
-        text = cell_text(value)
-        shown = text if len(text) <= _SHOWN else text[: _SHOWN - len(_CUT)] + _CUT
-        self.issues.append(Issue(severity, self.label(table), row, column, shown, problem, fix))
+        self.issues.append(Issue(severity, self.label(table), row, column, cell_text(value), problem, fix))
 
     def error(self, table: str, row: int, column: str, value: object, problem: str, fix: str = "") -> None:
         """Record an error."""

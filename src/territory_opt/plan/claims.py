@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from territory_opt.words import brief
+
 SCHEMA_VERSION = 1
 STATUSES = ("optimal", "feasible", "infeasible")
 """A folder holds a plan: ``no_plan`` is not among them."""
-LONGEST = 60
-"""Letters of a wrong value that a message repeats."""
 
 
 def _is_number(value: object) -> bool:
@@ -81,5 +81,4 @@ def check_claims(claims: Mapping[str, Any]) -> None:
 
 
 def _shown(value: object) -> str:
-    text = "null" if value is None else repr(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return "null" if value is None else brief(repr(value))

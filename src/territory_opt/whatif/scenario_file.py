@@ -15,6 +15,7 @@ from territory_opt.intake.tables import TableSource
 from territory_opt.problem.policy import Period, Quotas, Settings, Share, Territories, check_periods
 from territory_opt.problem.schema import TABLES
 from territory_opt.whatif.keys import dotted, nearest, suggest
+from territory_opt.words import brief
 
 
 def as_source(value: Any) -> Any:
@@ -152,14 +153,8 @@ def _line(details: ErrorDetails) -> str:
     return f"{key}: {message[:1].lower()}{message[1:]}, not {_shown(details['input'])}"
 
 
-_SHOWN = 60
-"""Characters of a value that a message shows: more would hide the message. A choice of looks."""
-_CUT = "..."
-
-
 def _shown(value: Any) -> str:
-    text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - len(_CUT)] + _CUT
+    return f'"{brief(value)}"' if isinstance(value, str) else brief(value)
 
 
 def column_warnings(file: ScenarioFile, path: Path) -> list[Issue]:
