@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from territory_opt.words import brief, message
+from territory_opt.words import brief, message, plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,8 @@ class Issue:
 
     ``row`` is the row a spreadsheet shows (the header is row 1); 0 means the whole table.
     ``severity`` is ``error`` (nothing can be solved), ``warning`` or ``imputed`` (a cell we filled). What comes from a
-    file is shortened, and characters that would act instead of being seen are spelt out.
+    file is shortened, and characters that would act instead of being seen are spelt out. ``count`` is larger than 1 for
+    findings that are not listed one by one.
     """
 
     severity: Literal["error", "warning", "imputed"]
@@ -25,6 +26,7 @@ class Issue:
     value: str
     problem: str
     fix: str = ""
+    count: int = 1
 
     def __post_init__(self) -> None:
         """Make every text fit to be shown."""
@@ -79,8 +81,8 @@ class DataError(TerritoryError):
         self.issues = sorted(issues, key=lambda issue: issue.severity != "error")
         errors = [issue for issue in self.issues if issue.severity == "error"]
         lines = shown(errors)
-        noun = "error" if len(errors) == 1 else "errors"
-        super().__init__("\n".join([*lines, f"{len(errors)} {noun}, nothing was written"]))
+        count = plural(sum(issue.count for issue in errors), "error")
+        super().__init__("\n".join([*lines, f"{count}, nothing was written"]))
 
     def __reduce__(self) -> tuple[type[DataError], tuple[list[Issue]]]:
         """Pickle by the findings, so that the error comes back whole from another process."""

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks import mutations
 
 import territory_opt as to
-from benchmarks import mutations
 from territory_opt.errors import TerritoryError
 
 TOY = Path(__file__).parents[2] / "scenarios" / "toy"
