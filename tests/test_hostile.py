@@ -34,11 +34,16 @@ ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=12)
 ESCAPE = "\x1b[31mred\x1b[0m"
 
 
+LAUGHS = "[&x0 [1], " + ", ".join(f"&x{i + 1} [{', '.join([f'*x{i}'] * 10)}]" for i in range(9)) + "]"
+"""Each list holds the one before ten times."""
+
+
 def company(*, key: str = "A", name: str = "Acme", segment: str = "all", extra: str = "") -> to.Problem:
-    accounts = pd.DataFrame({
-        "account_id": [key, "B"], "name": [name, "Birch"], "segment": segment, "note": [extra, ""],
-        "lat": 1.0, "lon": [5.0, 5.5], "potential": [100.0, 200.0], "incumbent": ["R1", "R2"],
-    })  # fmt: skip
+    columns = {
+        "account_id": [key, "B"], "name": [name, "Birch"], "segment": [segment, "all"], "note": [extra, ""],
+        "lat": [1.0, 1.0], "lon": [5.0, 5.5], "potential": [100.0, 200.0], "incumbent": ["R1", "R2"],
+    }  # fmt: skip
+    accounts = pd.DataFrame({column: pd.Series(cells, dtype=object) for column, cells in columns.items()})
     reps = pd.DataFrame({"rep_id": ["R1", "R2"], "lat": 1.0, "lon": [5.0, 5.5]})
     return to.Problem.from_tables(accounts=accounts, reps=reps, policy=to.Policy())
 
@@ -58,8 +63,12 @@ def test_what_is_accepted_is_read_back(
     try:
         problem = company(key=key, name=name, extra=extra)
     except DataError as error:
-        assert all(issue.row or issue.column for issue in error.issues)
-        assert all(line.isprintable() for line in str(error).splitlines())
+        found = error
+    else:
+        found = None
+    if found is not None:
+        assert all(issue.row or issue.column for issue in found.issues)
+        assert not HIDDEN.search(str(found).replace("\n", ""))
         return
     folder = tmp_path_factory.mktemp("texts") / "again"
     again = to.load_scenario(write_scenario(problem, folder, name="again")).problem()
@@ -84,7 +93,7 @@ def test_ids_of_a_plan_are_read_back(tmp_path_factory: pytest.TempPathFactory, k
 def test_ids_that_nobody_can_see_are_refused(wrong: str) -> None:
     with pytest.raises(DataError) as caught:
         company(key=wrong)
-    (issue,) = caught.value.issues
+    issue = caught.value.issues[0]
     assert (issue.row, issue.column) == (2, "account_id")
     assert issue.fix in ("remove it", "shorten it")
     with pytest.raises(DataError):
@@ -190,7 +199,7 @@ def test_a_link_out_of_the_folder_is_refused(copy: Path, tmp_path: Path) -> None
         ('"\\ud800"', r"holds what nobody can see: \ud800"),
         ("[" * 3_000 + "]" * 3_000, "nested more than 50 levels deep"),
         ("&a [*a]", "or one of itself"),
-        ("[&a [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]" + "".join(f", &{n} [{', '.join(f'*{m}' for _ in '1234567890')}]" for m, n in zip("abcdef", "bcdefg", strict=True)) + "]", "once its aliases"),
+        (LAUGHS, "once its aliases"),
     ],
 )  # fmt: skip
 def test_values_that_are_none(text: str, expected: str) -> None:
@@ -236,7 +245,9 @@ def test_numbers_of_tables_have_a_limit() -> None:
     tables["accounts"] = tables["accounts"].assign(visits=1e308)
     with pytest.raises(DataError) as caught:
         to.Problem.from_tables(**tables, policy=to.Policy())
-    assert str(caught.value.issues[0]) == 'accounts  row 2  visits  "1e+308"  is beyond 1e+06; correct it, or its unit'
+    assert (
+        str(caught.value.issues[0]) == 'accounts  row 2  visits  "1e+308"  is beyond 1,000,000; correct it, or its unit'
+    )
 
 
 # --- workbooks ------------------------------------------------------------------------------------------------
@@ -310,8 +321,9 @@ def test_findings_of_one_column_are_counted() -> None:
     reps = pd.DataFrame({"rep_id": ["R1"], "lat": 1.0, "lon": 5.0})
     with pytest.raises(DataError) as caught:
         to.Problem.from_tables(accounts=accounts, reps=reps, policy=to.Policy())
-    assert len(caught.value.issues) == MOST_FINDINGS + 1
-    assert "2,000 more findings in this column" in str(caught.value.issues[-1])
+    errors = [issue for issue in caught.value.issues if issue.severity == "error"]
+    assert len(errors) == MOST_FINDINGS + 1
+    assert "2,000 more findings in this column" in str(errors[-1])
     assert str(caught.value).endswith("3,000 errors, nothing was written")
 
 

@@ -41,6 +41,8 @@ CUT = "..."
 HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 """Characters that nobody sees but that do something: control a terminal, end a line, turn the direction of writing, or
 cannot be written at all."""
+UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+"""What no file of text can hold."""
 _SIZES = ((1e9, "B"), (MILLION, "M"), (1e3, "k"))
 """Units of short money, and their letters."""
 

@@ -32,7 +32,7 @@ from territory_opt.intake.parse import (
 from territory_opt.problem.limits import LONGEST_ID, LONGEST_TEXT, MOST_FINDINGS
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.schema import TABLES, Column
-from territory_opt.words import HIDDEN, brief, escaped, listed
+from territory_opt.words import HIDDEN, UNWRITABLE, brief, escaped, listed
 
 Severity = Literal["error", "warning", "imputed"]
 Positions = npt.NDArray[np.intp]
@@ -42,8 +42,6 @@ _POOL = 2000
 """Names that are compared with an unknown one at most, so that a large table costs no more; ..."""
 _ENDS = 3
 """... of a larger table those that share so many first letters, and are at most so much longer or shorter."""
-_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
-"""What no file of text can hold."""
 _MOST_KNOWN = 12
 """Known texts that are listed where none is alike. A choice of looks."""
 _ALIKE = 0.6
@@ -257,7 +255,7 @@ def _unique_columns(name: str, given: pd.DataFrame, findings: Findings) -> pd.Da
     frame.attrs = dict(given.attrs)
     frame.columns = pd.Index([str(label).strip() for label in frame.columns], dtype=object)
     for label in frame.columns:
-        if _UNWRITABLE.search(label) or len(label) > LONGEST_ID:
+        if UNWRITABLE.search(label) or len(label) > LONGEST_ID:
             findings.error(name, 1, label, "", f"is no name of a column (at most {LONGEST_ID} characters)", "rename it")
     twice = frame.columns.duplicated()
     for label in frame.columns[twice]:
@@ -333,9 +331,9 @@ class _Reader:
             for position in np.flatnonzero([len(cell) > most for cell in text]):
                 problem = f"has {len(text[position]):,} characters, more than {most:,}"
                 self.findings.error(self.name, row_of(position), column.name, text[position], problem, "shorten it")
-        self._report_unwritable(column.name, text, _UNWRITABLE if column.free else HIDDEN)
+        self._report_unwritable(column.name, text, UNWRITABLE if column.free else HIDDEN)
 
-    def _report_unwritable(self, column: str, text: Texts, pattern: re.Pattern[str] = _UNWRITABLE) -> None:
+    def _report_unwritable(self, column: str, text: Texts, pattern: re.Pattern[str] = UNWRITABLE) -> None:
         whole = "".join(text)
         if whole.isprintable() or not pattern.search(whole):
             return
@@ -388,7 +386,7 @@ class _Reader:
             value = read.values[position]
             self.findings.error(self.name, row_of(position), column.name, value, "is not a finite number", "correct it")
         for position in np.flatnonzero(np.isfinite(read.values) & (np.abs(read.values) > column.maximum)):
-            problem, value = f"is beyond {column.maximum:,g}", read.values[position]
+            problem, value = f"is beyond {column.maximum:,.0f}", read.values[position]
             self.findings.error(self.name, row_of(position), column.name, value, problem, "correct it, or its unit")
         if column.minimum is None:
             return

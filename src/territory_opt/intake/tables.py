@@ -24,7 +24,7 @@ from territory_opt.intake.table_file import TableFile, fold
 from territory_opt.intake.table_source import TableSource
 from territory_opt.intake.workbook import read_workbook
 from territory_opt.problem.schema import TABLES
-from territory_opt.words import MOST_NAMED, brief, listed
+from territory_opt.words import MOST_NAMED, UNWRITABLE, brief, listed
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
 _TEXT = (".csv", ".tsv", ".tab", ".txt")
@@ -186,6 +186,8 @@ def _decode(file: TableFile, raw: bytes) -> str:
         file.stop(f"is not {wanted} text (byte {error.start:,})", fix, row=row)
     except ValueError as error:  # what codecs raise that know no place
         file.stop(f"is not {encoding} text ({_said(error)})", f"set {setting}: utf-8 or latin-1")
+    if encoding is not None and UNWRITABLE.search(text.replace("\x00", "")):
+        file.stop(f"is not {encoding} text: it holds halves of characters", f"correct {setting}")
     if "\x00" in text:
         file.stop("holds NUL characters: a binary file or UTF-16 text", 'save it as "CSV UTF-8"')
     return text

@@ -87,7 +87,8 @@ def _extended(path: Path, text: Any, root: Path) -> Path:
     following = scenario_path(Path(os.path.normpath(path.parent / target)))
     if target.is_absolute() or not stays_in(following, root):
         raise ScenarioError(
-            f'{path}: extends: "{brief(text)}" leaves the folder of scenarios {root.name}; use a relative path inside it'
+            f'{path}: extends: "{brief(text)}" leaves the folder of scenarios {root.name}; '
+            "use a relative path inside it"
         )
     if not (is_there(following) and following.is_file()):
         raise ScenarioError(f'{path}: extends: "{brief(text)}" does not exist; check the path')
