@@ -334,3 +334,12 @@ def test_memory_is_the_users_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys.modules["territory_opt.intake.tables"], "_read_raw", full)
     with pytest.raises(DataError, match="needs more memory than there is"):
         workbook(tmp_path, lambda sheet: None)
+
+
+def test_memory_is_no_defect_of_ours(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("territory_opt.cli.commands.read_scenario", full)
+    assert run(["validate", str(TOY)]) == 2
+    assert "more memory than there is" in capsys.readouterr().err

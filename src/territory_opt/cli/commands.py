@@ -354,7 +354,7 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # whoever read our output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BAD_INPUT
-    except (TerritoryError, _ClickError, OSError) as error:
+    except (TerritoryError, _ClickError, OSError, MemoryError) as error:
         failure, code = error, BAD_INPUT
     except Exception as error:  # the last resort: everything else is ours
         failure, code = error, DEFECT

@@ -64,6 +64,8 @@ def _message(error: Exception) -> str:
     """Return what is wrong with the input, and where help is."""
     if isinstance(error, OSError):
         return f"{error.filename or 'a file'}: {error.strerror or error}"
+    if isinstance(error, MemoryError):
+        return "This takes more memory than there is; close other programs, or plan parts of the company one by one"
     if isinstance(error, ScenarioError):
         return f"{error}\n{plural(len(str(error).splitlines()), 'error')}, nothing was written"
     if isinstance(error, TerritoryError):

@@ -74,7 +74,7 @@ def cell_text(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         if math.isnan(value):
             return ""
-        whole = float(value).is_integer() and abs(value) < _MOST_WHOLE
+        whole = float(value).is_integer() and abs(float(value)) < _MOST_WHOLE
         return str(int(value)) if whole else repr(float(value))
     if isinstance(value, dt.datetime):
         plain = value.replace(tzinfo=None)
