@@ -21,8 +21,9 @@ import numpy as np
 import pytest
 
 import territory_opt as to
-from territory_opt.intake.tables import TableSource
+from territory_opt.intake.table_source import TableSource
 from territory_opt.plan.figures import Figures
+from territory_opt.problem.limits import LARGEST, LIMITS
 from territory_opt.problem.schema import TABLES, Column
 from territory_opt.whatif.keys import section_at
 from territory_opt.whatif.scenario_file import ScenarioFile
@@ -144,6 +145,8 @@ def table_markdown(columns: Sequence[Column]) -> str:
             meaning += f" (where the column is absent: {shown(column.default)})"
         if column.minimum is not None:
             meaning += f"; at least {column.minimum:g}"
+        if column.maximum < LARGEST:
+            meaning += f"; at most {column.maximum:g}"
         lines.append(f"| `{column.name}` | {column.kind} | {_needed(column)} | {column.unit} | {meaning} |")
     return "\n".join(lines)
 
@@ -158,6 +161,10 @@ def synchronised(text: str) -> str:
         block = f"<!-- table: {name} -->\n\n{table_markdown(columns)}\n\n<!-- end -->"
         text, count = re.subn(rf"<!-- table: {name} -->.*?<!-- end -->", lambda _, b=block: b, text, flags=re.DOTALL)
         assert count == 1, f"docs/data-formats.md has no place for the table {name}"
+    rows = "\n".join(f"| {what} | {most} | {why} |" for what, most, why in LIMITS)
+    block = f"<!-- limits -->\n\n| what | at most | why |\n|---|---|---|\n{rows}\n\n<!-- end -->"
+    text, count = re.subn("<!-- limits -->.*?<!-- end -->", lambda _: block, text, flags=re.DOTALL)
+    assert count == 1, "docs/data-formats.md has no place for the limits"
     return text
 
 

@@ -90,7 +90,7 @@ def test_every_problem_is_listed(tmp_path: Path) -> None:
     path = write(tmp_path, text)
     lines = message(path).splitlines()
     assert f'{path}: quotas.hit_share: "5 percent" is not a share; write it like "5 %" or 0.05' in lines
-    assert f"{path}: quotas.step: input should be greater than 0, not -1" in lines
+    assert f"{path}: quotas.step: input should be greater than or equal to 0.01, not -1" in lines
     assert f"{path}: quotas.growth_guard: must hold keys of its own, not one value" in lines
     assert f"{path}: schema_version: input should be 1, not 2" in lines
     assert f"{path}: name: is missing; add it" in lines

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from territory_opt.errors import DataError, ScenarioError
-from territory_opt.intake.tables import TableSource, expand_path, read_table
+from territory_opt.intake.table_source import TableSource
+from territory_opt.intake.tables import expand_path, read_table
 
 CSV = "account_id,name,potential\nA-1,Acme,100\nA-2,Birch,200\n"
 
@@ -105,9 +106,9 @@ def test_encoding_settings(tmp_path: Path) -> None:
     raw = CSV.replace("Acme", "Bäcker")
     assert read(tmp_path, raw.encode("latin-1"), encoding="latin-1")["name"][0] == "Bäcker"
     assert read(tmp_path, raw.encode("utf-16"), encoding="utf-16")["name"][0] == "Bäcker"
-    assert errors(tmp_path, raw, encoding="latin-99") == [
-        'accounts.csv  there is no encoding "latin-99"; set tables.accounts.encoding: utf-8 or latin-1'
-    ]
+    for none in ("latin-99", "undefined", "hex", "a\0b"):
+        with pytest.raises(ValueError, match="there is no encoding"):
+            TableSource(path="accounts.csv", encoding=none)
 
 
 def test_missing_file_names_the_nearest(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from territory_opt import Problem
 from territory_opt.errors import DataError, Issue
-from territory_opt.intake.tables import TableSource, read_table
+from territory_opt.intake.table_source import TableSource
+from territory_opt.intake.tables import read_table
 from territory_opt.intake.validate import validate_tables
 from territory_opt.problem.policy import Policy
 

@@ -6,13 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from territory_opt.words import brief, message, plural
+
 
 @dataclass(frozen=True, slots=True)
 class Issue:
     """One finding in the input: where it stands, what is wrong and what to do next.
 
     ``row`` is the row a spreadsheet shows (the header is row 1); 0 means the whole table.
-    ``severity`` is ``error`` (nothing can be solved), ``warning`` or ``imputed`` (a cell we filled).
+    ``severity`` is ``error`` (nothing can be solved), ``warning`` or ``imputed`` (a cell we filled). What comes from a
+    file is shortened, and characters that would act instead of being seen are spelt out. ``count`` is larger than 1 for
+    findings that are not listed one by one.
     """
 
     severity: Literal["error", "warning", "imputed"]
@@ -22,6 +26,14 @@ class Issue:
     value: str
     problem: str
     fix: str = ""
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        """Make every text fit to be shown."""
+        for name in ("table", "column", "value"):
+            object.__setattr__(self, name, brief(getattr(self, name)))
+        for name in ("problem", "fix"):
+            object.__setattr__(self, name, message(getattr(self, name)))
 
     def __str__(self) -> str:
         where = [self.table]
@@ -56,7 +68,10 @@ def shown(issues: Iterable[Issue]) -> list[str]:
 
 
 class TerritoryError(Exception):
-    """Base of every error this library raises on purpose."""
+    """Base of every error this library raises on purpose. Its message is fit to be shown, whatever it repeats."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(message(text))
 
 
 class DataError(TerritoryError):
@@ -66,8 +81,8 @@ class DataError(TerritoryError):
         self.issues = sorted(issues, key=lambda issue: issue.severity != "error")
         errors = [issue for issue in self.issues if issue.severity == "error"]
         lines = shown(errors)
-        noun = "error" if len(errors) == 1 else "errors"
-        super().__init__("\n".join([*lines, f"{len(errors)} {noun}, nothing was written"]))
+        count = plural(sum(issue.count for issue in errors), "error")
+        super().__init__("\n".join([*lines, f"{count}, nothing was written"]))
 
     def __reduce__(self) -> tuple[type[DataError], tuple[list[Issue]]]:
         """Pickle by the findings, so that the error comes back whole from another process."""

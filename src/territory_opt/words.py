@@ -6,6 +6,7 @@ One home for all sentences; imports nothing of the package.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -32,8 +33,49 @@ MOST_NAMED = 5
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 MISSING = ("NaT", "<NA>")
 """How pandas and NumPy write a missing date or cell; nobody is shown these words."""
+LONGEST_SHOWN = 80
+"""Characters of a cell, name or value of others that a message repeats: more would hide the message."""
+LONGEST_LINE = 1_000
+"""Characters of one line of a message; a longer one is cut in its middle, since it ends with what to do."""
+CUT = "..."
+HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+"""Characters that nobody sees but that do something: control a terminal, end a line, turn the direction of writing, or
+cannot be written at all."""
+UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+"""What no file of text can hold."""
 _SIZES = ((1e9, "B"), (MILLION, "M"), (1e3, "k"))
 """Units of short money, and their letters."""
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    """Return a text of others with ``\\x1b`` in the place of a character that would act instead of being seen.
+
+    Line breaks too, unless ``lines``. Everything that is shown to people goes through here or :func:`brief`.
+    """
+    return HIDDEN.sub(lambda found: found[0] if lines and found[0] == "\n" else escaped(found[0]), text)
+
+
+def escaped(character: str) -> str:
+    """Return one character as ``\\n``, ``\\x1b`` or ``\\u202e``."""
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def brief(text: object, most: int = LONGEST_SHOWN) -> str:
+    """Return a text of others as :func:`visible`, and cut to ``most`` characters."""
+    seen = visible(str(text)[: most + 1])
+    return seen if len(seen) <= most else seen[: most - len(CUT)] + CUT
+
+
+def message(text: str) -> str:
+    """Return a message of one or more lines as :func:`visible`, each line of a bearable length."""
+    return "\n".join(_bearable(line) for line in visible(text, lines=True).split("\n"))
+
+
+def _bearable(line: str) -> str:
+    if len(line) <= LONGEST_LINE:
+        return line
+    half = (LONGEST_LINE - len(CUT)) // 2
+    return f"{line[:half]}{CUT}{line[-half:]}"
 
 
 def money(amount: float, currency: str = "") -> str:

@@ -22,6 +22,7 @@ from territory_opt.cli.exit_codes import ABORTED, BAD_INPUT, DEFECT, DONE
 from territory_opt.cli.inputs import default_out, overrides_of, positive, read_scenario, share_of
 from territory_opt.cli.solving import plan_and_tell, plan_the_rest
 from territory_opt.errors import TerritoryError
+from territory_opt.problem.limits import LARGEST_SEED
 from territory_opt.synthetic.settings import SIZE
 
 DEBUG = "TERRITORY_OPT_DEBUG"
@@ -107,7 +108,9 @@ def solve(
     out: Annotated[
         Path | None, typer.Option("--out", help="Plan folder to write; out/<scenario> if not given.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Same inputs and seed, same plan.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Same inputs and seed, same plan.")
+    ] = None,
     time_limit: Annotated[
         float | None,
         typer.Option("--time-limit", help="Seconds to search; reading, bound and proof end as soon as they can."),
@@ -193,7 +196,7 @@ def explain(
 def review(
     folder: FolderPath,
     draws: Annotated[int, typer.Option("--draws", min=LEAST_DRAWS, help="Plan years to simulate.")] = DRAWS,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Same plan and seed, same figures.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Same plan and seed, same figures.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", help="Also write the table of reps to this CSV file.")] = None,
     scenario: OtherScenario = None,
     as_json: AsJson = False,
@@ -306,7 +309,9 @@ def generate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the tables and the scenario.")],
     accounts: Annotated[int, typer.Option("--accounts", min=1, help="Number of accounts.")] = SIZE.accounts,
     reps: Annotated[int, typer.Option("--reps", min=1, help="Number of reps.")] = SIZE.reps,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Same numbers and seed, same company.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Same numbers and seed, same company.")
+    ] = 0,
     months: Annotated[int, typer.Option("--months", min=0, help="Months of sales history; 0 for none.")] = SIZE.months,
     truth: Annotated[
         bool, typer.Option("--truth", help="Also write truth.csv: what each account will sell in the plan year.")
@@ -349,7 +354,7 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # whoever read our output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BAD_INPUT
-    except (TerritoryError, _ClickError, OSError) as error:
+    except (TerritoryError, _ClickError, OSError, MemoryError) as error:
         failure, code = error, BAD_INPUT
     except Exception as error:  # the last resort: everything else is ours
         failure, code = error, DEFECT

@@ -17,7 +17,7 @@ from territory_opt.cli.exit_codes import ABORTED
 from territory_opt.cli.screen import LABEL_WIDTH, Screen
 from territory_opt.cli.wording import clock, issue_rows, standing
 from territory_opt.errors import DataError, ScenarioError, TerritoryError
-from territory_opt.words import plural
+from territory_opt.words import message, plural, visible
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -54,16 +54,18 @@ PHASES = {
 
 def report_failure(error: Exception, code: int, *, as_json: bool, defect: bool) -> None:
     """Say on stderr why a command failed; with ``as_json`` also as one JSON object on stdout."""
-    message = _defect(error) if defect else _message(error)
-    print(message, file=sys.stderr, flush=True)
+    text = message(_defect(error) if defect else _message(error))
+    print(text, file=sys.stderr, flush=True)
     issues = issue_rows(error.issues) if isinstance(error, DataError) else []
-    Screen(as_json=as_json).result({"error": message, "issues": issues, "exit_code": code})
+    Screen(as_json=as_json).result({"error": text, "issues": issues, "exit_code": code})
 
 
 def _message(error: Exception) -> str:
     """Return what is wrong with the input, and where help is."""
     if isinstance(error, OSError):
         return f"{error.filename or 'a file'}: {error.strerror or error}"
+    if isinstance(error, MemoryError):
+        return "This takes more memory than there is; close other programs, or plan parts of the company one by one"
     if isinstance(error, ScenarioError):
         return f"{error}\n{plural(len(str(error).splitlines()), 'error')}, nothing was written"
     if isinstance(error, TerritoryError):
@@ -117,7 +119,7 @@ class Planning:
         """Take in one step of the solve."""
         phase = PHASES.get(progress.phase, progress.phase)
         detail = f" ({progress.detail})" if progress.detail else ""
-        self.text = f"{standing(progress.incumbent, progress.bound, self.currency)}   {phase}{detail}"
+        self.text = visible(f"{standing(progress.incumbent, progress.bound, self.currency)}   {phase}{detail}")
         now = time.perf_counter()
         if self.live is None and now - self.last_line >= PLAIN_SECONDS:
             self.last_line = now

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from territory_opt.problem.limits import LONGEST_LIMIT
 
 if TYPE_CHECKING:
     from territory_opt.model.model import Model
@@ -43,8 +44,8 @@ def default_out(chosen: Scenario) -> Path:
 
 def positive(seconds: float) -> float:
     """Check a number of seconds."""
-    if not (seconds > 0 and math.isfinite(seconds)):
-        raise typer.BadParameter(f"--time-limit is {seconds:g}; it must be positive seconds")
+    if not 0 < seconds <= LONGEST_LIMIT:
+        raise typer.BadParameter(f"--time-limit is {seconds:g}; it must be positive seconds, at most {LONGEST_LIMIT:g}")
     return seconds
 
 

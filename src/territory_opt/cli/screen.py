@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from territory_opt.words import plain
+from territory_opt.words import HIDDEN, plain, visible
 
 LABEL_WIDTH = 14
 """Characters of a label and the space after it: "best possible" is the longest."""
@@ -28,7 +28,7 @@ class Screen:
     def say(self, text: str = "", *, always: bool = False) -> None:
         """Print a line, unless the user asked for quiet and it need not be read."""
         if always or not self.quiet:
-            print(text, file=self.out, flush=True)
+            print(visible(text, lines=True), file=self.out, flush=True)
 
     def line(self, label: str, text: str) -> None:
         """Print a labelled line."""
@@ -44,4 +44,9 @@ class Screen:
     def result(self, content: Mapping[str, Any]) -> None:
         """Print the JSON object of a command that was asked for one."""
         if self.as_json:
-            print(json.dumps(plain(content), ensure_ascii=False), file=sys.stdout, flush=True)
+            print(inert(json.dumps(plain(content), ensure_ascii=False)), file=sys.stdout, flush=True)
+
+
+def inert(text: str) -> str:
+    """Return JSON of the same meaning that does nothing to a terminal: what nobody sees is spelt out."""
+    return HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

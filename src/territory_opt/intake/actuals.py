@@ -10,7 +10,8 @@ import pandas as pd
 from territory_opt.intake.checks import Findings, names_of, read_columns, row_of, rows_lie
 from territory_opt.intake.crosschecks import clean_sales, empty_months, warn_empty_months
 from territory_opt.intake.parse import NumberFormat, as_numbers
-from territory_opt.intake.tables import TableSource, read_table
+from territory_opt.intake.table_source import TableSource
+from territory_opt.intake.tables import read_file
 from territory_opt.problem.calendar import plan_days
 from territory_opt.problem.problem import Problem
 
@@ -18,8 +19,7 @@ from territory_opt.problem.problem import Problem
 def read_actuals(path: str | Path, problem: Problem, source: TableSource | None = None) -> pd.DataFrame:
     """Read a file of sales; ``source`` says how it is written (by default a plain table). See :func:`check_actuals`."""
     path = Path(path)
-    settings = (source or TableSource(path=path.name)).model_copy(update={"path": path.name})
-    return check_actuals(read_table("sales", settings, path.parent), problem)
+    return check_actuals(read_file("sales", source or TableSource(path=path.name), path), problem)
 
 
 def check_actuals(sales: pd.DataFrame, problem: Problem) -> pd.DataFrame:
@@ -29,6 +29,7 @@ def check_actuals(sales: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     unreadable cell, or if nothing of the plan year is left.
     """
     findings = Findings({"sales": str(sales.attrs.get("file") or "sales"), "accounts": "accounts", "reps": "reps"})
+    findings.take(sales)
     frame = read_columns("sales", sales, problem.policy, findings)
     findings.raise_errors()
     accounts, reps = names_of("account", problem.accounts, "account_id"), names_of("rep", problem.reps, "rep_id")
@@ -56,7 +57,7 @@ def check_actuals(sales: pd.DataFrame, problem: Problem) -> pd.DataFrame:
 def read_metrics(path: str | Path, problem: Problem) -> pd.DataFrame:
     """Read a file of figures by rep. See :func:`check_metrics`."""
     path = Path(path)
-    return check_metrics(read_table("metrics", TableSource(path=path.name), path.parent), problem)
+    return check_metrics(read_file("metrics", TableSource(path=path.name), path), problem)
 
 
 def check_metrics(frame: pd.DataFrame, problem: Problem) -> pd.DataFrame:
@@ -66,6 +67,7 @@ def check_metrics(frame: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     in ``attrs["issues"]``.
     """
     findings = Findings({"metrics": str(frame.attrs.get("file") or "metrics")})
+    findings.take(frame)
     if "rep_id" not in frame:
         findings.error("metrics", 1, "rep_id", "", "the column is missing", "name each row's rep in a column rep_id")
         findings.raise_errors()

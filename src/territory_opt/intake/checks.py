@@ -6,7 +6,10 @@ Work is vectorised; Python loops touch bad cells only, so the cost of a clean ta
 from __future__ import annotations
 
 import difflib
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -26,20 +29,21 @@ from territory_opt.intake.parse import (
     cell_text,
     number_advice,
 )
+from territory_opt.problem.limits import LONGEST_ID, LONGEST_TEXT, MOST_FINDINGS
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.schema import TABLES, Column
+from territory_opt.words import HIDDEN, UNWRITABLE, brief, escaped, listed
 
 Severity = Literal["error", "warning", "imputed"]
 Positions = npt.NDArray[np.intp]
-_SHOWN = 80
-"""Characters of a cell that a message shows: more would hide the message. A choice of looks."""
-_CUT = "..."
 _LOOKUPS = 200
 """Unknown names for which a similar one is sought: each costs a pass over the table, and nobody reads more."""
 _POOL = 2000
 """Names that are compared with an unknown one at most, so that a large table costs no more; ..."""
 _ENDS = 3
 """... of a larger table those that share so many first letters, and are at most so much longer or shorter."""
+_MOST_KNOWN = 12
+"""Known texts that are listed where none is alike. A choice of looks."""
 _ALIKE = 0.6
 """Names at least so similar are offered as a correction: the usual cutoff of ``difflib``."""
 
@@ -49,7 +53,14 @@ class Findings:
 
     def __init__(self, labels: Mapping[str, str]) -> None:
         self.labels = dict(labels)
-        self.issues: list[Issue] = []
+        self._listed: list[Issue] = []
+        self._counts: Counter[tuple[Severity, str, str]] = Counter()
+        self._wrong: set[tuple[str, int, str]] = set()
+
+    @property
+    def issues(self) -> list[Issue]:
+        """The findings: of errors and of warnings in one column the first ``MOST_FINDINGS``, and how many more."""
+        return [*self._listed, *(_rest(*kind, count) for kind, count in self._counts.items() if count > MOST_FINDINGS)]
 
     def label(self, table: str) -> str:
         """Return what a planner calls this table."""
@@ -59,9 +70,18 @@ class Findings:
         self, severity: Severity, table: str, row: int, column: str, value: object, problem: str, fix: str = ""
     ) -> None:
         """Record one finding at spreadsheet row ``row`` (0: the whole table)."""
-        text = cell_text(value)
-        shown = text if len(text) <= _SHOWN else text[: _SHOWN - len(_CUT)] + _CUT
-        self.issues.append(Issue(severity, self.label(table), row, column, shown, problem, fix))
+        label = self.label(table)
+        if severity == "error":
+            self._wrong.add((label, row, column))
+        if severity != "imputed":
+            self._counts[severity, label, column] += 1
+        if self._counts[severity, label, column] <= MOST_FINDINGS:
+            self._listed.append(Issue(severity, label, row, column, cell_text(value), problem, fix))
+
+    def take(self, frame: pd.DataFrame) -> None:
+        """Take over what was found when the file of a table was read."""
+        for issue in frame.attrs.get("issues", ()):
+            self._listed.append(issue)
 
     def error(self, table: str, row: int, column: str, value: object, problem: str, fix: str = "") -> None:
         """Record an error."""
@@ -86,24 +106,26 @@ class Findings:
     def wrong_cells(self, table: str) -> set[tuple[int, str]]:
         """Return (row, column) of every error of one table."""
         label = self.label(table)
-        return {(i.row, i.column) for i in self.issues if i.severity == "error" and i.table == label}
+        return {(row, column) for of, row, column in self._wrong if of == label}
 
     def has_errors(self) -> bool:
         """Whether an error was recorded."""
-        return any(issue.severity == "error" for issue in self.issues)
+        return bool(self._wrong)
 
     def raise_errors(self, *, strict: bool = False) -> None:
         """Raise :class:`DataError` if there are errors; with ``strict``, warnings count as errors."""
-        if strict:
-            self.issues = [_as_error(issue) for issue in self.issues]
-        if self.has_errors():
-            raise DataError(self.issues)
+        issues = [_as_error(issue) for issue in self.issues] if strict else self.issues
+        if any(issue.severity == "error" for issue in issues):
+            raise DataError(issues)
 
 
 def _as_error(issue: Issue) -> Issue:
-    if issue.severity != "warning":
-        return issue
-    return Issue("error", issue.table, issue.row, issue.column, issue.value, issue.problem, issue.fix)
+    return replace(issue, severity="error") if issue.severity == "warning" else issue
+
+
+def _rest(severity: Severity, label: str, column: str, count: int) -> Issue:
+    more = count - MOST_FINDINGS
+    return Issue(severity, label, 0, column, "", f"{more:,} more findings in this column", "correct these first", more)
 
 
 def rows_lie(count: int) -> str:
@@ -155,10 +177,11 @@ class Names:
         problem = f"no such {self.what}"
         near = self._nearest(value) if len(self._cache) < _LOOKUPS else None
         if near is None:
-            return problem, f"known: {len(self.ids):,}, for example {self.ids[0]}" if len(
+            return problem, f"known: {len(self.ids):,}, for example {brief(self.ids[0])}" if len(
                 self.ids
             ) else "there are none"
         key, name = near
+        name, key = brief(name), brief(key)
         return problem, f'nearest: "{name}" ({key})' if name and name != key else f"nearest: {key}"
 
     def _nearest(self, value: str) -> tuple[str, str] | None:
@@ -201,8 +224,8 @@ def nearest(value: str, known: Iterable[str], prefix: str = "nearest: ") -> str:
     folded = {text.lower(): text for text in texts}
     found = difflib.get_close_matches(value.lower(), list(folded), n=1, cutoff=0.5)
     if found:
-        return prefix + folded[found[0]]
-    return "known: " + ", ".join(texts[:12]) if texts else ""
+        return prefix + brief(folded[found[0]])
+    return "known: " + ", ".join(map(brief, texts[:_MOST_KNOWN])) if texts else ""
 
 
 def number_format(frame: pd.DataFrame) -> NumberFormat:
@@ -231,6 +254,9 @@ def _unique_columns(name: str, given: pd.DataFrame, findings: Findings) -> pd.Da
     frame = pd.DataFrame(given).reset_index(drop=True)
     frame.attrs = dict(given.attrs)
     frame.columns = pd.Index([str(label).strip() for label in frame.columns], dtype=object)
+    for label in frame.columns:
+        if UNWRITABLE.search(label) or len(label) > LONGEST_ID:
+            findings.error(name, 1, label, "", f"is no name of a column (at most {LONGEST_ID} characters)", "rename it")
     twice = frame.columns.duplicated()
     for label in frame.columns[twice]:
         findings.error(name, 1, label, "", "two columns have this name", "rename one")
@@ -269,6 +295,7 @@ class _Reader:
         if self.name == "accounts" and label in territories.balance:
             return self._number(Column(label, "number", minimum=0))
         text = as_text(cells)
+        self._report_unwritable(label, text)
         if label not in skill_columns(self.policy):
             read = as_numbers(cells, self.style)
             codes = any(len(cell) > 1 and cell[0] == "0" and cell[1].isdigit() for cell in text)
@@ -292,9 +319,28 @@ class _Reader:
 
     def _text(self, column: Column) -> pd.Series[Any]:
         text = as_text(self.frame[column.name])
+        self._report_unfit(column, text)
         if column.required:
             self._report_empty(column, text)
         return pd.Series(text, dtype=object)
+
+    def _report_unfit(self, column: Column, text: Texts) -> None:
+        """Record texts that are too long, and names with characters that nobody sees: they would match nothing."""
+        most = LONGEST_TEXT if column.free else LONGEST_ID
+        if len(text) and max(map(len, text)) > most:
+            for position in np.flatnonzero([len(cell) > most for cell in text]):
+                problem = f"has {len(text[position]):,} characters, more than {most:,}"
+                self.findings.error(self.name, row_of(position), column.name, text[position], problem, "shorten it")
+        self._report_unwritable(column.name, text, UNWRITABLE if column.free else HIDDEN)
+
+    def _report_unwritable(self, column: str, text: Texts, pattern: re.Pattern[str] = UNWRITABLE) -> None:
+        whole = "".join(text)
+        if whole.isprintable() or not pattern.search(whole):
+            return
+        for position in np.flatnonzero([pattern.search(cell) is not None for cell in text]):
+            hidden = listed([escaped(c) for c in dict.fromkeys(pattern.findall(text[position]))], most=3)
+            problem = f"holds what nobody can see: {hidden}"
+            self.findings.error(self.name, row_of(position), column, text[position], problem, "remove it")
 
     def _report_empty(self, column: Column, text: Texts) -> None:
         for position in np.flatnonzero(text == ""):
@@ -302,6 +348,7 @@ class _Reader:
 
     def _id(self, column: Column) -> pd.Series[Any]:
         text = as_text(self.frame[column.name])
+        self._report_unfit(column, text)
         self._report_empty(column, text)
         ids = pd.Series(text, dtype=object)
         twice = np.flatnonzero(ids.duplicated().to_numpy() & (text != ""))
@@ -317,9 +364,9 @@ class _Reader:
 
     def _number(self, column: Column) -> pd.Series[Any]:
         cells = self.frame[column.name]
-        read = as_numbers(cells, self.style)
+        read, given = as_numbers(cells, self.style), cells.to_numpy(dtype=object)
         for position in np.flatnonzero(read.bad):
-            value = cell_text(cells.iloc[position])
+            value = cell_text(given[position])
             problem, fix = number_advice(value, self.style, self.name, self.policy.currency)
             self.findings.error(self.name, row_of(position), column.name, value, problem, fix)
         self._report_missing_numbers(column, read)
@@ -338,6 +385,9 @@ class _Reader:
         for position in np.flatnonzero(np.isinf(read.values)):
             value = read.values[position]
             self.findings.error(self.name, row_of(position), column.name, value, "is not a finite number", "correct it")
+        for position in np.flatnonzero(np.isfinite(read.values) & (np.abs(read.values) > column.maximum)):
+            problem, value = f"is beyond {column.maximum:,.0f}", read.values[position]
+            self.findings.error(self.name, row_of(position), column.name, value, problem, "correct it, or its unit")
         if column.minimum is None:
             return
         low = np.isfinite(read.values) & (read.values < column.minimum)

@@ -26,6 +26,8 @@ Mask = npt.NDArray[np.bool_]
 
 NO_PART = "(none)"
 """How a part without a name is called where quotas are split by a column."""
+_MOST_WHOLE = 1e16
+"""From here on floating-point numbers are not written as whole ones: their last digits would be made up."""
 _ISO_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?", re.ASCII)
 _ISO_MONTH = re.compile(r"\d{4}-\d{2}", re.ASCII)
 _PLAIN_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
@@ -72,7 +74,8 @@ def cell_text(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         if math.isnan(value):
             return ""
-        return str(int(value)) if float(value).is_integer() else repr(float(value))
+        whole = float(value).is_integer() and abs(float(value)) < _MOST_WHOLE
+        return str(int(value)) if whole else repr(float(value))
     if isinstance(value, dt.datetime):
         plain = value.replace(tzinfo=None)
         return plain.date().isoformat() if plain.time() == dt.time() else plain.isoformat(sep=" ")

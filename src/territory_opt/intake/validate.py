@@ -29,6 +29,8 @@ def validate_tables(given: Mapping[str, pd.DataFrame], policy: Policy, *, strict
     warning). Cost: linear in rows.
     """
     findings = Findings({name: str(frame.attrs.get("file") or name) for name, frame in given.items()})
+    for frame in given.values():
+        findings.take(frame)
     tables = _read(given, policy, findings)
     problem_of = _Checked(tables, given, policy, findings)
     problem_of.check()

@@ -29,6 +29,7 @@ from territory_opt.optimize.search.rounds import search_stage
 from territory_opt.optimize.settings import Settings
 from territory_opt.optimize.task import Task
 from territory_opt.optimize.way import Way
+from territory_opt.problem.limits import LARGEST_SEED
 from territory_opt.problem.problem import Problem
 
 IntArray = npt.NDArray[np.int64]
@@ -225,7 +226,7 @@ def _check(time_limit: float, gap: float, seed: int, threads: int | None) -> Non
         raise ValueError(f"time_limit is {time_limit:g}; it must be positive seconds")
     if not 0 <= gap < np.inf:
         raise ValueError(f"gap is {gap:g}; it must be a share of 0 or more, such as 0.001")
-    if seed < 0:
-        raise ValueError(f"seed is {seed}; it must be a whole number of 0 or more")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ValueError(f"seed is {seed}; it must be a whole number from 0 to {LARGEST_SEED:,}")
     if threads is not None and threads < 1:
         raise ValueError(f"threads is {threads}; it must be 1 or more")

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from territory_opt.words import brief
+
 SCHEMA_VERSION = 1
+_LARGEST = sys.float_info.max
+"""JSON writes whole numbers of any length; larger ones are no figures."""
 STATUSES = ("optimal", "feasible", "infeasible")
 """A folder holds a plan: ``no_plan`` is not among them."""
-LONGEST = 60
-"""Letters of a wrong value that a message repeats."""
 
 
 def _is_number(value: object) -> bool:
     """Numbers, and null for one that is not known."""
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value))
+    if isinstance(value, bool):
+        return False
+    return value is None or (isinstance(value, int | float) and -_LARGEST <= value <= _LARGEST)
 
 
 def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST
 
 
 def _is_text(value: object) -> bool:
@@ -81,5 +85,4 @@ def check_claims(claims: Mapping[str, Any]) -> None:
 
 
 def _shown(value: object) -> str:
-    text = "null" if value is None else repr(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return "null" if value is None else brief(repr(value))

@@ -39,10 +39,11 @@ from territory_opt.plan.figures import Figures
 from territory_opt.plan.parts import part_problems
 from territory_opt.plan.plan import Plan
 from territory_opt.plan.rollup import roll_up
+from territory_opt.problem.limits import LARGEST_UNPACKED
 from territory_opt.problem.numbers import FOLDER_MODE, HALF_CENT, ROUNDING
 from territory_opt.problem.problem import Problem
 from territory_opt.problem.units import with_units
-from territory_opt.words import plain
+from territory_opt.words import message, plain
 
 _T = TypeVar("_T")
 CORE_FILES = ("plan.json", "assignments.csv", "quotas.csv", "certificate.npz")
@@ -141,8 +142,9 @@ def _named(path: Path, read: Callable[[Path], _T]) -> _T:
         return read(path)
     except FileNotFoundError:
         raise PlanFolderError(f"{path} is missing; solve again, or restore the folder from a copy") from None
-    except (ValueError, KeyError, TypeError, OSError, EOFError, csv.Error, zipfile.BadZipFile) as error:
-        raise PlanFolderError(f"{path} is damaged: {error}; solve again, or restore it from a copy") from error
+    except Exception as error:  # a damaged archive or nested text raises nearly anything
+        said = message(str(error)) or type(error).__name__
+        raise PlanFolderError(f"{path} is damaged: {said}; solve again, or restore it from a copy") from error
 
 
 def check_folder(found: PlanFolder, problem: Problem) -> Check:
@@ -309,6 +311,9 @@ def _read_quotas(path: Path, by: str = "period") -> pd.DataFrame:
 
 
 def _read_certificate(path: Path) -> Multipliers:
+    with zipfile.ZipFile(path) as archive:
+        if sum(part.file_size for part in archive.infolist()) > LARGEST_UNPACKED:
+            raise ValueError(f"it unpacks to more than {LARGEST_UNPACKED // 2**20} MiB")
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return Multipliers(
             values=_real(arrays["values"]),
@@ -331,7 +336,7 @@ def _read_cases(arrays: Mapping[str, Any]) -> Cases:
 
 def _real(array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Numbers as stored; ValueError for what is none."""
-    if array.dtype.kind not in "fiu":
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise ValueError(f"it holds {array.dtype}, not numbers")
     return np.asarray(array, dtype=float)
 
@@ -355,7 +360,7 @@ def _wrong_roll_up(found: PlanFolder, model: Model) -> list[str]:
     path = found.path / "roll_up.csv"
     if not path.exists() or not model.has_quotas or not found.plan.annual.index.equals(_rep_ids(model)):
         return []
-    same = path.read_text(encoding="utf-8") == table_csv(roll_up(model, found.plan.annual))
+    same = path.read_bytes() == table_csv(roll_up(model, found.plan.annual)).encode("utf-8")
     return [] if same else ["roll_up.csv is not the roll-up of the quotas"]
 
 

@@ -2,6 +2,8 @@
 
 HALF_CENT = 0.005
 """Sums of money that differ by less are the same: amounts are written in whole cents."""
+CENT = 0.01
+"""The smallest amount of money that is written, and the finest step of quotas."""
 TINY = 1e-12
 """Stands for zero under a fraction: far below any amount, length or share that means something."""
 ROUNDING = 1e-9

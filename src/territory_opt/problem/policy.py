@@ -18,7 +18,18 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
-from territory_opt.problem.numbers import ROUNDING
+from territory_opt.problem.limits import (
+    FIRST_YEAR,
+    LARGEST,
+    LARGEST_SHARE,
+    LAST_YEAR,
+    LONGEST_CURRENCY,
+    LONGEST_ID,
+    MOST_A_YEAR,
+    SMALLEST,
+)
+from territory_opt.problem.numbers import CENT, ROUNDING
+from territory_opt.words import brief
 
 
 def parse_share(value: Any) -> Any:
@@ -26,7 +37,7 @@ def parse_share(value: Any) -> Any:
     if isinstance(value, str):
         match = re.fullmatch(r"\s*([-+]?\d+(?:\.\d+)?)\s*(%?)\s*", value)
         if not match:
-            raise ValueError(f'"{value}" is not a share; write it like "5 %" or 0.05')
+            raise ValueError(f'"{brief(value)}" is not a share; write it like "5 %" or 0.05')
         return float(match[1]) / (100.0 if match[2] else 1.0)
     return value
 
@@ -36,8 +47,8 @@ def parse_shock(value: Any) -> Any:
     if value == "auto":
         return value
     share = value if isinstance(value, bool) else parse_share(value)
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < math.inf:
-        raise ValueError(f'"{value}" is neither a share, like "5 %" or 0.05, nor auto')
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= LARGEST_SHARE:
+        raise ValueError(f'"{brief(value)}" is neither a share, like "5 %" or 0.05, nor auto')
     return float(share)
 
 
@@ -48,7 +59,7 @@ _SHARE_SCHEMA: dict[str, Any] = {
 Share = Annotated[
     float,
     BeforeValidator(parse_share),
-    Field(ge=0, allow_inf_nan=False),
+    Field(ge=0, le=LARGEST_SHARE, allow_inf_nan=False),
     WithJsonSchema(_SHARE_SCHEMA),
 ]
 Part = Annotated[
@@ -57,8 +68,10 @@ Part = Annotated[
     Field(ge=0, le=1, allow_inf_nan=False),
     WithJsonSchema(_SHARE_SCHEMA),
 ]
-Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Level = str
+Money = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+Positive = Annotated[float, Field(ge=SMALLEST, le=MOST_A_YEAR, allow_inf_nan=False)]
+"""What something is divided by or multiplied with: hours, visits, kilometres."""
+Level = Annotated[str, Field(max_length=LONGEST_ID)]
 
 
 LONGEST_REPR = 100
@@ -88,11 +101,11 @@ class Travel(Settings):
 
     cost_per_km: Money = 0.70
     cost_per_hour: Money = 0.0
-    speed_kmh: float = Field(default=70.0, gt=0)
-    detour: float = Field(default=1.25, ge=1)
+    speed_kmh: Positive = 70.0
+    detour: float = Field(default=1.25, ge=1, le=MOST_A_YEAR)
     """Road over great circle, near the 1.20 of the United States; Spain 1.58 (Ballou, Rahardja and Sakai 2002)."""
-    visits_per_year: float = Field(default=6.0, ge=0)
-    max_distance_km: float | None = Field(default=None, gt=0)
+    visits_per_year: float = Field(default=6.0, ge=0, le=MOST_A_YEAR)
+    max_distance_km: Positive | None = None
 
     @property
     def reach(self) -> str:
@@ -105,7 +118,7 @@ class Travel(Settings):
 class Hours(Settings):
     """Yearly hours a rep has for workload and travel together; ``per_fte`` is used where the table is silent."""
 
-    per_fte: float = Field(default=1800.0, gt=0)
+    per_fte: Positive = 1800.0
     hard: bool = False
     price_per_hour: Money = 60.0
 
@@ -120,7 +133,7 @@ class Keep(Settings):
     loss_rate: Part = 0.15
     """Inside the range that is published, see above."""
     similar_skill_discount: Part = 0.25
-    max_moved_accounts: int | None = Field(default=None, ge=0)
+    max_moved_accounts: int | None = Field(default=None, ge=0, le=LARGEST)
     max_moved_revenue: Part | None = None
 
 
@@ -187,7 +200,7 @@ class Range(Settings):
     """Lower and upper limit."""
 
     low: Money = 0.0
-    high: float | None = None
+    high: Money | None = None
     hard: bool = True
     price: Money = 1.0
 
@@ -248,8 +261,8 @@ class Pay(Settings):
     """
 
     threshold: Part = 0.0
-    accelerator: float = Field(default=1.5, ge=0)
-    cap: float | None = Field(default=2.0, gt=0)
+    accelerator: Share = 1.5
+    cap: Positive | None = 2.0
 
     def share(self, attainment: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return pay as a share of the target pay for ``attainment`` (any shape), 1 = quota."""
@@ -281,7 +294,7 @@ class Quotas(Settings):
     compound to more than ``most_hedge`` are flagged.
     """
 
-    target: float | None = None
+    target: float | None = Field(default=None, ge=-LARGEST, le=LARGEST)
     method: Method = "estimate"
     methods: dict[str, Method] = {}
     by: str = ""
@@ -297,7 +310,7 @@ class Quotas(Settings):
     ratchet_guard: Ratchet | None = None
     limits: Range | None = None
     ote_ratio: Range | None = None
-    step: float = Field(default=1.0, gt=0)
+    step: float = Field(default=1.0, ge=CENT, le=LARGEST)
     ramp: tuple[Part, ...] = ()
     most_hedge: Share = 0.10
     periods: Literal["year", "quarter", "month"] = "quarter"
@@ -323,7 +336,7 @@ class Period(Settings):
     hours) stays by year: costs and losses that follow from it are counted for the period.
     """
 
-    start: dt.date = dt.date(2027, 1, 1)
+    start: dt.date = Field(default=dt.date(2027, 1, 1), ge=dt.date(FIRST_YEAR, 1, 1), le=dt.date(LAST_YEAR, 12, 31))
     months: int = Field(default=12, ge=1, le=12)
 
     @field_validator("start")
@@ -349,6 +362,9 @@ class Period(Settings):
         return "per year" if self.months == 12 else "in one month" if self.months == 1 else f"in {self.months} months"
 
 
+Currency = Annotated[str, Field(max_length=LONGEST_CURRENCY)]
+
+
 class Policy(Settings):
     """Everything a planner decides that is not a table: the sections of a scenario file (docs/data-formats.md).
 
@@ -360,7 +376,7 @@ class Policy(Settings):
     Policy(quotas.target=1200000.0, quotas.hit_share=0.6)
     """
 
-    currency: str = "USD"
+    currency: Currency = "USD"
     period: Period = Period()
     territories: Territories = Territories()
     quotas: Quotas = Quotas()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from territory_opt.problem.limits import LARGEST, LARGEST_SHARE, MOST_A_YEAR
+
 Kind = Literal["id", "text", "number", "latitude", "longitude", "date", "month", "skills", "geometry"]
 
 
@@ -13,13 +15,16 @@ class Column:
     """One column: how it is read, whether it must be there, and what an absent column means.
 
     ``default`` fills a column that is absent from the table as a whole (and is reported as imputed);
-    a missing *cell* in a present column is an error for numbers unless ``optional_cells``.
+    a missing *cell* in a present column is an error for numbers unless ``optional_cells``. ``free`` is text in words,
+    which may hold line breaks; any other text is a name that rows are matched by.
     """
 
     name: str
     kind: Kind
     required: bool = False
     minimum: float | None = None
+    maximum: float = LARGEST
+    free: bool = False
     default: float | str | None = None
     optional_cells: bool = False
     unit: str = ""
@@ -28,7 +33,7 @@ class Column:
 
 ACCOUNTS = (
     Column("account_id", "id", required=True, meaning="unique name of the account"),
-    Column("name", "text", default="", meaning="what people call it; the id where absent"),
+    Column("name", "text", free=True, default="", meaning="what people call it; the id where absent"),
     Column("lat", "latitude", optional_cells=True, unit="degrees", meaning="latitude, WGS84"),
     Column("lon", "longitude", optional_cells=True, unit="degrees", meaning="longitude, WGS84"),
     Column("unit_id", "text", default="", meaning="areal unit that gives the place where lat/lon are absent"),
@@ -36,8 +41,23 @@ ACCOUNTS = (
     Column("incumbent", "text", default="", meaning="rep_id who serves it today; empty: nobody"),
     Column("family", "text", default="", meaning="accounts with the same family stay with one rep"),
     Column("potential", "number", required=True, minimum=0, unit="money per year", meaning="what it could buy"),
-    Column("workload", "number", minimum=0, default=0.0, unit="hours per year", meaning="service time without travel"),
-    Column("visits", "number", minimum=0, unit="per year", meaning="visits; the policy's figure where absent"),
+    Column(
+        "workload",
+        "number",
+        minimum=0,
+        maximum=MOST_A_YEAR,
+        default=0.0,
+        unit="hours per year",
+        meaning="service time without travel",
+    ),
+    Column(
+        "visits",
+        "number",
+        minimum=0,
+        maximum=MOST_A_YEAR,
+        unit="per year",
+        meaning="visits; the policy's figure where absent",
+    ),
     Column(
         "current_sales",
         "number",
@@ -55,7 +75,7 @@ ACCOUNTS = (
 
 REPS = (
     Column("rep_id", "id", required=True, meaning="unique name of the rep"),
-    Column("name", "text", default="", meaning="what people call the rep; the id where absent"),
+    Column("name", "text", free=True, default="", meaning="what people call the rep; the id where absent"),
     Column(
         "lat",
         "latitude",
@@ -64,12 +84,29 @@ REPS = (
         meaning="home; where absent, the sales-weighted middle of the accounts served or sold to",
     ),
     Column("lon", "longitude", optional_cells=True, unit="degrees", meaning="home"),
-    Column("fte", "number", minimum=0, default=1.0, unit="full-time equivalents", meaning="1 = full time"),
-    Column("ramp", "number", minimum=0, default=1.0, unit="share", meaning="productivity of a new joiner this year"),
+    Column(
+        "fte",
+        "number",
+        minimum=0,
+        maximum=MOST_A_YEAR,
+        default=1.0,
+        unit="full-time equivalents",
+        meaning="1 = full time",
+    ),
+    Column(
+        "ramp",
+        "number",
+        minimum=0,
+        maximum=LARGEST_SHARE,
+        default=1.0,
+        unit="share",
+        meaning="productivity of a new joiner this year",
+    ),
     Column(
         "capacity_hours",
         "number",
         minimum=0,
+        maximum=MOST_A_YEAR,
         optional_cells=True,
         unit="hours per year",
         meaning="fte x the policy's hours per FTE where absent",
@@ -102,7 +139,7 @@ REPS = (
 
 MANAGERS = (
     Column("manager_id", "id", required=True, meaning="unique name of a node of the hierarchy"),
-    Column("name", "text", default="", meaning="what people call it"),
+    Column("name", "text", free=True, default="", meaning="what people call it"),
     Column("reports_to", "text", default="", meaning="manager_id of the node above; empty: the company"),
     Column("level", "text", default="manager", meaning="manager, region, ...: names the hedge that applies"),
     Column(
@@ -131,14 +168,14 @@ RULES = (
     Column("rule", "text", required=True, meaning="lock (keep with this rep) or forbid (never this rep)"),
     Column("account_id", "text", required=True, meaning="which account"),
     Column("rep_id", "text", required=True, meaning="which rep"),
-    Column("reason", "text", default="", meaning="why, in words"),
+    Column("reason", "text", free=True, default="", meaning="why, in words"),
     Column("expires", "date", optional_cells=True, meaning="last day the rule holds"),
 )
 """Columns of the table ``rules``."""
 
 UNITS = (
     Column("unit_id", "id", required=True, meaning="unique name of the areal unit"),
-    Column("name", "text", default="", meaning="what people call it"),
+    Column("name", "text", free=True, default="", meaning="what people call it"),
     Column("lat", "latitude", optional_cells=True, unit="degrees", meaning="a point inside"),
     Column("lon", "longitude", optional_cells=True, unit="degrees", meaning="a point inside"),
     Column("geometry", "geometry", meaning="polygon (shapely geometry or WKT, EPSG:4326)"),

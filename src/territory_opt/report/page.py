@@ -7,6 +7,7 @@ import hashlib
 import importlib.resources
 import json
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,18 @@ from territory_opt.report.layout import PLACE_DIGITS
 from territory_opt.report.outline import View, base_map
 from territory_opt.report.views import Views
 from territory_opt.study.side import BAND_TOLERANCE
-from territory_opt.words import percent
+from territory_opt.words import percent, visible
 
 MAX_DOTS = 20_000
 """Accounts embedded in the page; beyond, an even sample that always holds the same accounts. A choice: it keeps the
 page small."""
 MAX_ISSUES = 500
 """Findings in the data shown on the page; the workbook has more."""
+
+_RTL = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
+"""The blocks of letters that Unicode writes from right to left."""
+_LEFTWARD = re.compile(f"[{_RTL}](?:[^<>]*[{_RTL}])?")
+"""From the first to the last such letter of a text."""
 
 LEFT_TO_WORKBOOK = ("rep_id", "capacity", "last_quota")
 """Columns of the reps that only the workbook shows, so that the page's table fits a screen."""
@@ -68,6 +74,7 @@ def render_page(views: Views) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_isolated,
     )
     environment.filters["unbroken"] = lambda text: text.replace(" %", "\u00a0%")
     style, script = _asset("page.css"), _asset("page.js")
@@ -87,9 +94,31 @@ def render_page(views: Views) -> str:
     )
 
 
+def _isolated(value: Any) -> Any:
+    """Return a text so that its direction of writing ends with it; our own markup and what is no text stays."""
+    return isolated(value) if type(value) is str else value
+
+
+def isolated(text: str) -> str:
+    """Return a text with hidden characters spelt out, and each part in letters written from right to left set apart.
+
+    A name in Hebrew or Arabic then turns no figure that stands beside it (U+2068 to U+2069 are what ``<bdi>`` does).
+    """
+    text = visible(text, lines=True)
+    return text if text.isascii() else _LEFTWARD.sub("\u2068\\g<0>\u2069", text)
+
+
+def _all_isolated(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _all_isolated(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_all_isolated(value) for value in data]
+    return _isolated(data)
+
+
 def inert_json(data: Any) -> str:
-    """Return JSON that cannot end the script element it stands in."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    """Return JSON that cannot end the script element it stands in, nor turn what stands beside its texts."""
+    text = json.dumps(_all_isolated(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

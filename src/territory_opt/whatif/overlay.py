@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from territory_opt.errors import ScenarioError
+from territory_opt.intake.tables import stays_in
 from territory_opt.whatif.keys import nearest
 from territory_opt.whatif.scenario_file import as_source
 from territory_opt.whatif.strict_yaml import read_yaml
+from territory_opt.words import MOST_NAMED, brief, listed
 
 SCENARIO_FILE = "scenario.yaml"
 REP_FILE = ("reps", "add")
@@ -39,8 +41,16 @@ class Merged:
 
 
 def scenario_path(path: Path) -> Path:
-    """Return the scenario file of a folder, or the file itself."""
-    return path / SCENARIO_FILE if is_there(path) and path.is_dir() else path
+    """Return the scenario file of a folder, or the file itself.
+
+    Raise :class:`ScenarioError` if the folder's file is a link out of it: its words would be quoted as the folder's.
+    """
+    if not (is_there(path) and path.is_dir()):
+        return path
+    found = path / SCENARIO_FILE
+    if not stays_in(found, path):
+        raise ScenarioError(f"{found}: is a link that leaves its folder; name the file that is meant")
+    return found
 
 
 def is_there(path: Path) -> bool:
@@ -75,12 +85,13 @@ def _extended(path: Path, text: Any, root: Path) -> Path:
         raise ScenarioError(f"{path}: extends: must be the relative path of a scenario file or folder")
     target = Path(text)
     following = scenario_path(Path(os.path.normpath(path.parent / target)))
-    if target.is_absolute() or not following.resolve().is_relative_to(root):
+    if target.is_absolute() or not stays_in(following, root):
         raise ScenarioError(
-            f'{path}: extends: "{text}" leaves the folder of scenarios {root.name}; use a relative path inside it'
+            f'{path}: extends: "{brief(text)}" leaves the folder of scenarios {root.name}; '
+            "use a relative path inside it"
         )
-    if not following.is_file():
-        raise ScenarioError(f'{path}: extends: "{text}" does not exist; check the path')
+    if not (is_there(following) and following.is_file()):
+        raise ScenarioError(f'{path}: extends: "{brief(text)}" does not exist; check the path')
     return following
 
 
@@ -138,8 +149,10 @@ def variant_overrides(merged: Merged, variant: str | None, entry: Path) -> tuple
         return {}, entry.parent
     if variant in merged.variants:
         return merged.variants[variant]
-    names = ", ".join(merged.variants) or "none"
-    raise ScenarioError(f'{entry}: no variant "{variant}"{nearest(variant, merged.variants)}; known here: {names}')
+    names = listed([brief(name) for name in merged.variants], most=MOST_NAMED) or "none"
+    raise ScenarioError(
+        f'{entry}: no variant "{brief(variant)}"{nearest(variant, merged.variants)}; known here: {names}'
+    )
 
 
 def apply_overrides(merged: Merged, overrides: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], Folders]:

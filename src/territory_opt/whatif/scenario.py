@@ -17,8 +17,10 @@ from typing import Any
 import pandas as pd
 
 from territory_opt.errors import DataError, GivenError, Issue, ScenarioError
-from territory_opt.intake.tables import TableSource, expand_path, read_table
+from territory_opt.intake.table_source import TableSource
+from territory_opt.intake.tables import expand_path, read_table
 from territory_opt.intake.validate import validate_tables
+from territory_opt.problem.limits import MOST_VARIANTS
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.problem import Problem
 from territory_opt.problem.show import html_lines
@@ -237,6 +239,8 @@ def _check_all(merged: Merged, chain: Sequence[Source]) -> list[str]:
     _, own = validate_file(merged.raw, [(source.path, source.raw) for source in chain])
     lines = [*own]
     entry = chain[0].path
+    if len(merged.variants) > MOST_VARIANTS:  # said by the file's own check
+        return lines
     for name, (overrides, folder) in merged.variants.items():
         found = misplaced(overrides)
         if not found:

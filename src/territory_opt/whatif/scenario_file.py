@@ -11,10 +11,20 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails
 
 from territory_opt.errors import Issue
-from territory_opt.intake.tables import TableSource
-from territory_opt.problem.policy import Period, Quotas, Settings, Share, Territories, check_periods
+from territory_opt.intake.table_source import TableSource
+from territory_opt.problem.limits import (
+    LARGEST_SEED,
+    LONGEST_ID,
+    LONGEST_LIMIT,
+    LONGEST_PATH,
+    LONGEST_TEXT,
+    MOST_VARIANTS,
+    SMALLEST,
+)
+from territory_opt.problem.policy import Currency, Period, Quotas, Settings, Share, Territories, check_periods
 from territory_opt.problem.schema import TABLES
 from territory_opt.whatif.keys import dotted, nearest, suggest
+from territory_opt.words import brief
 
 
 def as_source(value: Any) -> Any:
@@ -52,8 +62,8 @@ class Tables(Settings):
 class Solve(Settings):
     """How long and how exactly to search, where the command line is silent."""
 
-    seed: int = Field(default=0, ge=0)
-    time_limit: float = Field(default=60.0, gt=0, description="seconds")
+    seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
+    time_limit: float = Field(default=60.0, ge=SMALLEST, le=LONGEST_LIMIT, description="seconds")
     gap: Share = 0.001
 
 
@@ -71,10 +81,12 @@ class ScenarioFile(Settings):
     """A scenario: what is given, what is decided, and named variants."""
 
     schema_version: Literal[1]
-    extends: str | None = Field(default=None, description="a scenario file or folder this one builds on")
-    name: str = Field(min_length=1)
-    description: str = ""
-    currency: str = "USD"
+    extends: str | None = Field(
+        default=None, max_length=LONGEST_PATH, description="a scenario file or folder this one builds on"
+    )
+    name: str = Field(min_length=1, max_length=LONGEST_ID)
+    description: str = Field(default="", max_length=LONGEST_TEXT)
+    currency: Currency = "USD"
     period: Period = Period()
     tables: Tables
     reps: RepChanges = RepChanges()
@@ -82,7 +94,9 @@ class ScenarioFile(Settings):
     quotas: Quotas = Quotas()
     solve: Solve = Solve()
     scenarios: dict[str, dict[str, Any] | None] = Field(
-        default={}, description='named variants: dotted keys with new values, such as "quotas.target: 130000000"'
+        default={},
+        max_length=MOST_VARIANTS,
+        description='named variants: dotted keys with new values, such as "quotas.target: 130000000"',
     )
 
     @model_validator(mode="after")
@@ -142,6 +156,8 @@ def _line(details: ErrorDetails) -> str:
         return f"{key}: unknown key; {suggest(ScenarioFile, loc)}"
     if kind == "missing":
         return f"{key}: is missing; add it"
+    if kind == "too_long" and not isinstance(details["input"], str):
+        return f"{key}: holds {len(details['input']):,} entries, more than {details['ctx']['max_length']:,}"
     if details["input"] is None:
         return f"{key}: is empty; give it a value or remove the line"
     message = details["msg"].removeprefix("Value error, ")
@@ -152,14 +168,8 @@ def _line(details: ErrorDetails) -> str:
     return f"{key}: {message[:1].lower()}{message[1:]}, not {_shown(details['input'])}"
 
 
-_SHOWN = 60
-"""Characters of a value that a message shows: more would hide the message. A choice of looks."""
-_CUT = "..."
-
-
 def _shown(value: Any) -> str:
-    text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - len(_CUT)] + _CUT
+    return f'"{brief(value)}"' if isinstance(value, str) else brief(value)
 
 
 def column_warnings(file: ScenarioFile, path: Path) -> list[Issue]:

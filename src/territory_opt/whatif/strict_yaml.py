@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,57 @@ from typing import Any
 import yaml
 
 from territory_opt.errors import ScenarioError
+from territory_opt.problem.limits import DEEPEST, LARGEST_YAML, MOST_NODES
+from territory_opt.words import HIDDEN, brief, escaped
 
 _MERGE = "tag:yaml.org,2002:merge"
+_KINDS = {"timestamp": "a date", "int": "a whole number", "float": "a number", "bool": "true or false"}
 _FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe loader that collects repeated and non-text keys in ``findings``."""
+    """Safe loader that collects what is wrong with keys and values in ``findings``; it stops at what grows too big."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self.findings: list[str] = []
+        self.depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Read one node; nesting beyond ``DEEPEST`` is an error with its line."""
+        self.depth += 1
+        if parent is not None and self.depth > DEEPEST:
+            problem = f"nested more than {DEEPEST} levels deep; settings need five"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=parent.start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        """Make the value of a document, unless its aliases write out to more than ``MOST_NODES`` values."""
+        if _written_out(node, {}) > MOST_NODES:
+            problem = f"holds more than {MOST_NODES:,} values once its aliases are written out, or one of itself"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return super().construct_document(node)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Make one value; whatever its tag cannot make of it is a finding with its line."""
+        line = node.start_mark.line + 1
+        try:
+            value = super().construct_object(node, deep=deep)
+        except yaml.YAMLError:
+            raise
+        except Exception as error:  # the readers of types raise what their functions do
+            kind = node.tag.rpartition(":")[2]
+            shown = brief(node.value) if isinstance(node, yaml.ScalarNode) else "this"
+            said = f": {brief(str(error))}" if kind == "timestamp" and isinstance(error, ValueError) else ""
+            self.findings.append(
+                f'line {line}: "{shown}" is not {_KINDS.get(kind, f"a value of kind {brief(kind)}")}{said}'
+            )
+            return None
+        if isinstance(value, str) and (hidden := HIDDEN.search(value.replace("\n", "").replace("\t", ""))):
+            self.findings.append(f"line {line}: holds what nobody can see: {escaped(hidden[0])}; remove it")
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, int] = {}
@@ -32,24 +73,26 @@ class _StrictLoader(yaml.SafeLoader):
                 continue
             key = key_node.value
             if key_node.tag != "tag:yaml.org,2002:str":
-                self.findings.append(f'line {line}: the key {key} is not text; write it in quotes: "{key}"')
+                shown = brief(key)
+                self.findings.append(f'line {line}: the key {shown} is not text; write it in quotes: "{shown}"')
             if key in seen:
-                self.findings.append(f'line {line}: the key "{key}" stands twice (first in line {seen[key]})')
+                self.findings.append(f'line {line}: the key "{brief(key)}" stands twice (first in line {seen[key]})')
             seen.setdefault(key, line)
         if self.findings:
             return {}
         return super().construct_mapping(node, deep=deep)
 
-    def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> Any:
-        """Read a date; one that does not exist is an error with its line."""
-        try:
-            return super().construct_yaml_timestamp(node)
-        except ValueError as error:
-            self.findings.append(f'line {node.start_mark.line + 1}: "{node.value}" is not a date: {error}')
-            return None
 
+def _written_out(node: yaml.Node, known: dict[int, float]) -> float:
+    """Count the values of a node with every alias written out; infinite for one that holds itself."""
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        parts = node.value if isinstance(node, yaml.SequenceNode) else ()
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        known[id(node)] = 1 + sum(_written_out(part, known) for part in parts)
+    return known[id(node)]
 
-_StrictLoader.add_constructor("tag:yaml.org,2002:timestamp", _StrictLoader.construct_yaml_timestamp)
 
 # YAML 1.1 reads "1e-3" as text; people mean a number.
 _StrictLoader.add_implicit_resolver(
@@ -64,30 +107,37 @@ def read_yaml(path: Path) -> dict[str, Any]:
     a key that is not text, or anything but a mapping at the top.
     """
     try:
+        if path.stat().st_size > LARGEST_YAML:
+            raise ScenarioError(
+                f"{path}: larger than {LARGEST_YAML // 2**20} MiB, which no scenario file is; check the path"
+            )
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ScenarioError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ScenarioError(f"{path}: line {line}: not UTF-8 text; save the file as UTF-8") from error
-    loader = _StrictLoader(text)
-    try:
-        data = loader.get_single_data()
-    except yaml.YAMLError as error:
-        if loader.findings:
-            raise ScenarioError(_lines(path, loader.findings)) from error
-        raise ScenarioError(f"{path}: {_yaml_problem(error)}") from error
-    finally:
-        loader.dispose()
-    if loader.findings:
-        raise ScenarioError(_lines(path, loader.findings))
+    data, findings = _load(text)
+    if findings:
+        raise ScenarioError("\n".join(f"{path}: {finding}" for finding in findings))
     if not isinstance(data, dict):
         raise ScenarioError(f'{path}: line 1: not a scenario; it must start with keys such as "schema_version: 1"')
     return data
 
 
-def _lines(path: Path, findings: list[str]) -> str:
-    return "\n".join(f"{path}: {finding}" for finding in findings)
+def _load(text: str) -> tuple[Any, list[str]]:
+    """Return the value that a text holds, and what is wrong with it, each with its line."""
+    try:
+        loader = _StrictLoader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        return None, [f"line {line}: holds what nobody can see: {escaped(chr(error.character))}; remove it"]
+    try:
+        return loader.get_single_data(), loader.findings
+    except yaml.YAMLError as error:
+        return None, loader.findings or [_yaml_problem(error)]
+    finally:
+        loader.dispose()
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:
@@ -99,13 +149,7 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
 
 def parse_value(text: str) -> Any:
     """Read one value as a scenario file would: a number, a date, a list, or text."""
-    loader = _StrictLoader(text)
-    try:
-        value = loader.get_single_data()
-    except yaml.YAMLError as error:
-        raise ScenarioError(f'"{text}" is not a value: {_yaml_problem(error)}') from error
-    finally:
-        loader.dispose()
-    if loader.findings:
-        raise ScenarioError(f'"{text}" is not a value: {"; ".join(loader.findings)}')
+    value, findings = _load(text)
+    if findings:
+        raise ScenarioError(f'"{brief(text)}" is not a value: {"; ".join(findings)}')
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import tempfile
@@ -35,7 +36,7 @@ def write_scenario(problem: Problem, folder: str | Path, *, name: str, solve: So
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         for table, frame in tables.items():
-            _as_text(frame).to_csv(staging / f"{table}.csv", index=False, lineterminator="\n", encoding="utf-8")
+            (staging / f"{table}.csv").write_text(_csv(frame), encoding="utf-8", newline="\n")
         policy = problem.policy.model_dump(mode="json", exclude_defaults=True)
         settings = {"schema_version": 1, "name": name, "tables": {table: f"{table}.csv" for table in tables}, **policy}
         if solve is not None:
@@ -47,6 +48,11 @@ def write_scenario(problem: Problem, folder: str | Path, *, name: str, solve: So
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return folder / "scenario.yaml"
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    """The frame as CSV with every text in quotes: a line break inside one then ends no row."""
+    return str(_as_text(frame).to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC))
 
 
 def _as_text(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,141 @@
+"""Read one sheet of a workbook, however small its file and however large what it unpacks to."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+
+from territory_opt.intake.table_file import TableFile, fold
+from territory_opt.problem.limits import LARGEST_UNPACKED, LONGEST_GAP, MOST_CELLS, MOST_STRAY
+from territory_opt.words import brief, listed
+
+_Row = list[Any]
+_SMALLER = "save the table as CSV or Parquet, which take less room"
+_AGAIN = "open it in a spreadsheet program and save it as .xlsx"
+_MOST_SHEETS = 10
+"""Sheets that a message names. A choice of looks."""
+
+
+def read_workbook(file: TableFile) -> pd.DataFrame:
+    """Return the sheet, cells in their types; raise :class:`DataError` for whatever is wrong with the file."""
+    import openpyxl
+
+    _check_size(file)
+    with _readable(file):
+        book = openpyxl.load_workbook(file.path, read_only=True, data_only=True)
+    try:
+        with _readable(file):
+            names = [str(name) for name in book.sheetnames]
+        name = _sheet_name(file, names)
+        with _readable(file):
+            sheet = book[name]
+            sheet.reset_dimensions()
+        rows = _rows(file, sheet)
+    finally:
+        book.close()
+    return _grid(file, rows)
+
+
+def _check_size(file: TableFile) -> None:
+    """Refuse an archive that says of itself that it unpacks to more than the limit."""
+    with _readable(file), zipfile.ZipFile(file.path) as archive:
+        unpacked = sum(part.file_size for part in archive.infolist())
+    if unpacked > LARGEST_UNPACKED:
+        limit = f"{LARGEST_UNPACKED // 2**20:,} MiB"
+        file.stop(f"unpacks to {unpacked // 2**20:,} MiB, more than the {limit} that are read", _SMALLER)
+
+
+@contextmanager
+def _readable(file: TableFile) -> Iterator[None]:
+    """Turn whatever the reader of workbooks raises into the user's news: a damaged file raises nearly anything."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        said = brief(str(error) or type(error).__name__, most=200)
+        file.stop(f"cannot be read as a workbook ({said})", _AGAIN)
+
+
+def _sheet_name(file: TableFile, names: list[str]) -> str:
+    wanted = file.source.sheet
+    setting = f"tables.{file.table}.sheet"
+    if not names:
+        file.stop("holds no sheets", _AGAIN)
+    if wanted in names:
+        return str(wanted)
+    if wanted is not None:
+        near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.0)
+        file.stop(f'no sheet "{brief(wanted)}"', f"nearest: {brief(near[0])}" if near else "")
+    same = [name for name in names if fold(name) == fold(file.table)]
+    if len(names) > 1 and not same:
+        shown = listed([brief(name) for name in names], most=_MOST_SHEETS)
+        file.stop(f"holds {len(names)} sheets ({shown})", f"set {setting} to one of them")
+    return same[0] if same else names[0]
+
+
+def _rows(file: TableFile, sheet: Any) -> list[tuple[int, _Row]]:
+    """Return the rows that are not empty, each with its number in the sheet."""
+    rows: list[tuple[int, _Row]] = []
+    cells_seen = 0
+    with _readable(file):
+        for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+            cells_seen += len(cells)
+            if cells_seen > MOST_CELLS:
+                break
+            row = list(cells)
+            while row and (row[-1] is None or row[-1] == ""):
+                row.pop()
+            if row:
+                rows.append((number, row))
+    if cells_seen > MOST_CELLS:
+        fix = f"delete what lies beside the table, or {_SMALLER}"
+        file.stop(f"holds more than the {MOST_CELLS:,} cells that are read, empty ones included", fix)
+    return rows
+
+
+def _grid(file: TableFile, rows: list[tuple[int, _Row]]) -> pd.DataFrame:
+    """Make a frame of workbook rows: the first is the header, empty rows at the end are no rows."""
+    if not rows:
+        file.stop("the sheet is empty", "export it again with a header and rows")
+    if rows[0][0] > 1:
+        file.check_header([""])
+    header = ["" if cell is None else str(cell).strip() for cell in rows[0][1]]
+    file.check_header(header)
+    body = _without_stray(file, rows[1:], header)
+    if not body:
+        file.error("holds a header but no rows", "export it again")
+    width, last = len(header), 1
+    for number, cells in body:
+        file.report_empty(range(last + 1, number))
+        last = number
+        if len(cells) > width:
+            file.error(f"has {len(cells):,} cells, the header has {width:,}", row=number)
+    file.raise_errors()
+    padded = [cells + [None] * (width - len(cells)) for _, cells in body]
+    return pd.DataFrame(padded, columns=header, dtype=object)
+
+
+def _without_stray(file: TableFile, body: list[tuple[int, _Row]], header: list[str]) -> list[tuple[int, _Row]]:
+    """Leave out what somebody has typed far below the table by accident, and say so: single cells, a few of them."""
+    numbers = [1, *(number for number, _ in body)]
+    gaps = [k for k in range(len(body)) if numbers[k + 1] - numbers[k] > LONGEST_GAP]
+    if not gaps:
+        return body
+    stray = body[gaps[0] :]
+    single = len(header) > 1 and all(sum(cell not in (None, "") for cell in cells) == 1 for _, cells in stray)
+    if not single or len(stray) > MOST_STRAY or not gaps[0]:
+        return body
+    for number, cells in stray:
+        empty = number - numbers[gaps[0]] - 1
+        problem = f"a cell stands {empty:,} rows below the table; it is left out"
+        file.warn(problem, "delete it", row=number, value=str(cells[-1]))
+    return body[: gaps[0]]

@@ -1,0 +1,48 @@
+"""How much is too much: every limit on what is read, once, with its reason in :data:`LIMITS`, which the docs show."""
+
+from __future__ import annotations
+
+LARGEST = 1e15
+SMALLEST = 1e-6
+MOST_A_YEAR = 1e6
+LARGEST_SHARE = 1e6
+LARGEST_SEED = 2**31 - 1
+LONGEST_LIMIT = 1e9
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+LONGEST_ID = 255
+LONGEST_CURRENCY = 20
+LONGEST_TEXT = 32_767
+LONGEST_PATH = 4_096
+MOST_FINDINGS = 1_000
+LARGEST_UNPACKED = 2**28
+MOST_CELLS = 20_000_000
+LONGEST_GAP = 1_000
+MOST_STRAY = 20
+LARGEST_YAML = 2**20
+DEEPEST = 50
+MOST_NODES = 100_000
+MOST_VARIANTS = 500
+
+LIMITS: tuple[tuple[str, str, str], ...] = (
+    ("a number, up or down", f"{LARGEST:g}", "sums keep about 15 digits: beyond, they lose whole units of money"),
+    ("a setting that must be positive", f"at least {SMALLEST:g}", "one that is divided by must not make infinity"),
+    ("visits, hours, full-time equivalents", f"{MOST_A_YEAR:g}", "a year has 8,784 hours; more is another unit"),
+    ("a share", f"{LARGEST_SHARE:g}", "no rule means more than a million times its target"),
+    ("a seed", f"{LARGEST_SEED:,}", "solvers take 31 bits"),
+    ("`solve.time_limit`", f"{LONGEST_LIMIT:g} seconds", "thirty years; clocks of solvers overflow beyond"),
+    ("first day of the plan", f"{FIRST_YEAR} to {LAST_YEAR}", "a year beyond is a slip of the keyboard"),
+    ("an id, or another name that rows are matched by", f"{LONGEST_ID} characters", "longer ones are texts"),
+    ("`currency`", f"{LONGEST_CURRENCY} characters", "it stands before every amount"),
+    ("a text", f"{LONGEST_TEXT:,} characters", "the most that a cell of a workbook holds"),
+    ("a path", f"{LONGEST_PATH:,} characters", "the most that operating systems take"),
+    ("findings in one column", f"{MOST_FINDINGS:,} of a severity", "nobody reads more; of the rest it says how many"),
+    ("a workbook or plan archive, unpacked", f"{LARGEST_UNPACKED // 2**20} MiB", "what a small file may blow up to"),
+    ("cells of a workbook", f"{MOST_CELLS:,}", "beyond, CSV and Parquet are read in a fraction of time and memory"),
+    ("empty rows before a stray cell", f"{LONGEST_GAP:,}", "what follows is left out with a warning if it is no row"),
+    ("stray rows", f"{MOST_STRAY}", "more are a second table: an error, as nothing is dropped"),
+    ("a scenario file", f"{LARGEST_YAML // 2**20} MiB", "reading takes about 10 seconds per MiB"),
+    ("nesting of a scenario file", f"{DEEPEST} levels", "settings are five levels deep"),
+    ("values of a scenario file, aliases written out", f"{MOST_NODES:,}", "aliases of aliases grow without end"),
+    ("variants of a scenario", f"{MOST_VARIANTS}", "each is checked whenever the file is read"),
+)
+"""What is limited, to how much, and why."""

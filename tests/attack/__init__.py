@@ -1,0 +1,1 @@
+"""Attacks on what is read: spoilt files, hostile names and settings."""

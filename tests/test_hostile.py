@@ -1,0 +1,345 @@
+"""What others wrote is read back as it was written, refused with its place, or shown so that it does nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pandas as pd
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import territory_opt as to
+from territory_opt.cli.commands import run
+from territory_opt.cli.screen import inert
+from territory_opt.errors import DataError, Issue, ScenarioError
+from territory_opt.intake.table_source import TableSource
+from territory_opt.intake.tables import read_table
+from territory_opt.plan.folder import read_folder, table_csv
+from territory_opt.problem.limits import LONGEST_ID, MOST_FINDINGS, MOST_VARIANTS
+from territory_opt.report.page import isolated
+from territory_opt.whatif.strict_yaml import parse_value
+from territory_opt.whatif.write import write_scenario
+from territory_opt.words import HIDDEN, brief, message, visible
+
+TOY = Path(__file__).parents[1] / "scenarios" / "toy"
+ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=12)
+ESCAPE = "\x1b[31mred\x1b[0m"
+
+
+LAUGHS = "[&x0 [1], " + ", ".join(f"&x{i + 1} [{', '.join([f'*x{i}'] * 10)}]" for i in range(9)) + "]"
+"""Each list holds the one before ten times."""
+
+
+def company(*, key: str = "A", name: str = "Acme", segment: str = "all", extra: str = "") -> to.Problem:
+    columns = {
+        "account_id": [key, "B"], "name": [name, "Birch"], "segment": [segment, "all"], "note": [extra, ""],
+        "lat": [1.0, 1.0], "lon": [5.0, 5.5], "potential": [100.0, 200.0], "incumbent": ["R1", "R2"],
+    }  # fmt: skip
+    accounts = pd.DataFrame({column: pd.Series(cells, dtype=object) for column, cells in columns.items()})
+    reps = pd.DataFrame({"rep_id": ["R1", "R2"], "lat": 1.0, "lon": [5.0, 5.5]})
+    return to.Problem.from_tables(accounts=accounts, reps=reps, policy=to.Policy())
+
+
+# --- read back ------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None)
+@given(key=ANY_TEXT, name=ANY_TEXT, extra=ANY_TEXT)
+@example(key="a\rb", name="a\rb", extra="a\rb")
+@example(key="'", name="=1", extra="\ufeff")
+@example(key="A", name="\x0b", extra="\x85")
+def test_what_is_accepted_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, key: str, name: str, extra: str
+) -> None:
+    """Whatever text a table holds: refused with its row, or the same from a folder that was written."""
+    try:
+        problem = company(key=key, name=name, extra=extra)
+    except DataError as error:
+        found = error
+    else:
+        found = None
+    if found is not None:
+        assert all(issue.row or issue.column for issue in found.issues)
+        assert not HIDDEN.search(str(found).replace("\n", ""))
+        return
+    folder = tmp_path_factory.mktemp("texts") / "again"
+    again = to.load_scenario(write_scenario(problem, folder, name="again")).problem()
+    for column in ("account_id", "name", "note"):
+        assert again.accounts[column].tolist() == problem.accounts[column].tolist()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]).filter(lambda c: not HIDDEN.match(c)), min_size=1, max_size=12))
+@example("'")
+@example("\xa0x")
+def test_ids_of_a_plan_are_read_back(tmp_path_factory: pytest.TempPathFactory, key: str) -> None:
+    from territory_opt.plan.folder import _read_csv
+
+    path = tmp_path_factory.getbasetemp() / "one.csv"
+    table = pd.DataFrame({"account_id": [key], "rep_id": [f"{key}{key}"]})
+    path.write_text(table_csv(table), encoding="utf-8", newline="\n")
+    assert _read_csv(path, ["account_id", "rep_id"]).to_dict("list") == table.to_dict("list")
+
+
+@pytest.mark.parametrize("wrong", ["a\rb", "a\nb", ESCAPE, "a\x00", "a\ud800", "a\u202eb", "x" * (LONGEST_ID + 1)])
+def test_ids_that_nobody_can_see_are_refused(wrong: str) -> None:
+    with pytest.raises(DataError) as caught:
+        company(key=wrong)
+    issue = caught.value.issues[0]
+    assert (issue.row, issue.column) == (2, "account_id")
+    assert issue.fix in ("remove it", "shorten it")
+    with pytest.raises(DataError):
+        company(segment=wrong)
+
+
+# --- shown ----------------------------------------------------------------------------------------------------
+
+
+@given(ANY_TEXT)
+def test_shown_text_does_nothing(text: str) -> None:
+    assert not HIDDEN.search(visible(text))
+    assert not HIDDEN.search(message(text).replace("\n", ""))
+    visible(text).encode("utf-8")
+    assert not HIDDEN.search(inert(json.dumps([text], ensure_ascii=False)))
+    assert json.loads(inert(json.dumps([text], ensure_ascii=False))) == [text]
+
+
+def test_a_long_cell_is_not_echoed() -> None:
+    issue = Issue("error", "t.csv", 2, "name", "y" * 50_000, "is wrong", "correct it")
+    assert len(str(issue)) < 150
+    assert len(brief("\x1b" * 50_000)) <= 80
+    assert len(message("y" * 50_000)) <= 1_000
+    with pytest.raises(ScenarioError) as caught:
+        parse_value("[" + "y" * 50_000)
+    assert len(str(caught.value)) < 300
+
+
+def hostile_toy(folder: Path) -> Path:
+    """Write the toy with names that colour a terminal, or turn the direction of writing."""
+    tables = {table: pd.read_csv(TOY / f"{table}.csv") for table in ("accounts", "reps")}
+    problem = to.load_scenario(TOY).problem()
+    tables["accounts"].loc[:, "name"] = f"{ESCAPE}\u202eevil"
+    tables["reps"].loc[:, "name"] = [f"{ESCAPE}{rep} \u05d0\u05d1\u05d2" for rep in tables["reps"]["rep_id"]]
+    hostile = to.Problem.from_tables(**tables, policy=problem.policy)
+    return write_scenario(hostile, folder, name="hostile").parent
+
+
+@pytest.mark.slow
+def test_names_reach_neither_terminal_nor_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario, plan = hostile_toy(tmp_path / "toy"), tmp_path / "plan"
+    assert run(["solve", str(scenario), "--out", str(plan), "--time-limit", "10"]) in (0, 3)
+    commands = [["validate", str(scenario)], ["check", str(plan)], ["explain", str(plan), "--rep", "R1"]]
+    for command in [*commands, [*commands[1], "--json"]]:
+        run(command)
+    shown = capsys.readouterr()
+    assert "\\x1b[31m" in shown.out
+    assert HIDDEN.findall((shown.out + shown.err).replace("\n", "")) == []
+    page = (plan / "report.html").read_text(encoding="utf-8")
+    assert HIDDEN.findall(page.replace("\n", "").replace("\u2068", "").replace("\u2069", "")) == []
+    assert page.count("\u2068") == page.count("\u2069") > 0
+    assert read_folder(plan).plan.assignment.notna().all()
+
+
+def test_letters_from_right_to_left_are_set_apart() -> None:
+    assert isolated("Lee 12 %") == "Lee 12 %"
+    assert isolated("\u05d0\u05d1 (R-1) 12 %") == "\u2068\u05d0\u05d1\u2069 (R-1) 12 %"
+    assert isolated("a\u202eb") == "a\\u202eb"
+
+
+# --- paths ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    for path in TOY.iterdir():
+        if path.is_file():
+            (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def test_a_link_out_of_the_folder_is_refused(copy: Path, tmp_path: Path) -> None:
+    """Nothing of the foreign file is told."""
+    (tmp_path / "foreign.csv").write_text("secret\n1,2\n", encoding="utf-8")
+    for name in ("accounts.csv", "scenario.yaml"):
+        kept = (copy / name).read_bytes()
+        (copy / name).unlink()
+        (copy / name).symlink_to(tmp_path / "foreign.csv")
+        with pytest.raises(ScenarioError, match="is a link that leaves") as caught:
+            to.load_scenario(copy).problem()
+        assert "secret" not in str(caught.value)
+        (copy / name).unlink()
+        (copy / name).write_bytes(kept)
+    (copy / "reps.csv").rename(copy / "team.csv")
+    (copy / "reps.csv").symlink_to("team.csv")
+    assert to.load_scenario(copy).problem().n_reps == 4
+
+
+# --- settings -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("!!bool maybe", '"maybe" is not true or false'),
+        ("!!int abc", '"abc" is not a whole number'),
+        ("!!timestamp abc", '"abc" is not a date'),
+        ("9" * 5_001, "is not a whole number"),
+        ("\x07", r"holds what nobody can see: \x07"),
+        ('"\\e[31m"', r"holds what nobody can see: \x1b"),
+        ('"\\ud800"', r"holds what nobody can see: \ud800"),
+        ("[" * 3_000 + "]" * 3_000, "nested more than 50 levels deep"),
+        ("&a [*a]", "or one of itself"),
+        (LAUGHS, "once its aliases"),
+    ],
+)  # fmt: skip
+def test_values_that_are_none(text: str, expected: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        parse_value(text)
+    assert expected in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("tables.accounts.date_format", "%d.%d.%Y"), ("tables.accounts.date_format", "%d.%m"),
+        ("tables.accounts.encoding", "undefined"), ("tables.accounts.path", "x" * 5_000), ("quotas.step", 1e308),
+        ("quotas.step", 1e-320), ("solve.seed", 2**31), ("territories.hours.per_fte", 1e30),
+        ("territories.travel.visits_per_year", 1e308), ("territories.travel.speed_kmh", 1e-320),
+        ("quotas.target", 1e16), ("quotas.limits.high", 1e300), ("quotas.hedge.company", 1e9), ("currency", "x" * 99),
+        ("period.start", "9999-01-01"), ("solve.time_limit", 1e300), ("name", "x" * 300),
+    ],
+)  # fmt: skip
+def test_settings_beyond_every_measure(key: str, value: Any) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        to.load_scenario(TOY, overrides={key: value})
+    assert key in str(caught.value)
+
+
+def test_no_file_has_such_a_name() -> None:
+    for path in ("x" * 300 + ".csv", "a/" * 1_500 + "x.csv"):
+        with pytest.raises(DataError, match="no such file"):
+            to.load_scenario(TOY, overrides={"tables.accounts.path": path}).problem()
+
+
+def test_too_many_variants_are_counted(copy: Path) -> None:
+    text = (copy / "scenario.yaml").read_text(encoding="utf-8").split("scenarios:")[0]
+    many = "".join(f"  v{i}: {{quotas.target: {i + 1}}}\n" for i in range(MOST_VARIANTS + 1))
+    (copy / "scenario.yaml").write_text(f"{text}scenarios:\n{many}", encoding="utf-8")
+    with pytest.raises(ScenarioError, match="scenarios: holds 501 entries, more than 500"):
+        to.load_scenario(copy)
+
+
+def test_numbers_of_tables_have_a_limit() -> None:
+    tables = {table: pd.read_csv(TOY / f"{table}.csv") for table in ("accounts", "reps")}
+    tables["accounts"] = tables["accounts"].assign(visits=1e308)
+    with pytest.raises(DataError) as caught:
+        to.Problem.from_tables(**tables, policy=to.Policy())
+    assert (
+        str(caught.value.issues[0]) == 'accounts  row 2  visits  "1e+308"  is beyond 1,000,000; correct it, or its unit'
+    )
+
+
+# --- workbooks ------------------------------------------------------------------------------------------------
+
+
+def workbook(folder: Path, edit: Callable[[Any], None]) -> pd.DataFrame:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for row in (["account_id", "potential"], ["A", 1], ["B", 2]):
+        sheet.append(row)
+    edit(sheet)
+    book.save(folder / "a.xlsx")
+    return read_table("accounts", TableSource(path="a.xlsx"), folder)
+
+
+def refused(folder: Path, edit: Callable[[Any], None]) -> list[str]:
+    with pytest.raises(DataError) as caught:
+        workbook(folder, edit)
+    return [str(issue) for issue in caught.value.issues]
+
+
+def test_a_stray_cell_is_said_and_left_out(tmp_path: Path) -> None:
+    for column in (1, 16_384):
+        frame = workbook(tmp_path, lambda sheet, column=column: sheet.cell(1_048_576, column, "x"))
+        assert len(frame) == 2
+        assert [str(issue) for issue in frame.attrs["issues"]] == [
+            'a.xlsx  row 1048576  "x"  a cell stands 1,048,572 rows below the table; it is left out; delete it'
+        ]
+
+
+def test_rows_far_below_are_not_dropped(tmp_path: Path) -> None:
+    def edit(sheet: Any) -> None:
+        sheet.cell(5_000, 1, "C")
+        sheet.cell(5_000, 2, 3)
+
+    assert refused(tmp_path, edit) == ["a.xlsx  row 4  the rows down to 4,999 are empty; delete them"]
+
+
+def test_a_stray_header_is_one_finding(tmp_path: Path) -> None:
+    assert refused(tmp_path, lambda sheet: sheet.cell(1, 16_384, "x")) == [
+        "a.xlsx  row 1  columns 3 to 16,383 have no header; name it or remove the column"
+    ]
+
+
+def respelt(folder: Path, part: str, change: Callable[[bytes], bytes]) -> list[str]:
+    """Change one part of a workbook; return what reading it says."""
+    workbook(folder, lambda sheet: None)
+    path = folder / "a.xlsx"
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, change(content) if name.endswith(part) else content)
+    path.write_bytes(out.getvalue())
+    with pytest.raises(DataError) as caught:
+        read_table("accounts", TableSource(path="a.xlsx"), folder)
+    return [str(issue) for issue in caught.value.issues]
+
+
+def test_what_unpacks_to_too_much(tmp_path: Path) -> None:
+    (said,) = respelt(tmp_path, "sheet1.xml", lambda content: content + b" " * 2**28)
+    assert said.startswith("a.xlsx  unpacks to 256 MiB, more than the 256 MiB that are read")
+    rows = b"".join(b'<row r="%d"><c r="XFD%d"><v>1</v></c></row>' % (i, i) for i in range(9, 2_000))
+    (said,) = respelt(tmp_path, "sheet1.xml", lambda content: content.replace(b"</sheetData>", rows + b"</sheetData>"))
+    assert said.startswith("a.xlsx  holds more than the 20,000,000 cells that are read")
+
+
+def test_findings_of_one_column_are_counted() -> None:
+    accounts = pd.DataFrame({"account_id": [f"A{i}" for i in range(3_000)], "lat": 1.0, "lon": 5.0, "potential": "abc"})
+    reps = pd.DataFrame({"rep_id": ["R1"], "lat": 1.0, "lon": 5.0})
+    with pytest.raises(DataError) as caught:
+        to.Problem.from_tables(accounts=accounts, reps=reps, policy=to.Policy())
+    errors = [issue for issue in caught.value.issues if issue.severity == "error"]
+    assert len(errors) == MOST_FINDINGS + 1
+    assert "2,000 more findings in this column" in str(errors[-1])
+    assert str(caught.value).endswith("3,000 errors, nothing was written")
+
+
+def test_memory_is_the_users_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(sys.modules["territory_opt.intake.tables"], "_read_raw", full)
+    with pytest.raises(DataError, match="needs more memory than there is"):
+        workbook(tmp_path, lambda sheet: None)
+
+
+def test_memory_is_no_defect_of_ours(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("territory_opt.cli.commands.read_scenario", full)
+    assert run(["validate", str(TOY)]) == 2
+    assert "more memory than there is" in capsys.readouterr().err
