@@ -130,8 +130,8 @@ MESSAGES = {
     "reps=...) makes a problem of tables",
     "check: result": "a Result is not accepted here; give a loaded plan or the path of a plan folder: to.audit(result) "
     "and to.certify(result) judge a result, to.save_plan(result, folder) writes its folder",
-    "certify by: plan": "a Plan is not accepted here; give the multipliers of a plan: result.certificate has them, "
-    "to.certify(result) too",
+    "certify by: plan": "a Plan is not accepted here; give the multipliers of a plan: result.certificate; "
+    "to.certify(result) needs no more",
     "review: scenario folder": '{given} is no plan folder; to.solve("{given}") makes a plan of a scenario',
     "validate: empty folder": 'there is no scenario and no plan folder at "{given}"; check the path',
     "review: result without a plan": "no plan was found (time limit); give a longer time limit",

@@ -123,7 +123,7 @@ def test_time_limit_must_be_positive(limit: float) -> None:
         ("time_limit", math.nan, "time_limit is nan; it must be positive seconds"),
         ("gap", -1.0, "gap is -1; it must be a share of 0 or more"),
         ("gap", math.nan, "gap is nan; it must be a share of 0 or more"),
-        ("seed", -1, "seed is -1; it must be a whole number of 0 or more"),
+        ("seed", -1, "seed is -1; it must be a whole number from 0 to 2,147,483,647"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(option: str, value: float, text: str) -> None:
