@@ -16,8 +16,9 @@ import territory_opt as to
 from territory_opt.cli.commands import run
 from territory_opt.errors import DataError, ScenarioError
 from territory_opt.model.model import Model
+from territory_opt.plan.check import check_folder
 from territory_opt.plan.figures import Figures
-from territory_opt.plan.folder import check_folder, read_folder
+from territory_opt.plan.folder import read_folder
 from territory_opt.plan.parts import part_problems
 from territory_opt.plan.plan import Plan
 from territory_opt.quota.by_part import by_part, round_cells

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from territory_opt.model.model import Model
     from territory_opt.optimize.result import Result
     from territory_opt.plan.audit import Violation
-    from territory_opt.plan.folder import Check
+    from territory_opt.plan.check import Check
     from territory_opt.problem.problem import Problem
     from territory_opt.quota.consistency import Consistency
     from territory_opt.study.comparison import Comparison

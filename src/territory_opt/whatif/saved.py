@@ -13,8 +13,9 @@ from territory_opt.errors import PlanFolderError, TerritoryError
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation, audit_figures
 from territory_opt.plan.certificate import Multipliers, certify_figures
+from territory_opt.plan.check import Check, check_folder
 from territory_opt.plan.figures import Figures
-from territory_opt.plan.folder import Check, PlanFolder, changed_inputs, check_folder, read_folder
+from territory_opt.plan.folder import PlanFolder, changed_inputs, read_folder
 from territory_opt.plan.outcome import Outcome
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.problem import Problem
