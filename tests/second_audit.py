@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from statistics import NormalDist
 from typing import Any
 
@@ -65,6 +66,7 @@ class Judged:
     moved_sales: float
     sales_at_risk: float
     own_kappa: float
+    trifles: dict[int, float]
 
     @property
     def objective(self) -> float:
@@ -95,6 +97,7 @@ class SecondAudit:
 
     def __init__(self, problem: Problem, kappa: float) -> None:
         self.problem, self.policy, self.kappa = problem, problem.policy, kappa
+        self.there = cache(self._there)
         self.accounts = {str(row["account_id"]): row for row in problem.accounts.to_dict("records")}
         self.reps = {str(row["rep_id"]): row for row in problem.reps.to_dict("records")}
         self.part = self.policy.period.months / 12
@@ -125,10 +128,10 @@ class SecondAudit:
         factors = [float(by_calendar_month[month.month - 1]) for month in self._months()]
         return [factor / sum(factors) for factor in factors]
 
-    def there(self, rep: str, month: pd.Period) -> float:
+    def _there(self, rep: str, month: pd.Period) -> float:
         """Part of the days of a month that a rep is employed and not on leave."""
-        row, days = self.reps[rep], pd.date_range(month.start_time, month.end_time, freq="D")
-        present = 0
+        row, present = self.reps[rep], 0
+        days = [month.start_time + pd.Timedelta(days=k) for k in range(month.days_in_month)]
         for day in days:
             employed = not (day < row["start_date"] or day > row["end_date"])
             on_leave = row["leave_start"] <= day <= row["leave_end"]
@@ -146,7 +149,7 @@ class SecondAudit:
         if pd.isna(start):
             return 1.0
         since = (month.year - start.year) * 12 + month.month - start.month
-        return 1.0 if since >= len(steps) else steps[max(since, 0)]
+        return steps[since] if 0 <= since < len(steps) else 1.0
 
     # -- pairs -------------------------------------------------------------------------------------------------------
 
@@ -278,13 +281,16 @@ class SecondAudit:
                 found[str(m["manager_id"])] = float(m["target"])
         return found
 
-    def slack(self) -> float:
-        """How far a roll-up may miss a target: nothing where whole steps can meet it, else one step."""
+    def slack(self, node: str) -> float:
+        """How far a roll-up may miss a target: nothing where whole steps can meet it, else one step.
+
+        That is where it is the only target, all reps have one compound, and the target with it is a multiple.
+        """
         targets, step = self.targets(), self.policy.quotas.step
-        compounds = {round(c, 12) for c in self.compounds("").values()}
+        compounds = {round(compound, 12) for compound in self.compounds(node).values()}
         if len(targets) == 1 and len(compounds) == 1:
-            total = targets[""] * compounds.pop()
-            if abs(total / step - round(total / step)) * step < HALF_CENT / 100:
+            steps = targets[node] * compounds.pop() / step
+            if abs(steps - round(steps)) < MILLIONTH:
                 return 0.0
         return float(step)
 
@@ -327,7 +333,7 @@ class SecondAudit:
             capacity = row["capacity_hours"]
             capacity = row["fte"] * rule.per_fte if pd.isna(capacity) else capacity
             pair = {(a, rep): own["workload"] + self.travel_km[a, rep] / speed for a, own in self.accounts.items()}
-            price = INFINITY if rule.hard else rule.price_per_hour
+            price = INFINITY if rule.hard else rule.price_per_hour * self.part
             yield Row("hours", rep, -INFINITY, capacity, capacity, price, pair)
 
     def _moves(self, account: str, rep: str) -> bool:
@@ -338,7 +344,7 @@ class SecondAudit:
         moves = [pair for pair in self.value if self._moves(*pair)]
         if keep.max_moved_accounts is not None:
             most = float(keep.max_moved_accounts)
-            yield Row("moved accounts", "", -INFINITY, most, most, pair=dict.fromkeys(moves, 1.0))
+            yield Row("moved accounts", "", -INFINITY, most, max(most, 1.0), pair=dict.fromkeys(moves, 1.0))
         if keep.max_moved_revenue is not None:
             total = sum(row["current_sales"] for row in self.accounts.values())
             pair = {(a, r): self.accounts[a]["current_sales"] for a, r in moves}
@@ -354,13 +360,13 @@ class SecondAudit:
                 for r in self.reps
                 if set(values_of(self.accounts[a][skill])) <= set(values_of(self.reps[r].get(skill)))
             }
-            price = INFINITY if rule.hard else rule.price_per_point / (0.01 * total) if total else 0.0
-            if total:
-                yield Row(f"coverage: {skill}", "", rule.share * total, INFINITY, total, price, pair)
+            scale = total or 1.0
+            price = INFINITY if rule.hard else rule.price_per_point / (0.01 * scale)
+            yield Row(f"coverage: {skill}", "", rule.share * total, INFINITY, scale, price, pair)
 
     def _roll_up(self) -> Iterator[Row]:
-        slack = self.slack()
         for node, target in self.targets().items():
+            slack = self.slack(node)
             quota = {rep: 1 / compound for rep, compound in self.compounds(node).items()}
             if quota:
                 yield Row("roll-up", node, target - slack, target + slack, target, quota=quota)
@@ -372,7 +378,7 @@ class SecondAudit:
             limits = []
             if (rule := quotas.growth_guard) and last > 0:
                 limits.append(("growth guard", rule, last * (1 - rule.down), last * (1 + rule.up), last))
-            if (rule := quotas.ratchet_guard) and last > 0 and sold > 0:
+            if (rule := quotas.ratchet_guard) and last > 0 and not pd.isna(sold):
                 high = last * (1 + rule.growth) + rule.share * max(0.0, sold - last)
                 limits.append(("ratchet guard", rule, -INFINITY, high, last))
             if rule := quotas.limits:
@@ -383,8 +389,9 @@ class SecondAudit:
                 limits.append(("OTE ratio", rule, rule.low * ote, high, ote))
             for name, rule, low, high, scale in limits:
                 price = INFINITY if rule.hard else rule.price
+                size = scale * there if there and name != "quota limits" else scale
                 there_high = high if high == INFINITY else high * there
-                yield Row(name, rep, low * there, there_high, scale, price, quota={rep: 1.0})
+                yield Row(name, rep, low * there, there_high, size, price, quota={rep: 1.0})
 
     def _odds_and_fairness(self) -> Iterator[Row]:
         quotas, z = self.policy.quotas, max(0.0, NormalDist().inv_cdf(self.policy.quotas.hit_share))
@@ -402,15 +409,16 @@ class SecondAudit:
                     pair[a, rep] += c * self.variance[a] * z / (2 * s0) if z and s0 else 0.0
                 yield Row("odds", rep, -INFINITY, -z * s0 / 2, scale[rep], price, pair, {rep: 1.0})
             rule = quotas.fairness
-            if rule.price or rule.worst_price:
-                pair = {(a, rep): -self.kappa * self.credit[a, rep] * self.net[a, rep] for a in self.accounts}
-                size = float(quotas.target) / len(self.reps)
-                yield Row("fairness", rep, 0.0, 0.0, size, rule.price, pair, {rep: 1.0})
+            pair = {(a, rep): -self.kappa * self.credit[a, rep] * self.net[a, rep] for a in self.accounts}
+            size = float(quotas.target) / len(self.reps)
+            yield Row("fairness", rep, 0.0, 0.0, size, rule.price, pair, {rep: 1.0})
 
     # -- a plan ------------------------------------------------------------------------------------------------------
 
-    def judge(self, served: Mapping[str, str], quotas: Mapping[str, float]) -> Judged:
-        """Say what a plan is worth, and which rules it breaks, periods and steps aside."""
+    def judge(
+        self, served: Mapping[str, str], quotas: Mapping[str, float], by_period: Mapping[str, list[float]]
+    ) -> Judged:
+        """Say what a plan is worth, and which rules it breaks by how much."""
         pairs = [(a, r) for a, r in served.items() if a in self.accounts and r in self.reps]
         margin = self.policy.territories.margin
         parts = {
@@ -419,14 +427,16 @@ class SecondAudit:
             "travel": -sum(self.travel_cost[pair] for pair in pairs),
         }
         broken: dict[tuple[str, str], float] = {}
-        worst = 0.0
-        for row in self.rows:
+        worst, trifles = 0.0, {}
+        for k, row in enumerate(self.rows):
             outside = row.outside(served, quotas)
             if row.rule == "fairness":
                 worst = max(worst, outside)
             if row.hard:
-                if outside > row.tolerance:
-                    broken[row.rule, row.subject] = outside
+                if outside <= row.tolerance:
+                    trifles[k] = outside
+                else:
+                    broken[row.rule, self.name_of(row.subject)] = outside
             else:
                 parts[row.rule] = parts.get(row.rule, 0.0) - row.price * outside
         worst_price = self.policy.quotas.fairness.worst_price
@@ -435,12 +445,19 @@ class SecondAudit:
         moved = [pair for pair in pairs if self._moves(*pair)]
         return Judged(
             parts,
-            broken | self._assignment_faults(served),
+            broken | self._assignment_faults(served) | self.quota_faults(served, quotas, by_period),
             len(moved),
             sum(self.accounts[a]["current_sales"] for a, _ in moved),
             sum(self.loss[pair] for pair in moved),
             self.fair_share(served),
+            trifles,
         )
+
+    def name_of(self, subject: str) -> str:
+        """What people call a rep or a node; "" is the company."""
+        names = {str(row["rep_id"]): row["name"] for row in self.reps.values()}
+        names |= {str(m["manager_id"]): m["name"] for m in self.problem.managers.to_dict("records")}
+        return str(names.get(subject, "Company"))
 
     def fair_share(self, served: Mapping[str, str]) -> float:
         """The plan's own kappa: fair quotas meet the target."""
@@ -455,8 +472,8 @@ class SecondAudit:
         return float(self.policy.quotas.target) / total if total > 0 else 0.0
 
     def _assignment_faults(self, served: Mapping[str, str]) -> dict[tuple[str, str], float]:
-        """Every account exactly one rep who may serve it; families together."""
-        found = {}
+        """Every account exactly one rep who may serve it; families together; no strangers."""
+        found = {("assignment", account): 1.0 for account in served if account not in self.accounts}
         for node in self.nodes:
             owners = {served[a] for a in node if served.get(a) in self.reps}
             if len(owners) > 1:
@@ -464,9 +481,62 @@ class SecondAudit:
             for account in node:
                 rep = served.get(account)
                 if rep not in self.reps:
-                    found["assigned once", account] = 1.0
+                    found["assignment", account] = 1.0
                 elif not self.may_serve(account, rep):
-                    found["eligible", account] = 1.0
+                    found["eligibility", account] = 1.0
+        return found
+
+    # -- quotas ------------------------------------------------------------------------------------------------------
+
+    def periods_follow(self, served: Mapping[str, str], rep: str, quota: float, given: list[float]) -> bool | None:
+        """Whether periods are season of the rep's accounts x days there x ramp, rounded cumulatively to whole steps.
+
+        None where it depends on where half a step goes, which the docs leave open.
+        """
+        own = [a for a, r in served.items() if r == rep and a in self.accounts]
+        season = [sum(self.expected[a] * self.seasons[a][k] for a in own) for k in range(len(self._months()))]
+        season = season if sum(season) > 0 else self.company_season
+        weight = [s * p for s, p in zip(season, self.present[rep], strict=True)]
+        length = {"year": len(weight), "quarter": 3, "month": 1}[self.policy.quotas.periods]
+        parts = [sum(weight[k : k + length]) for k in range(0, len(weight), length)]
+        parts = parts if sum(parts) > 0 else [1.0] * len(parts)
+        step, last = self.policy.quotas.step, len(parts)
+        if len(given) != last:
+            return False
+        until = [quota * sum(parts[: k + 1]) / sum(parts) for k in range(last)]
+        off = [abs(sum(given[: k + 1]) - until[k]) - step / 2 for k in range(last)]
+        whole = all(abs(amount - round(amount / step) * step) <= HALF_CENT for amount in given)
+        if not whole or max(off) > MILLIONTH:
+            return False
+        return True if max(off) < -MILLIONTH else None
+
+    def quota_faults(
+        self, served: Mapping[str, str], quotas: Mapping[str, float], by_period: Mapping[str, list[float]]
+    ) -> dict[tuple[str, str], float]:
+        """Quotas that are missing, of strangers, below 0, off the step or not the sum of their periods.
+
+        NaN: the docs leave it open.
+        """
+        if self.policy.quotas.target is None:
+            return {}
+        found = {("quota", rep): 1.0 for rep in self.reps if rep not in quotas}
+        found |= {("quota", rep): 1.0 for rep in quotas if rep not in self.reps}
+        if found:
+            return found
+        step = self.policy.quotas.step
+        for rep, quota in quotas.items():
+            given = by_period.get(rep, [])
+            if quota < 0:
+                found["quota", rep] = -quota
+            elif (off := abs(quota - round(quota / step) * step)) > HALF_CENT:
+                found["quota step", rep] = off
+            if abs(sum(given) - quota) > HALF_CENT:
+                found["period quotas", rep] = abs(sum(given) - quota)
+            follow = self.periods_follow(served, rep, quota, given)
+            if follow is False:
+                found["period quotas", "Company"] = 1.0
+            elif follow is None:
+                found.setdefault(("period quotas", "Company"), math.nan)
         return found
 
     # -- the bound ---------------------------------------------------------------------------------------------------
@@ -488,14 +558,8 @@ class SecondAudit:
             )
         if self.policy.quotas.target is None:
             return total
-        most = {
-            rep: min(
-                (self.targets()[n] + self.slack()) * self.compounds(n)[rep]
-                for n in self._chain(rep)
-                if n in self.targets()
-            )
-            for rep in self.reps
-        }
+        compounds = self.compounds("")
+        most = {rep: (float(self.policy.quotas.target) + self.slack("")) * compounds[rep] for rep in self.reps}
         for rep in self.reps:
             price = sum(u * row.quota.get(rep, 0.0) for u, row in zip(multipliers, self.rows, strict=True))
             total += max(0.0, price * most[rep])

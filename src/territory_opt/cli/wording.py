@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from territory_opt.study.comparison import Comparison
     from territory_opt.whatif.replan import Replan
 
-NOT_CHECKED = (
-    "claims: the gain of joint solving, that a search was complete (optimal beyond the verified gap), what the solver "
-    "says; of workbook and page only that they are unchanged"
-)
 SHOWN_DRIFT = 1e-3
 """A kappa that is off the plan's own by this share is said: a forged one would make the gap look small."""
 SHOWN_GROWTH = 0.005
@@ -308,7 +304,8 @@ def confirmed(
             screen.line(
                 "fair share", f"{drift:+.1%} off this plan's own; the gap counts only for the one it was made with"
             )
-    screen.line("not checked", NOT_CHECKED)
+    for text in found.not_checked:
+        screen.line("not checked", text)
 
 
 def _proven(found: Check, currency: str) -> str:
@@ -341,4 +338,5 @@ def check_facts(found: Check) -> dict[str, Any]:
         "kappa_drift": proof.kappa_drift,
         "quotas_tie": not _of_quotas(found.violations),
         "violations": broken,
+        "not_checked": list(found.not_checked),
     }

@@ -18,6 +18,7 @@ from territory_opt.optimize.search.incumbent import Incumbent
 from territory_opt.optimize.task import Task
 from territory_opt.plan.audit import Violation, audit_figures
 from territory_opt.plan.certificate import Multipliers, tolerated
+from territory_opt.plan.claims import COMPLETE, INTERRUPTED, TIME_LIMIT
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
 
@@ -96,8 +97,8 @@ def _ended(found: Found) -> str:
     """How the search ended: a complete one is complete, even if its proof took the rest of the time."""
     clock = found.task.clock
     if clock.interrupted:
-        return "interrupted"
-    return "time limit" if clock.over and not found.claim.complete else "complete"
+        return INTERRUPTED
+    return TIME_LIMIT if clock.over and not found.claim.complete else COMPLETE
 
 
 def _warnings(found: Found) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from territory_opt.errors import NoPlanError
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation
 from territory_opt.plan.certificate import Multipliers, relative_gap
+from territory_opt.plan.claims import CLAIMED
 from territory_opt.plan.evaluate import Evaluation, kappa_drift
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.outcome import Outcome
@@ -142,7 +143,7 @@ class Result(Outcome):
             "gap": self.gap,
             "gap_money": self.gap_money,
             "solver_bound": self.solver_bound,
-            "solver_bound_kind": "claimed by the solver, not verified",
+            "solver_bound_kind": CLAIMED,
             "joint_gain": self.joint_gain,
             "kappa": self.certificate.kappa,
             "seed": self.seed,

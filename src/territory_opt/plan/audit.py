@@ -146,13 +146,13 @@ def _eligibility_problems(figures: Figures) -> list[Violation]:
 
 
 def _family_problems(figures: Figures) -> list[Violation]:
-    """Families whose accounts are with more than one rep."""
+    """Families whose accounts are with more than one rep; an account without a rep parts no family."""
     model, plan = figures.model, figures.plan
     if plan.assignment.index.has_duplicates:
         return []
     accounts = model.problem.accounts
     rep = pd.Series(figures.rep)
-    named = accounts["family"] != ""
+    named = (accounts["family"] != "") & (rep >= 0)
     reps_per_family = rep[named].groupby(accounts["family"][named]).nunique()
     return [
         Violation("family", str(family), float(count - 1), sentence=f"its accounts are with {count} reps")

@@ -9,6 +9,12 @@ from typing import Any
 SCHEMA_VERSION = 1
 STATUSES = ("optimal", "feasible", "infeasible")
 """A folder holds a plan: ``no_plan`` is not among them."""
+COMPLETE, TIME_LIMIT, INTERRUPTED = "complete", "time limit", "interrupted"
+"""How a search ended."""
+RECOMPUTED = "figures are recomputed from the data as they are now"
+"""Ends what a plan that is saved again after its inputs have changed says instead."""
+METHODS = ("exact", "large")
+VERIFIED, CLAIMED = "verified", "claimed by the solver, not verified"
 LONGEST = 60
 """Letters of a wrong value that a message repeats."""
 
@@ -40,7 +46,10 @@ def _are_ways(value: object) -> bool:
 
 _KINDS: dict[str, tuple[Callable[[object], bool], tuple[str, ...]]] = {
     f"one of {', '.join(STATUSES)}": (lambda value: value in STATUSES, ("status",)),
-    f"version {SCHEMA_VERSION}": (lambda value: value == SCHEMA_VERSION, ("schema_version",)),
+    f"version {SCHEMA_VERSION}": (
+        lambda value: value == SCHEMA_VERSION and type(value) is int,
+        ("schema_version",),
+    ),
     "a number or null": (
         _is_number,
         (
@@ -78,6 +87,34 @@ def check_claims(claims: Mapping[str, Any]) -> None:
         ]
     if wrong:
         raise ValueError(", ".join(wrong))
+
+
+def odd_words(claims: Mapping[str, Any]) -> list[str]:
+    """List keys that no plan has, and words that no solve says."""
+    faults = [f'plan.json has a key "{key}" that no plan has' for key in claims if key not in KEYS]
+    allowed = {"method": METHODS, "bound_kind": (VERIFIED,), "solver_bound_kind": (CLAIMED,)}
+    ended = claims["raw_status"]
+    if not ended.endswith(RECOMPUTED):
+        allowed["raw_status"] = (COMPLETE, TIME_LIMIT, INTERRUPTED)
+    return faults + [
+        f"{key} is stated as {_shown(claims[key])}, not as one of: {', '.join(words)}"
+        for key, words in allowed.items()
+        if claims[key] not in words
+    ]
+
+
+def unchecked_claims(claims: Mapping[str, Any]) -> list[str]:
+    """Name what ``plan.json`` states that nobody can recompute."""
+    lines = [
+        f'name: "{claims["name"]}"',
+        f"seed: {claims['seed']}; method, why: how the plan was found",
+        f'raw_status: "{claims["raw_status"]}", how the search ended',
+    ]
+    if claims["status"] == "optimal":
+        lines.append("status: that the search was complete, where that is more than the verified gap says")
+    lines += ["solver_bound: what the solver claims", "joint_gain: the gain of joint solving"]
+    lines += ["ways_out: what could give"] if claims["ways_out"] else []
+    return lines + (["violations: their words; their figures are checked"] if claims["violations"] else [])
 
 
 def _shown(value: object) -> str:

@@ -238,10 +238,18 @@ def _alive(pid: str) -> bool:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_key_once)
     if not isinstance(content, dict):
         raise ValueError("it does not hold a JSON object")
     return content
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"it has a key twice: {max(keys, key=keys.count)}")
+    return found
 
 
 def _read_claims(path: Path) -> dict[str, Any]:

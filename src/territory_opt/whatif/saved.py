@@ -14,6 +14,7 @@ from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation, audit_figures
 from territory_opt.plan.certificate import Multipliers, certify_figures
 from territory_opt.plan.check import Check, check_folder
+from territory_opt.plan.claims import RECOMPUTED
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import PlanFolder, changed_inputs, read_folder
 from territory_opt.plan.outcome import Outcome
@@ -199,7 +200,7 @@ class SavedPlan(Outcome):
             changed = self.changed_inputs
         except TerritoryError:
             return ""
-        return f"{listed(changed, most=SHOWN)}: figures are recomputed from the data as they are now" if changed else ""
+        return f"{listed(changed, most=SHOWN)}: {RECOMPUTED}" if changed else ""
 
     def _lines(self) -> dict[str, str]:
         changed = {} if self._judged is None else {"inputs": self._judged.raw_status}
