@@ -19,6 +19,7 @@ import numpy as np
 import territory_opt as to
 
 Change = Callable[[Path], None]
+FOR_PEOPLE = ("plan.xlsx", "report.html")
 JSON_FILES = ("plan.json", "manifest.json")
 
 
@@ -104,7 +105,7 @@ UNCHECKED = {
 
 
 def _people(file: str) -> str:
-    return f"{file}: only that it is as it was written" if file in ("plan.xlsx", "report.html") else _issues(file)
+    return f"{file}: only that it is as it was written" if file in FOR_PEOPLE else _issues(file)
 
 
 def _issues(file: str) -> str:
@@ -135,9 +136,9 @@ def _others(value: Any) -> list[Any]:
 
 
 def _of_table(path: Path) -> Iterator[Forgery]:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines, said = path.read_text(encoding="utf-8").splitlines(), _issues(path.name)
     if len(lines) < 2:
-        yield Forgery(f"{path.name}: a row", partial(_lines, file=path.name, lines=[*lines, "x"]), _issues(path.name))
+        yield Forgery(f"{path.name}: a row", partial(_lines, file=path.name, lines=[*lines, "x"]), said)
         return
     yield Forgery(f"{path.name}: a row less", partial(_lines, file=path.name, lines=lines[:-1]), _issues(path.name))
     yield Forgery(
@@ -147,7 +148,7 @@ def _of_table(path: Path) -> Iterator[Forgery]:
     for k in range(len(cells)):
         other = [*cells[:k], "1.23" if cells[k] != "1.23" else "4.56", *cells[k + 1 :]]
         changed = [*lines[:-1], ",".join(other)]
-        yield Forgery(f"{path.name}: cell {k}", partial(_lines, file=path.name, lines=changed), _issues(path.name))
+        yield Forgery(f"{path.name}: cell {k}", partial(_lines, file=path.name, lines=changed), said)
 
 
 def _bytes(path: Path) -> bytes:

@@ -445,7 +445,7 @@ class SecondAudit:
         moved = [pair for pair in pairs if self._moves(*pair)]
         return Judged(
             parts,
-            broken | self._assignment_faults(served) | self.quota_faults(served, quotas, by_period),
+            self.quota_faults(served, quotas, by_period) | broken | self._assignment_faults(served),
             len(moved),
             sum(self.accounts[a]["current_sales"] for a, _ in moved),
             sum(self.loss[pair] for pair in moved),
@@ -524,6 +524,12 @@ class SecondAudit:
         if found:
             return found
         step = self.policy.quotas.step
+        for node, target in self.targets().items():
+            below = self.compounds(node)
+            if below and self.slack(node) == 0.0:  # to the cent, hedges and all
+                off = abs(sum(quotas[rep] for rep in below) - target * next(iter(below.values())))
+                if off > HALF_CENT:
+                    found["roll-up", self.name_of(node)] = round(off, 2)
         for rep, quota in quotas.items():
             given = by_period.get(rep, [])
             if quota < 0:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 
 import territory_opt as to
 from territory_opt.plan.check import check_folder
+from territory_opt.plan.check_files import MANIFEST_KEYS, issue_table
 from territory_opt.plan.folder import changed_inputs, file_hash, read_folder, table_csv, write_folder
 from territory_opt.report.save import save_plan
 
@@ -30,11 +31,23 @@ def toy_result(target: float = 1200.0) -> to.Result:
 
 
 def write(folder: Path, result: to.Result | None = None, **options: Any) -> None:
-    """Write the core of a plan folder, without workbook and page."""
+    """Write a plan folder without workbook and page."""
     result = result or toy_result()
+    tables = {"roll_up.csv": result.figures.roll_up, "data_issues.csv": issue_table(result.problem.issues)}
+    extras = {name: partial(_write_table, table=table) for name, table in tables.items()}
     write_folder(
-        folder, plan=result.plan, certificate=result.certificate, claims=result.claims("toy"), manifest={}, **options
+        folder,
+        plan=result.plan,
+        certificate=result.certificate,
+        claims=result.claims("toy"),
+        manifest={**dict.fromkeys(MANIFEST_KEYS, {}), "scenario": "../toy", "seed": 0},
+        extras=extras | options.pop("extras", {}),
+        **options,
     )
+
+
+def _write_table(path: Path, *, table: pd.DataFrame) -> None:
+    path.write_text(table_csv(table), encoding="utf-8")
 
 
 def contents(folder: Path) -> dict[str, bytes]:

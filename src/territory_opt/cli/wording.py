@@ -208,6 +208,8 @@ def _ways_out(result: Result) -> dict[str, list[str]]:
 
 def violation_words(violation: Violation) -> str:
     """Return a broken rule as a sentence for a planner: who, what it is, what was allowed."""
+    from territory_opt.plan.audit import digits_of
+
     side = "at most" if violation.value > violation.limit else "at least"
     if violation.rule.startswith("balance: ") and violation.share > 0:
         scale = violation.amount / violation.share
@@ -217,7 +219,9 @@ def violation_words(violation: Violation) -> str:
         metric = violation.rule.removeprefix("balance: ")
         return f"{violation.subject} has {has} of a fair share of {metric}, but the band allows {side} {allowed}"
     if violation.unit and (violation.value or violation.limit):
-        limits = f"allowed {side} {violation.limit:,.0f}, here {violation.value:,.0f} {violation.unit}"
+        digits = digits_of(violation.amount)
+        here = f"here {violation.value:,.{digits}f} {violation.unit}"
+        limits = f"allowed {side} {violation.limit:,.{digits}f}, {here}"
         if violation.unit == "accounts":
             limits = f"here {plural(round(violation.value), 'account')}"
         return f"{violation.subject}: {violation.sentence}; {limits}"
