@@ -95,12 +95,12 @@ def forgeries(folder: Path) -> Iterator[Forgery]:
     yield Forgery("a file more, not listed", _file_beside, "note.txt: no part of a plan")
 
 
+IN_PLAN = ("name", "seed", "status", "raw_status", "cut_short", "solver_bound", "joint_gain", "ways_out", "violations")
 UNCHECKED = {
-    "name": "name: ", "seed": "seed: ", "method": "method, why", "why": "method, why", "raw_status": "raw_status: ",
-    "status": "status: ", "solver_bound": "solver_bound: ", "joint_gain": "joint_gain: ", "ways_out": "ways_out: ",
-    "violations": "violations: ", "variant": "manifest.json: that variant", "overrides": "manifest.json: that variant",
-    "versions": "manifest.json: that variant",
-}  # fmt: skip
+    **{key: f"{key}: " for key in IN_PLAN},
+    **dict.fromkeys(("method", "why"), "method, why: "),
+    **dict.fromkeys(("variant", "overrides", "versions"), "manifest.json: that variant"),
+}
 """What the check says of a key that it cannot recompute."""
 
 

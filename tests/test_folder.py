@@ -40,7 +40,7 @@ def write(folder: Path, result: to.Result | None = None, **options: Any) -> None
         plan=result.plan,
         certificate=result.certificate,
         claims=result.claims("toy"),
-        manifest={**dict.fromkeys(MANIFEST_KEYS, {}), "scenario": "../toy", "seed": 0},
+        manifest={**{key: {} for key in MANIFEST_KEYS}, "scenario": "../toy", "seed": 0},
         extras=extras | options.pop("extras", {}),
         **options,
     )

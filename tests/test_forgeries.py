@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
+from benchmarks.forgeries import caught, forge, forgeries, outcome
 
 import territory_opt as to
-from benchmarks.forgeries import caught, forge, forgeries, outcome
+from territory_opt.cli.commands import run
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
 ONE_IN = 12
@@ -54,7 +57,6 @@ def test_a_forged_roll_up_is_found_whatever_the_order_of_quotas(folders: dict[st
 
 
 def test_check_prints_what_it_does_not_check(folders: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
-
 
     assert run(["check", str(folders["stands alone"])]) == 0
     said = capsys.readouterr().out

@@ -50,6 +50,7 @@ def finish(found: Found, pairs: Pairs | None, *, why: str) -> Result:
     return Result(
         status=Status.INFEASIBLE if violations else optimal,
         raw_status=ended,
+        cut_short=tuple(clock.cut),
         model=model,
         objective=evaluation.objective,
         bound=bound,
@@ -71,7 +72,7 @@ def finish(found: Found, pairs: Pairs | None, *, why: str) -> Result:
 
 def by_cases(task: Task, best: Incumbent, *, gap: float) -> Task:
     """Return ``task`` with a proof by cases if that closes more of the distance to ``best``; tried once."""
-    if np.isfinite(task.bounded.proven) or task.clock.over:
+    if np.isfinite(task.bounded.proven):
         return task
     return task.clock.run("cases", lambda: prove_by_cases(task, best, gap=gap))
 
@@ -89,16 +90,16 @@ def _clash(task: Task, pairs: Pairs | None, violations: list[Violation]) -> _Cla
     if not violations:
         return _Clash()
     least, least_violation = task.clock.run("least bad", lambda: prove_least_violation(task))
-    ways = relaxations(task, None if task.clock.over else pairs, violations)
+    ways = relaxations(task, None if task.clock.out("ways out") else pairs, violations)
     return _Clash(least if least_violation > 0 else None, least_violation, ways)
 
 
 def _ended(found: Found) -> str:
-    """How the search ended: a complete one is complete, even if its proof took the rest of the time."""
+    """How the work ended: it is complete if time has cut nothing short, the proof neither."""
     clock = found.task.clock
     if clock.interrupted:
         return INTERRUPTED
-    return TIME_LIMIT if clock.over and not found.claim.complete else COMPLETE
+    return TIME_LIMIT if clock.cut else COMPLETE
 
 
 def _warnings(found: Found) -> tuple[str, ...]:

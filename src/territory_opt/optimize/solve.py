@@ -162,10 +162,10 @@ def _together(way: _Way, task: Task, sequential: Incumbent) -> Found:
         else:
             task, claim = _bound(way, task), Claim()
             short = replace(task, course=task.settings.again)
-            fresh = best if task.clock.over else _search(way, short, [best.reps])[0]
+            fresh = best if task.clock.out("search") else _search(way, short, [best.reps])[0]
         best = best_of([best, fresh])
         kappa = task.kappa_of(best.reps)
-        if _stable(task, kappa) or round_ == last or (round_ > 0 and task.clock.over):
+        if _stable(task, kappa) or round_ == last or (round_ > 0 and task.clock.out("fair share")):
             break
         task = task.at_kappa(kappa)
         best, sequential = task.judged(best.reps), task.judged(sequential.reps)
@@ -180,7 +180,7 @@ def _from_previous(way: _Way, task: Task, previous: Solved) -> Result:
     again = replace(task, known=before.multipliers, course=task.settings.again)
     found = _again(way, again, before.reps)
     gap = task.settings.solve.again_gap
-    if task.clock.over or found.best.close_to(found.task.bounded.bound, gap):
+    if found.best.close_to(found.task.bounded.bound, gap) or task.clock.out("search"):
         return _finish(way, found)
     way = way.anew(task, found.best.reps)
     task.clock.tell("model", way.why)
@@ -199,7 +199,7 @@ def _again(way: _Way, task: Task, start: IntArray) -> Found:
         found = _on_from(way, task.at_kappa(kappa), start)
         task, start = found.task, found.best.reps
         kappa = task.kappa_of(start)
-        if _stable(task, kappa) or task.clock.over:
+        if _stable(task, kappa) or task.clock.out("fair share"):
             return found
     return _at_kappa(way, found, kappa)
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 SCHEMA_VERSION = 1
+LATER = ("cut_short",)
+"""Keys that a plan of an earlier release does not have."""
 STATUSES = ("optimal", "feasible", "infeasible")
 """A folder holds a plan: ``no_plan`` is not among them."""
 COMPLETE, TIME_LIMIT, INTERRUPTED = "complete", "time limit", "interrupted"
@@ -38,6 +40,10 @@ def _are_numbers(value: object) -> bool:
 
 def _are_violations(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(row, dict) for row in value)
+
+
+def _are_words(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 
 def _are_ways(value: object) -> bool:
@@ -72,6 +78,7 @@ _KINDS: dict[str, tuple[Callable[[object], bool], tuple[str, ...]]] = {
     "text": (_is_text, ("name", "currency", "raw_status", "method", "why", "bound_kind", "solver_bound_kind")),
     "numbers by name": (_are_numbers, ("parts", "incumbent_parts")),
     "a list of broken rules": (_are_violations, ("violations",)),
+    "a list of words": (_are_words, ("cut_short",)),
     "a list of ways out, each with text and enough": (_are_ways, ("ways_out",)),
 }
 KEYS = tuple(key for _, keys in _KINDS.values() for key in keys)
@@ -80,7 +87,7 @@ KEYS = tuple(key for _, keys in _KINDS.values() for key in keys)
 
 def check_claims(claims: Mapping[str, Any]) -> None:
     """Raise ValueError naming every key that is missing or holds a value of the wrong kind."""
-    wrong = [f"{key} is missing" for key in KEYS if key not in claims]
+    wrong = [f"{key} is missing" for key in KEYS if key not in claims and key not in LATER]
     for kind, (holds, keys) in _KINDS.items():
         wrong += [
             f"{key} is {_shown(claims[key])}, not {kind}" for key in keys if key in claims and not holds(claims[key])
@@ -93,7 +100,9 @@ def odd_words(claims: Mapping[str, Any]) -> list[str]:
     """List keys that no plan has, and words that no solve says."""
     faults = [f'plan.json has a key "{key}" that no plan has' for key in claims if key not in KEYS]
     allowed = {"method": METHODS, "bound_kind": (VERIFIED,), "solver_bound_kind": (CLAIMED,)}
-    ended = claims["raw_status"]
+    ended, cut = claims["raw_status"], claims.get("cut_short", [])
+    if cut and ended == COMPLETE:
+        faults.append(f'raw_status is "{COMPLETE}", although cut_short names {", ".join(cut)}')
     if not ended.endswith(RECOMPUTED):
         allowed["raw_status"] = (COMPLETE, TIME_LIMIT, INTERRUPTED)
     return faults + [
@@ -109,6 +118,7 @@ def unchecked_claims(claims: Mapping[str, Any]) -> list[str]:
         f'name: "{claims["name"]}"',
         f"seed: {claims['seed']}; method, why: how the plan was found",
         f'raw_status: "{claims["raw_status"]}", how the search ended',
+        f"cut_short: {', '.join(claims.get('cut_short', ())) or 'nothing'}, what the time limit ended",
     ]
     if claims["status"] == "optimal":
         lines.append("status: that the search was complete, where that is more than the verified gap says")

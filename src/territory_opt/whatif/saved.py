@@ -143,6 +143,7 @@ class SavedPlan(Outcome):
         return self._result(
             status=Status(self.status),
             raw_status=claims["raw_status"],
+            cut_short=tuple(claims.get("cut_short", ())),
             objective=self.objective,
             bound=self.bound,
             solver_bound=self._stated("solver_bound"),
