@@ -33,7 +33,9 @@ def toy_result(target: float = 1200.0) -> to.Result:
 def write(folder: Path, result: to.Result | None = None, **options: Any) -> None:
     """Write a plan folder without workbook and page."""
     result = result or toy_result()
-    tables = {"roll_up.csv": result.figures.roll_up, "data_issues.csv": issue_table(result.problem.issues)}
+    none = pd.DataFrame({"node_id": []})
+    rolled = result.figures.roll_up if result.plan.has_quotas else none
+    tables = {"roll_up.csv": rolled, "data_issues.csv": issue_table(result.problem.issues)}
     extras = {name: partial(_write_table, table=table) for name, table in tables.items()}
     write_folder(
         folder,
@@ -112,7 +114,7 @@ def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_plan_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write(tmp_path / "plan", extras={"old.txt": lambda path: path.write_text("old", encoding="utf-8")})
     write(tmp_path / "plan", toy_result(1160.0))
-    assert set(contents(tmp_path / "plan")) == set(CORE)
+    assert set(contents(tmp_path / "plan")) == {*CORE, "roll_up.csv", "data_issues.csv"}
     assert read_folder(tmp_path / "plan").plan.annual.sum() == 1160.0
     assert [path.name for path in tmp_path.iterdir()] == ["plan"]
 

@@ -74,8 +74,8 @@ def _unconfirmed_claims(
         faults.append(f'the status is stated as "{claims.get("status")}", with {len(violations)} hard rules broken')
     if evaluation is not None:
         today = figures.today.evaluation.parts
-        faults += _unconfirmed_parts("parts", claims.get("parts"), evaluation.parts)
-        faults += _unconfirmed_parts("incumbent_parts", claims.get("incumbent_parts"), today)
+        faults += _unconfirmed_parts("the objective", claims.get("parts"), evaluation.parts)
+        faults += _unconfirmed_parts("today's objective", claims.get("incumbent_parts"), today)
     return faults + _unconfirmed_violations(claims, violations)
 
 
@@ -102,11 +102,11 @@ def _recomputed(
     }
 
 
-def _unconfirmed_parts(key: str, stated: object, parts: dict[str, float]) -> list[str]:
-    """What ``key`` states and the recomputed ``parts`` do not confirm, missing and made-up ones too."""
+def _unconfirmed_parts(whose: str, stated: object, parts: dict[str, float]) -> list[str]:
+    """Parts of ``whose`` worth that the recomputed ``parts`` do not confirm, missing and made-up ones too."""
     given = stated if isinstance(stated, dict) else {}
     return [
-        f'"{name}" of the {key} is stated as {_stated(given.get(name))}, recomputed it is {_stated(parts.get(name))}'
+        f'part "{name}" of {whose} is stated as {_stated(given.get(name))}, recomputed it is {_stated(parts.get(name))}'
         for name in dict.fromkeys([*parts, *map(str, given)])
         if not _same(given.get(name), parts.get(name))
     ]
