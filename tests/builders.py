@@ -276,11 +276,18 @@ def _quotas(rng: np.random.Generator, accounts: pd.DataFrame, reps: pd.DataFrame
 
 def bare_claims(**own: Any) -> dict[str, Any]:
     """What ``plan.json`` must at least state, each key with an empty value of its kind, but for ``own``."""
-    words = ("name", "currency", "raw_status", "method", "why", "bound_kind", "solver_bound_kind")
+    words = ("name", "currency", "why")
     counts = ("seed", "accounts", "reps", "moved_accounts")
     found: dict[str, Any] = dict.fromkeys(claims.KEYS) | dict.fromkeys(words, "") | dict.fromkeys(counts, 0)
-    found |= {"status": "feasible", "parts": {}, "incumbent_parts": {}, "violations": [], "ways_out": []}
-    if "schema_version" in found:
-        found["schema_version"] = claims.SCHEMA_VERSION
+    found |= {
+        "status": "feasible",
+        "parts": {},
+        "incumbent_parts": {},
+        "violations": [],
+        "ways_out": [],
+        "cut_short": [],
+    }
+    found |= {"cut_short": [], "raw_status": claims.COMPLETE, "method": "exact", "bound_kind": claims.VERIFIED}
+    found |= {"solver_bound_kind": claims.CLAIMED, "schema_version": claims.SCHEMA_VERSION}
     claims.check_claims(found | own)
     return found | own

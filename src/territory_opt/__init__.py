@@ -23,7 +23,7 @@ _HOME = {
     "AccountExplanation": "territory_opt.plan.explain_account",
     "Backtest": "territory_opt.estimate.backtest",
     "Certificate": "territory_opt.plan.certificate",
-    "Check": "territory_opt.plan.folder",
+    "Check": "territory_opt.plan.check",
     "Comparison": "territory_opt.study.comparison",
     "ComparisonError": "territory_opt.errors",
     "Consistency": "territory_opt.quota.consistency",
@@ -161,8 +161,8 @@ if TYPE_CHECKING:
     from territory_opt.optimize.result import Progress, Result, Status
     from territory_opt.plan.audit import Violation
     from territory_opt.plan.certificate import Certificate, Multipliers
+    from territory_opt.plan.check import Check
     from territory_opt.plan.explain_account import AccountExplanation
-    from territory_opt.plan.folder import Check
     from territory_opt.plan.outcome import Outcome
     from territory_opt.plan.plan import Plan
     from territory_opt.plan.sales_estimate import SalesEstimate

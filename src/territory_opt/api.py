@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from territory_opt.optimize.result import ProgressCallback, Result
     from territory_opt.plan.audit import Violation
     from territory_opt.plan.certificate import Certificate, Multipliers
+    from territory_opt.plan.check import Check
     from territory_opt.plan.explain_account import AccountExplanation
-    from territory_opt.plan.folder import Check
     from territory_opt.plan.plan import Plan
     from territory_opt.plan.sales_estimate import SalesEstimate
     from territory_opt.quota.consistency import Consistency

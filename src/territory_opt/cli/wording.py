@@ -22,16 +22,12 @@ if TYPE_CHECKING:
     from territory_opt.model.model import Model
     from territory_opt.optimize.result import Result
     from territory_opt.plan.audit import Violation
-    from territory_opt.plan.folder import Check
+    from territory_opt.plan.check import Check
     from territory_opt.problem.problem import Problem
     from territory_opt.quota.consistency import Consistency
     from territory_opt.study.comparison import Comparison
     from territory_opt.whatif.replan import Replan
 
-NOT_CHECKED = (
-    "claims: the gain of joint solving, that a search was complete (optimal beyond the verified gap), what the solver "
-    "says; of workbook and page only that they are unchanged"
-)
 SHOWN_DRIFT = 1e-3
 """A kappa that is off the plan's own by this share is said: a forged one would make the gap look small."""
 SHOWN_GROWTH = 0.005
@@ -212,6 +208,8 @@ def _ways_out(result: Result) -> dict[str, list[str]]:
 
 def violation_words(violation: Violation) -> str:
     """Return a broken rule as a sentence for a planner: who, what it is, what was allowed."""
+    from territory_opt.plan.audit import digits_of
+
     side = "at most" if violation.value > violation.limit else "at least"
     if violation.rule.startswith("balance: ") and violation.share > 0:
         scale = violation.amount / violation.share
@@ -221,7 +219,9 @@ def violation_words(violation: Violation) -> str:
         metric = violation.rule.removeprefix("balance: ")
         return f"{violation.subject} has {has} of a fair share of {metric}, but the band allows {side} {allowed}"
     if violation.unit and (violation.value or violation.limit):
-        limits = f"allowed {side} {violation.limit:,.0f}, here {violation.value:,.0f} {violation.unit}"
+        digits = digits_of(violation.amount)
+        here = f"here {violation.value:,.{digits}f} {violation.unit}"
+        limits = f"allowed {side} {violation.limit:,.{digits}f}, {here}"
         if violation.unit == "accounts":
             limits = f"here {plural(round(violation.value), 'account')}"
         return f"{violation.subject}: {violation.sentence}; {limits}"
@@ -308,7 +308,8 @@ def confirmed(
             screen.line(
                 "fair share", f"{drift:+.1%} off this plan's own; the gap counts only for the one it was made with"
             )
-    screen.line("not checked", NOT_CHECKED)
+    for text in found.not_checked:
+        screen.line("not checked", text)
 
 
 def _proven(found: Check, currency: str) -> str:
@@ -341,4 +342,5 @@ def check_facts(found: Check) -> dict[str, Any]:
         "kappa_drift": proof.kappa_drift,
         "quotas_tie": not _of_quotas(found.violations),
         "violations": broken,
+        "not_checked": list(found.not_checked),
     }

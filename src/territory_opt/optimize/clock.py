@@ -21,7 +21,7 @@ class Clock:
     """Runs out at ``limit`` seconds, or at once after Ctrl-C; ``stage`` is the share of it for the work at hand.
 
     ``flag`` (1,) is read by compiled code, so that the search stops soon; while a solver works, :meth:`stopped` is
-    asked.
+    asked. ``cut`` names the work that it has ended before its own end, in order.
     """
 
     limit: float
@@ -32,6 +32,7 @@ class Clock:
     incumbent: float = float("nan")
     interrupted: bool = False
     stage: float = 1.0
+    cut: dict[str, None] = field(default_factory=dict)
     flag: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
 
     @property
@@ -48,6 +49,13 @@ class Clock:
     def over(self) -> bool:
         """Whether the time limit (or Ctrl-C) has come."""
         return self.interrupted or self.seconds >= self.limit
+
+    def out(self, work: str, *, needs: float = 0.0) -> bool:
+        """Whether the stage has no more than ``needs`` seconds left for ``work`` that is to do: it is cut short."""
+        if self.left > needs:
+            return False
+        self.cut[work] = None
+        return True
 
     def stopped(self) -> bool:
         """Whether Ctrl-C (or the caller) has ended the work."""

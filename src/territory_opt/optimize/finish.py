@@ -19,6 +19,7 @@ from territory_opt.optimize.task import Task
 from territory_opt.optimize.way import Way
 from territory_opt.plan.audit import Violation, audit_figures
 from territory_opt.plan.certificate import Multipliers, tolerated
+from territory_opt.plan.claims import COMPLETE, INTERRUPTED, TIME_LIMIT
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
 
@@ -48,6 +49,7 @@ def finish(found: Found, way: Way) -> Result:
     return Result(
         status=Status.INFEASIBLE if violations else optimal,
         raw_status=ended,
+        cut_short=tuple(clock.cut),
         model=model,
         objective=evaluation.objective,
         bound=bound,
@@ -69,7 +71,7 @@ def finish(found: Found, way: Way) -> Result:
 
 def by_cases(task: Task, best: Incumbent, *, gap: float) -> Task:
     """Return ``task`` with a proof by cases if that closes more of the distance to ``best``; tried once."""
-    if np.isfinite(task.bounded.proven) or task.clock.over:
+    if np.isfinite(task.bounded.proven):
         return task
     with task.clock.phase("cases"):
         return prove_by_cases(task, best, gap=gap)
@@ -89,16 +91,16 @@ def _clash(task: Task, pairs: Pairs | None, violations: list[Violation]) -> _Cla
         return _Clash()
     with task.clock.phase("least bad"):
         least, least_violation = prove_least_violation(task)
-    ways = relaxations(task, None if task.clock.over else pairs, violations)
+    ways = relaxations(task, None if task.clock.out("ways out") else pairs, violations)
     return _Clash(least if least_violation > 0 else None, least_violation, ways)
 
 
 def _ended(found: Found) -> str:
-    """How the search ended: a complete one is complete, even if its proof took the rest of the time."""
+    """How the work ended: it is complete if time has cut nothing short, the proof neither."""
     clock = found.task.clock
     if clock.interrupted:
-        return "interrupted"
-    return "time limit" if clock.over and not found.claim.complete else "complete"
+        return INTERRUPTED
+    return TIME_LIMIT if clock.cut else COMPLETE
 
 
 def _warnings(found: Found) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from territory_opt.errors import NoPlanError
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation
 from territory_opt.plan.certificate import Multipliers, relative_gap
+from territory_opt.plan.claims import CLAIMED
 from territory_opt.plan.evaluate import Evaluation, kappa_drift
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.outcome import Outcome
@@ -66,7 +67,9 @@ class Result(Outcome):
     ``solver_bound`` is what branch and bound claims (NaN: no claim). ``joint_gain`` is the objective of joint
     solving less that of territories first and quotas after (NaN where not compared). ``method`` is ``exact`` or
     ``large``, ``why`` says in words which and why. ``proven`` says, for an
-    infeasible status, whether multipliers prove that the hard rules cannot all hold.
+    infeasible status, whether multipliers prove that the hard rules cannot all hold. ``raw_status`` is ``complete``
+    where nothing depends on the time limit; else ``cut_short`` names the work, in the words of ``phases``, that the
+    time limit or Ctrl-C ended: search, branch and bound, bound, cases (of the proof), ...
     """
 
     status: Status
@@ -86,6 +89,7 @@ class Result(Outcome):
     seconds: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    cut_short: tuple[str, ...] = ()
     bound_kind: Literal["verified"] = "verified"
     _figures: Figures | None = field(default=None, repr=False)
 
@@ -134,6 +138,7 @@ class Result(Outcome):
             "currency": problem.policy.currency,
             "status": self.status.value,
             "raw_status": self.raw_status,
+            "cut_short": list(self.cut_short),
             "method": self.method,
             "why": self.why,
             "objective": self.objective,
@@ -142,7 +147,7 @@ class Result(Outcome):
             "gap": self.gap,
             "gap_money": self.gap_money,
             "solver_bound": self.solver_bound,
-            "solver_bound_kind": "claimed by the solver, not verified",
+            "solver_bound_kind": CLAIMED,
             "joint_gain": self.joint_gain,
             "kappa": self.certificate.kappa,
             "seed": self.seed,

@@ -92,7 +92,7 @@ def _together(way: Way, task: Task, sequential: Incumbent) -> Found:
     best = best_of([sequential, found.best])
     for round_ in range(1, task.settings.solve.kappa_rounds):
         kappa = found.task.kappa_of(best.reps)
-        if _same(found.task, kappa) or (round_ > 1 and task.clock.over):
+        if _same(found.task, kappa) or (round_ > 1 and task.clock.out("fair share")):
             break
         task = found.task.at_kappa(kappa)  # other rows: both plans are worth something else there
         sequential, best = task.judged(sequential.reps), task.judged(best.reps)
@@ -110,7 +110,7 @@ def _at_next_kappa(way: Way, task: Task, best: Incumbent) -> Found:
         return _best_plan(way, task, [best.reps])
     task = _with_bound(way, task)
     brief = replace(task, course=task.settings.brief)
-    return Found(task, best if task.clock.over else _search(way, brief, [best.reps])[0])
+    return Found(task, best if task.clock.out("search") else _search(way, brief, [best.reps])[0])
 
 
 def _after_edit(way: Way, task: Task, previous: Solved) -> Result:
@@ -118,7 +118,7 @@ def _after_edit(way: Way, task: Task, previous: Solved) -> Result:
     before = Previous.of(previous, task.model)
     brief = replace(task, known=before.multipliers, course=task.settings.brief)
     found = _from_plan(way, brief, before.reps)
-    if task.clock.over or found.best.close_to(found.task.bounded.bound, task.settings.solve.helpful_gap):
+    if found.best.close_to(found.task.bounded.bound, task.settings.solve.helpful_gap) or task.clock.out("search"):
         return finish(found, way)
     way = way.without_previous(task, found.best.reps)
     task.clock.tell("model", way.why)
@@ -137,7 +137,7 @@ def _from_plan(way: Way, task: Task, start: IntArray) -> Found:
         found = _large_from(way, task.at_kappa(kappa), start)
         task, start = found.task, found.best.reps
         kappa = task.kappa_of(start)
-        if _same(task, kappa) or task.clock.over:
+        if _same(task, kappa) or task.clock.out("fair share"):
             return found
     return _judged_at(way, found, kappa)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ FloatArray = npt.NDArray[np.float64]
 
 ROW_TOLERANCE = 1e-6
 """A row counts as broken when it is outside its limits by more than this share of its scale."""
+MOST_DIGITS = 9
+"""Decimals of an amount in words: far below any tolerance."""
 QUOTA_TOLERANCE = HALF_CENT
 """Rows on quotas alone are exact to the cent."""
 
@@ -40,10 +43,18 @@ class Violation:
     def __str__(self) -> str:
         side = "above" if self.value > self.limit else "below"
         if self.unit and (self.value or self.limit):
-            value, limit = f"{self.value:,.0f} {self.unit}", f"the limit of {self.limit:,.0f}"
+            digits = digits_of(self.amount)
+            value, limit = f"{self.value:,.{digits}f} {self.unit}", f"the limit of {self.limit:,.{digits}f}"
             share = f" ({self.share:.0%} of what is fair or allowed)" if 0.005 <= self.share < 100 else ""
-            return f"{self.subject}: {self.rule} is {value}, {self.amount:,.0f} {side} {limit}{share}"
+            return f"{self.subject}: {self.rule} is {value}, {self.amount:,.{digits}f} {side} {limit}{share}"
         return f"{self.subject}: {self.rule}: {self.sentence}"
+
+
+def digits_of(amount: float) -> int:
+    """Decimals with which an amount does not look like nothing: none from ten on and for counts, else two figures."""
+    if amount >= 10 or amount == round(amount) or not amount > 0:
+        return 0
+    return min(1 - math.floor(math.log10(amount)), MOST_DIGITS)
 
 
 def audit(problem: Problem, plan: Plan) -> list[Violation]:
@@ -146,13 +157,13 @@ def _eligibility_problems(figures: Figures) -> list[Violation]:
 
 
 def _family_problems(figures: Figures) -> list[Violation]:
-    """Families whose accounts are with more than one rep."""
+    """Families whose accounts are with more than one rep; an account without a rep parts no family."""
     model, plan = figures.model, figures.plan
     if plan.assignment.index.has_duplicates:
         return []
     accounts = model.problem.accounts
     rep = pd.Series(figures.rep)
-    named = accounts["family"] != ""
+    named = (accounts["family"] != "") & (rep >= 0)
     reps_per_family = rep[named].groupby(accounts["family"][named]).nunique()
     return [
         Violation("family", str(family), float(count - 1), sentence=f"its accounts are with {count} reps")

@@ -1,4 +1,4 @@
-"""The plan folder: written as a whole or not at all, read back and checked without a solver.
+"""The plan folder: written as a whole or not at all, and read back.
 
 plan.json         status, objective, bound, gap and their parts
 assignments.csv   account_id, rep_id
@@ -29,19 +29,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.errors import PlanFolderError
-from territory_opt.model.model import Model
-from territory_opt.plan.audit import Violation, audit_figures
 from territory_opt.plan.cases import Cases
-from territory_opt.plan.certificate import Certificate, Multipliers, certify_figures
+from territory_opt.plan.certificate import Multipliers
 from territory_opt.plan.claims import SCHEMA_VERSION, check_claims
-from territory_opt.plan.evaluate import Evaluation, kappa_drift
-from territory_opt.plan.figures import Figures
-from territory_opt.plan.parts import part_problems
 from territory_opt.plan.plan import Plan
-from territory_opt.plan.rollup import roll_up
 from territory_opt.problem.limits import LARGEST_UNPACKED
-from territory_opt.problem.numbers import FOLDER_MODE, HALF_CENT, ROUNDING
-from territory_opt.problem.problem import Problem
+from territory_opt.problem.numbers import FOLDER_MODE
 from territory_opt.problem.units import with_units
 from territory_opt.words import message, plain
 
@@ -64,24 +57,6 @@ class PlanFolder:
 
     def __repr__(self) -> str:
         return f"PlanFolder({self.path} · {self.plan!r})"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """Outcome of checking a plan folder: ``faults`` is empty when everything it claims holds."""
-
-    certificate: Certificate
-    violations: tuple[Violation, ...]
-    faults: tuple[str, ...]
-    claims: dict[str, Any]
-
-    @property
-    def holds(self) -> bool:
-        """Whether everything the folder claims was confirmed."""
-        return not self.faults
-
-    def __repr__(self) -> str:
-        return f"Check({'holds' if self.holds else f'{len(self.faults):,} faults'} · {self.certificate!r})"
 
 
 def write_folder(
@@ -124,11 +99,11 @@ def require_plan_folder(folder: Path) -> None:
 
 def read_folder(folder: Path) -> PlanFolder:
     """Read a plan folder. Raise :class:`PlanFolderError` naming the file that is missing or damaged."""
-    claims = _named(folder / "plan.json", _read_claims)
-    manifest = _named(folder / "manifest.json", _read_json)
-    assignments = _named(folder / "assignments.csv", lambda path: _read_csv(path, ["account_id", "rep_id"]))
-    quotas = _named(folder / "quotas.csv", _read_quotas)
-    certificate = _named(folder / "certificate.npz", _read_certificate)
+    claims = named(folder / "plan.json", _read_claims)
+    manifest = named(folder / "manifest.json", _read_json)
+    assignments = named(folder / "assignments.csv", lambda path: _read_csv(path, ["account_id", "rep_id"]))
+    quotas = named(folder / "quotas.csv", read_quotas)
+    certificate = named(folder / "certificate.npz", _read_certificate)
     index = pd.Index(assignments["account_id"], name="account_id")
     assignment = pd.Series(assignments["rep_id"].to_numpy(object), index=index, name="rep_id")
     with_units(quotas, {"quota": claims["currency"]})
@@ -136,7 +111,7 @@ def read_folder(folder: Path) -> PlanFolder:
     return PlanFolder(folder, Plan(assignment, annual, quotas, certificate.kappa), certificate, claims, manifest)
 
 
-def _named(path: Path, read: Callable[[Path], _T]) -> _T:
+def named(path: Path, read: Callable[[Path], _T]) -> _T:
     """Read one file of a folder; whatever is wrong with it is said with its name."""
     try:
         return read(path)
@@ -145,19 +120,6 @@ def _named(path: Path, read: Callable[[Path], _T]) -> _T:
     except Exception as error:  # a damaged archive or nested text raises nearly anything
         said = message(str(error)) or type(error).__name__
         raise PlanFolderError(f"{path} is damaged: {said}; solve again, or restore it from a copy") from error
-
-
-def check_folder(found: PlanFolder, problem: Problem) -> Check:
-    """Recompute everything a plan folder claims from ``problem``, its assignment and its multipliers; no solver."""
-    model = Model.build(problem, kappa=found.plan.kappa)
-    figures = Figures(model, found.plan)
-    certificate, violations = certify_figures(figures, found.certificate), audit_figures(figures)
-    faults = list(certificate.problems)
-    faults += _changed_files(found)
-    faults += _unconfirmed_claims(found, figures, certificate, violations)
-    faults += _wrong_roll_up(found, model)
-    faults += _wrong_parts(found, model)
-    return Check(certificate, tuple(violations), tuple(faults), found.claims)
 
 
 def changed_inputs(manifest: Mapping[str, Any], paths: Mapping[str, Path]) -> list[str]:
@@ -278,10 +240,18 @@ def _alive(pid: str) -> bool:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_key_once)
     if not isinstance(content, dict):
         raise ValueError("it does not hold a JSON object")
     return content
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"it has a key twice: {max(keys, key=keys.count)}")
+    return found
 
 
 def _read_claims(path: Path) -> dict[str, Any]:
@@ -302,7 +272,8 @@ def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
     return pd.DataFrame(cells, columns=columns, dtype=object)
 
 
-def _read_quotas(path: Path, by: str = "period") -> pd.DataFrame:
+def read_quotas(path: Path, by: str = "period") -> pd.DataFrame:
+    """Read a file of quotas by rep and ``by``. Raise ValueError for what is no finite number."""
     quotas = _read_csv(path, ["rep_id", by, "quota"])
     quotas["quota"] = quotas["quota"].astype(float)
     if not np.isfinite(quotas["quota"].to_numpy(float)).all():
@@ -339,131 +310,3 @@ def _real(array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise ValueError(f"it holds {array.dtype}, not numbers")
     return np.asarray(array, dtype=float)
-
-
-def _changed_files(found: PlanFolder) -> list[str]:
-    """Files that differ from what the manifest says, and files that it does not vouch for."""
-    outputs = found.manifest.get("outputs")
-    if not isinstance(outputs, dict):
-        return ["manifest.json lists no output files"]
-    present = {path.name for path in found.path.iterdir() if path.name != "manifest.json"}
-    faults = [f"{name} is not listed in manifest.json" for name in sorted((present | set(CORE_FILES)) - set(outputs))]
-    return faults + [
-        f"{name} was changed or removed after it was written"
-        for name, digest in outputs.items()
-        if name not in present or file_hash(found.path / name) != digest
-    ]
-
-
-def _wrong_roll_up(found: PlanFolder, model: Model) -> list[str]:
-    """Compare roll_up.csv, if the folder has one, with the roll-up of the quotas."""
-    path = found.path / "roll_up.csv"
-    if not path.exists() or not model.has_quotas or not found.plan.annual.index.equals(_rep_ids(model)):
-        return []
-    same = path.read_bytes() == table_csv(roll_up(model, found.plan.annual)).encode("utf-8")
-    return [] if same else ["roll_up.csv is not the roll-up of the quotas"]
-
-
-def _wrong_parts(found: PlanFolder, model: Model) -> list[str]:
-    """Hold quotas_by_part.csv, which a plan with ``quotas.by`` must have, against the quotas."""
-    if not model.has_quotas or not model.problem.policy.quotas.by:
-        return []
-    path = found.path / "quotas_by_part.csv"
-    if not path.exists():
-        return ["quotas_by_part.csv is missing, although quotas.by asks for it"]
-    try:
-        table = _named(path, lambda path: _read_quotas(path, "part"))
-    except PlanFolderError as error:
-        return [str(error)]
-    return part_problems(model, found.plan.annual, table)
-
-
-def _rep_ids(model: Model) -> pd.Index[Any]:
-    return pd.Index(model.problem.reps["rep_id"].astype(str))
-
-
-def _unconfirmed_claims(
-    found: PlanFolder, figures: Figures, certificate: Certificate, violations: list[Violation]
-) -> list[str]:
-    """Every figure of plan.json that a recomputation does not confirm."""
-    claims = found.claims
-    evaluation = None if found.plan.assignment.index.has_duplicates else figures.evaluation
-    faults = [
-        f"{name} is stated as {_stated(claims.get(name))}, recomputed it is {_stated(value)}"
-        for name, value in _recomputed(figures.model, evaluation, certificate, violations).items()
-        if not _same(claims.get(name), value)
-    ]
-    if not certificate.problems and certificate.objective > certificate.bound + HALF_CENT and not violations:
-        faults.append("the objective is above the bound: one of them is wrong")
-    if (claims.get("status") == "infeasible") != bool(violations):
-        faults.append(f'the status is stated as "{claims.get("status")}", with {len(violations)} hard rules broken')
-    faults += [] if evaluation is None else _unconfirmed_parts(claims.get("parts"), evaluation.parts)
-    faults += _unconfirmed_violations(claims, violations)
-    stated_least = claims.get("least_violation") or 0.0
-    if not isinstance(stated_least, int | float) or not stated_least <= certificate.least_violation + ROUNDING:
-        faults.append(f"states that rules must be broken by {stated_least}, proven is {certificate.least_violation}")
-    return faults
-
-
-def _recomputed(
-    model: Model, evaluation: Evaluation | None, certificate: Certificate, violations: list[Violation]
-) -> dict[str, float | None]:
-    """The figures of plan.json as the data give them."""
-    figures: dict[str, float | None] = {"objective": certificate.objective, "bound": certificate.bound}
-    figures |= {"gap": None, "gap_money": None, "accounts": model.problem.n_accounts, "reps": model.problem.n_reps}
-    if not violations:
-        figures |= {"gap": certificate.gap, "gap_money": certificate.gap_money}
-    if evaluation is None:
-        return figures
-    return figures | {
-        "moved_accounts": evaluation.moved_accounts,
-        "moved_sales": evaluation.moved_sales,
-        "sales_at_risk": evaluation.sales_at_risk,
-        "margin_whoever_serves": evaluation.common_margin,
-        "kappa": model.kappa,
-        "kappa_drift": kappa_drift(model, evaluation),
-    }
-
-
-def _unconfirmed_parts(stated: object, parts: dict[str, float]) -> list[str]:
-    """The stated parts of the objective that the recomputed ``parts`` do not confirm, missing and made-up ones too."""
-    given = stated if isinstance(stated, dict) else {}
-    return [
-        f'part "{name}" of the objective is stated as {_stated(given.get(name))}, recomputed it is '
-        f"{_stated(parts.get(name))}"
-        for name in dict.fromkeys([*parts, *map(str, given)])
-        if not _same(given.get(name), parts.get(name))
-    ]
-
-
-def _unconfirmed_violations(claims: Mapping[str, Any], violations: list[Violation]) -> list[str]:
-    listed = claims.get("violations")
-    stated = (
-        {(str(v.get("rule")), str(v.get("subject"))) for v in listed if isinstance(v, dict)}
-        if isinstance(listed, list)
-        else set()
-    )
-    faults = [
-        f"breaks a rule that the plan does not admit: {violation}"
-        for violation in violations
-        if (violation.rule, violation.subject) not in stated
-    ]
-    missing = stated - {(v.rule, v.subject) for v in violations}
-    return faults + [f"states a broken rule that is not broken: {rule}, {subject}" for rule, subject in sorted(missing)]
-
-
-def _same(stated: object, value: float | None) -> bool:
-    if value is None or not np.isfinite(value):
-        return stated is None
-    """Whether a stated figure is the recomputed ``value``: but for rounding, and for half a cent of what is money."""
-    allowed = HALF_CENT * (abs(value) > 1) + ROUNDING * max(abs(value), 1.0)
-    return isinstance(stated, int | float) and abs(value - stated) <= allowed
-
-
-def _stated(value: object) -> str:
-    """Write a figure so exactly that a claim which is off by a cent differs."""
-    if value is None:
-        return "nothing"
-    if not isinstance(value, int | float):
-        return f'"{value}"'
-    return f"{value:,.6g}" if isinstance(value, float) and abs(value) < 1 else f"{value:,.2f}"

@@ -21,7 +21,7 @@ from territory_opt.problem.show import html_lines
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NOT_HEADLINES = ("parts", "incumbent_parts", "violations", "ways_out", "schema_version")
+NOT_HEADLINES = ("parts", "incumbent_parts", "violations", "ways_out", "cut_short", "schema_version")
 """What ``plan.json`` states in lists; a summary holds single figures."""
 
 

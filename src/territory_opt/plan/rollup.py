@@ -89,7 +89,10 @@ def _settle(hierarchy: Hierarchy, node: int, children: list[int], target: list[i
 
 
 def missed(hierarchy: Hierarchy, node: int, quotas: npt.NDArray[np.float64]) -> float:
-    """By how much (money) the quotas under ``node`` differ from its target with the hedges on the way."""
+    """By how much (money) the quotas under ``node`` differ from its target with the hedges on the way.
+
+    Where hedges differ from rep to rep, quotas without their hedges differ by it from the target.
+    """
     members = hierarchy.members(node)
     compound = np.array([hierarchy.compound(int(j), node) for j in members])
     if len(set(np.round(compound, SAME_FACTOR_DIGITS))) == 1:
@@ -107,10 +110,13 @@ def roll_up_problems(model: Model, annual: pd.Series[float]) -> Iterator[tuple[s
             continue
         off = missed(hierarchy, int(node), quotas)
         slack = rounding_slack(model.problem.policy.quotas.step, hierarchy, int(node))
-        slack *= max(hierarchy.compound(int(j), int(node)) for j in members)
+        compounds = {round(hierarchy.compound(int(j), int(node)), SAME_FACTOR_DIGITS) for j in members}
+        # As the row: half a cent of the target beside the step. One compound: what is missed is in money of quotas.
+        hedges = compounds.pop() if len(compounds) == 1 else 1.0
+        allowed = (slack + HALF_CENT) * hedges if slack else HALF_CENT
         if np.isnan(off):
             yield hierarchy.names[node], 0, "a rep below has no quota, so that the quotas add up to no target"
-        elif abs(off) > slack + HALF_CENT:
+        elif abs(off) > allowed:
             total = float(quotas[members].sum())
             text = (
                 f"quotas of {total:,.2f} are {off:+,.2f} off the target {hierarchy.target[node]:,.2f} with its hedges"

@@ -16,6 +16,7 @@ import pandas as pd
 from territory_opt._version import __version__
 from territory_opt.errors import ScenarioError
 from territory_opt.optimize.result import Result
+from territory_opt.plan.check_files import issue_table
 from territory_opt.plan.folder import file_hash, table_csv, write_folder
 from territory_opt.whatif.saved import SavedPlan
 from territory_opt.whatif.scenario import Scenario, load_scenario, relative_path
@@ -65,7 +66,7 @@ def _inside(folder: Path, scenario: Scenario) -> bool:
 def _write(result: Result, folder: Path, name: str, link: dict[str, Any], tables: dict[str, Any]) -> None:
     """Write the folder; ``link`` says where its data are, ``tables`` are further files with how to write them."""
     from territory_opt.report.page import write_page
-    from territory_opt.report.views import build_views, issue_table
+    from territory_opt.report.views import build_views
     from territory_opt.report.workbook import write_workbook
 
     issues = result.model.problem.issues

@@ -12,6 +12,7 @@ import pandas as pd
 
 from territory_opt.errors import Issue
 from territory_opt.plan.audit import violation_table
+from territory_opt.plan.check_files import issue_table
 from territory_opt.plan.plan import Plan
 from territory_opt.plan.rollup import roll_up
 from territory_opt.plan.tables import balanced_metrics
@@ -158,12 +159,6 @@ def quota_table(model: Model, plan: Plan, by_part: pd.DataFrame | None = None) -
 def manager_names(model: Model) -> npt.NDArray[np.object_]:
     """Name of the node each rep reports to, (n_reps,)."""
     return np.array(model.hierarchy.names, dtype=object)[model.hierarchy.rep_node]
-
-
-def issue_table(issues: Sequence[Issue]) -> pd.DataFrame:
-    """Return the findings in the data as a table, in the order given."""
-    columns = ["severity", "table", "row", "column", "value", "problem", "fix"]
-    return pd.DataFrame([[getattr(issue, key) for key in columns] for issue in issues], columns=columns)
 
 
 def _roll_up_table(model: Model, plan: Plan) -> pd.DataFrame:

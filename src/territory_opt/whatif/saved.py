@@ -13,8 +13,10 @@ from territory_opt.errors import PlanFolderError, TerritoryError
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation, audit_figures
 from territory_opt.plan.certificate import Multipliers, certify_figures
+from territory_opt.plan.check import Check, check_folder
+from territory_opt.plan.claims import RECOMPUTED
 from territory_opt.plan.figures import Figures
-from territory_opt.plan.folder import Check, PlanFolder, changed_inputs, check_folder, read_folder
+from territory_opt.plan.folder import PlanFolder, changed_inputs, read_folder
 from territory_opt.plan.outcome import Outcome, headlines
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.problem import Problem
@@ -145,6 +147,7 @@ class SavedPlan(Outcome):
         return self._result(
             status=Status(self.status),
             raw_status=claims["raw_status"],
+            cut_short=tuple(claims.get("cut_short", ())),
             objective=self.objective,
             bound=self.bound,
             solver_bound=self._stated("solver_bound"),
@@ -168,7 +171,7 @@ class SavedPlan(Outcome):
             changed = self.changed_inputs
             if not changed:
                 return _Now()
-            said = f"{listed(changed, most=SHOWN)}: figures are recomputed from the data as they are now"
+            said = f"{listed(changed, most=SHOWN)}: {RECOMPUTED}"
             return _Now(said, self._judged(said))
         except (TerritoryError, OSError) as error:
             why = str(error).splitlines()[0]

@@ -31,6 +31,8 @@ def bound_by_program(task: Task, pairs: Pairs) -> Task:
     rows, seconds = task.rows, max(task.clock.left, task.settings.program.least_seconds)
     values = _program_multipliers(task, pairs, rows, default_hard_price(pairs, rows), seconds)
     free = ceiling_prices(rows, np.inf, task.settings.ceiling)
+    if values is None:
+        task.clock.out("bound", needs=np.inf)
     values = np.zeros(len(rows)) if values is None else settle_quotas(rows, values, free)
     best = np.lexsort((-reduced_values(pairs, rows.at_rep(values)), pairs.node))[pairs.start[:-1]]
     start = pairs.rep[best].astype(np.int64)
@@ -48,7 +50,7 @@ def bound_at_scale(task: Task) -> Task:
     start = np.array([task.known.get(name, 0.0) for name in rows.names]) if task.known else None
     dual = _dual_of(task)
     start = _first_multipliers(task, dual, start)
-    watch = Watch(tell, lambda: clock.left <= 0.0)
+    watch = Watch(tell, lambda: clock.out("bound"))
     ascent = ascend(dual, watch, start=start, warm=task.course.warm)
     bound = dual_bound(replace(task.model, rows=rows), ascent.multipliers)
     clock.bound = bound
@@ -110,6 +112,7 @@ def _program_start(task: Task, dual: Dual, known: FloatArray | None, time_limit:
         pairs = Pairs(pairs.start, pairs.rep, pairs.value * stands_for, pairs.quantities * stands_for)
         found = _program_multipliers(task, pairs, rows, dual.ceiling.price, until - time.perf_counter())
         if found is None:
+            task.clock.out("bound", needs=np.inf)
             break
         values = found
         fresh = best_reps(part.factors, rows.at_rep(values), settings.new, threads=part.threads).rep

@@ -41,6 +41,8 @@ def prove_by_cases(task: Task, best: Incumbent, *, gap: float) -> Task:
     target = best.value + max(gap, settings.same_money) * abs(best.value)
     if not best.keeps_rules or bounded.bound <= target or not len(task.rows) or cells > settings.most_cells:
         return task
+    if task.clock.out("cases"):
+        return task
     tree = _Tree(task, best.value, target)
     most = min(settings.most_programs, task.course.case_work // tree.n_listed)
     if most < settings.patience:
@@ -99,9 +101,9 @@ class _Tree:
         heap, ticket = [(-self.root.bound, 0, self.root)], itertools.count(1)
         checked, before = 0, self.root.bound
         patience = max(self.settings.patience, self.settings.patient_work // self.n_listed)
-        while heap and self.clock.left > 0.0 and self.programs < most:
+        while heap and self.programs < most:
             case = heap[0][2]
-            if case.bound <= self.target or case.split < 0:
+            if case.bound <= self.target or case.split < 0 or self.clock.out("cases"):
                 break
             if self.programs - checked >= patience:
                 if before - case.bound < self.settings.worthwhile * (before - self.value):

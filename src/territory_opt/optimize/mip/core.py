@@ -32,7 +32,9 @@ def core_stage(task: Task, best: Incumbent) -> Core:
     if rows.set_quotas and not broken:
         return none
     cells = task.model.source.n_nodes * rows.n_reps
-    if cells > settings.most_cells or clock.left < settings.least_seconds or best.close_to(bounded.best, task.gap):
+    if cells > settings.most_cells or best.close_to(bounded.best, task.gap):
+        return none
+    if clock.out("core", needs=settings.least_seconds):
         return none
     pairs = candidates(task, [best.reps], width=rows.n_reps, within=best.gap_to(bounded.bound)).pairs
     count = np.diff(pairs.start)

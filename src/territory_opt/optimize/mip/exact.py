@@ -30,4 +30,7 @@ def exact_plan(task: Task, pairs: Pairs, start: Incumbent) -> Found:
         found += [] if reps is None else [task.judged(reps)]
     best = best_of(found)
     clock.show(best.shown, "branch and bound", best.broken)
-    return Found(task, best, Claim.of(task, best, bound, gap=0.0, cut_off=cut_off))
+    claim = Claim.of(task, best, bound, gap=0.0, cut_off=cut_off)
+    if not claim.complete:
+        clock.out("branch and bound")
+    return Found(task, best, claim)

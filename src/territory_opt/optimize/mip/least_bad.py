@@ -93,7 +93,7 @@ def _each_rule_alone(task: Task, pairs: Pairs) -> list[Relaxation]:
     first = linear.n_pairs + rows.n_reps
     found: list[tuple[float, str]] = []
     for rule in dict.fromkeys(rows.rule[rows.hard].tolist()):
-        if clock.over:
+        if clock.out("ways out"):
             break
         may_give = ~rows.hard | (rows.rule == rule)
         high = linear.column_high.copy()

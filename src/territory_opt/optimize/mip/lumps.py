@@ -26,8 +26,14 @@ IntArray = npt.NDArray[np.int64]
 def lump_start(task: Task) -> IntArray | None:
     """Return an assignment (n_nodes,) with the large accounts well placed; None where it is of no use."""
     rows, clock, settings, bounded = task.rows, task.clock, task.settings.lumps, task.bounded
-    too_large = task.factors.n_nodes > settings.nodes or clock.left < task.settings.core.least_seconds
-    if too_large or not len(rows) or rows.hard.any() or rows.set_quotas:
+    too_large = task.factors.n_nodes > settings.nodes
+    if (
+        too_large
+        or not len(rows)
+        or rows.hard.any()
+        or rows.set_quotas
+        or clock.out("lumps", needs=task.settings.core.least_seconds)
+    ):
         return None
     listed = candidates(task, [bounded.start], width=settings.width, within=np.inf).pairs
     size = node_sizes(rows, listed)

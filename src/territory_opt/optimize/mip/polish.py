@@ -27,7 +27,7 @@ def polish_stage(task: Task, open_pairs: Candidates, best: Incumbent) -> Incumbe
     """Improve ``best`` by exact models; their number is fixed, the time limit may cut it short."""
     rows, clock, settings, bounded = task.rows, task.clock, task.settings.polish, task.bounded
     too_large = len(best.reps) > settings.most_nodes
-    if too_large or clock.left < settings.least_seconds or best.close_to(bounded.bound, task.gap):
+    if too_large or best.close_to(bounded.bound, task.gap) or clock.out("polish", needs=settings.least_seconds):
         return best
     near = _nearest(open_pairs, best.reps, settings.width)
     prices = hard_prices(rows, bounded.multipliers, near.pairs, settings.mend_factor)
@@ -39,7 +39,7 @@ def polish_stage(task: Task, open_pairs: Candidates, best: Incumbent) -> Incumbe
     generator = np.random.default_rng(task.seed + 1)
     with ThreadPoolExecutor(max_workers=min(task.threads, settings.side_by_side)) as pool:
         for done, (size, around) in enumerate(plan, start=1):
-            if clock.left < settings.least_seconds or best.close_to(bounded.bound, task.gap):
+            if best.close_to(bounded.bound, task.gap) or clock.out("polish", needs=settings.least_seconds):
                 break
             pull = competition(near, linear.reps(solution), rows.n_reps, near.unit)
             groups = grow_groups(pull, around, size, generator)

@@ -95,7 +95,7 @@ class _Rounds:
         text = f"round {number} of {count}, {len(self.open_pairs.pairs.rep):,} pairs open"
         if number:
             clock.tell("search", f"{best.broken}, {text}" if best.broken else text)
-        return clock.left <= 0 or best.close_to(self.bounded.bound, self.task.gap)
+        return best.close_to(self.bounded.bound, self.task.gap) or clock.out("search")
 
     def mending(self, effort: Effort) -> Effort:
         """Return ``effort``, or a hotter and longer one while hard rules are broken and it is short."""
@@ -148,7 +148,7 @@ class _Rounds:
         keep = [self.here.reps, self.best.reps, self.first, *self.kept]
         self.open_pairs = candidates(self.task, keep, width=settings.most_width, within=np.inf)
         for retry in range(1, settings.retries + 1):
-            if not self.astray or self.task.clock.left <= 0.0:
+            if not self.astray or self.task.clock.out("search"):
                 break
             self.prices = settings.dearer_again**retry * before
             self.open()

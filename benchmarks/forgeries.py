@@ -1,0 +1,210 @@
+"""Forgeries of a plan folder: every field and file in turn, each with the hashes in the manifest made to fit.
+
+A check must find each of them, or name what it does not check. ``forgeries`` is read by the tests and by the attack.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import territory_opt as to
+
+Change = Callable[[Path], None]
+FOR_PEOPLE = ("plan.xlsx", "report.html")
+JSON_FILES = ("plan.json", "manifest.json")
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """A change to a plan folder; ``unchecked`` is what a check must say of it if it cannot find it."""
+
+    name: str
+    change: Change
+    unchecked: str = ""
+
+
+def forge(folder: Path, change: Change) -> None:
+    """Change a plan folder, then bring the hashes of its outputs in ``manifest.json`` up to date.
+
+    Files that the manifest does not list are listed, files that are gone are struck off; a forged manifest stays.
+    """
+    before = _bytes(folder / "manifest.json")
+    change(folder)
+    if _bytes(folder / "manifest.json") != before:
+        return
+    manifest = json.loads(before)
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != "manifest.json"]
+    manifest["outputs"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    _write_json(folder / "manifest.json", manifest)
+
+
+def outcome(folder: Path) -> tuple[list[str], tuple[str, ...]]:
+    """Return the faults a check finds, and what it names as not checked; a damaged or odd input is a fault."""
+    try:
+        plan = to.load_plan(folder)
+        found = plan.check()
+        return [*plan.changed_inputs, *found.faults], found.not_checked
+    except to.TerritoryError as error:
+        return [str(error)], ()
+
+
+def caught(forgery: Forgery, original: Path, place: Path) -> str:
+    """Forge a copy of a folder beside the ``original``; return ``fault``, ``named`` or ``passed``."""
+    shutil.copytree(original, place)
+    try:
+        forge(place, forgery.change)
+        faults, unchecked = outcome(place)
+    finally:
+        shutil.rmtree(place)
+    if faults:
+        return "fault"
+    return "named" if forgery.unchecked and any(forgery.unchecked in line for line in unchecked) else "passed"
+
+
+def forgeries(folder: Path) -> Iterator[Forgery]:
+    """Every forgery of a folder that is tried: each key of its JSON files, each file, each array."""
+    for file in JSON_FILES:
+        content = json.loads((folder / file).read_text(encoding="utf-8"))
+        for key in content:
+            yield from _of_key(file, key, content[key])
+        yield Forgery(f"{file}: a key more", partial(_set, file=file, keys=("made_up",), value=1))
+        yield Forgery(f"{file}: a key twice", partial(_key_twice, file=file))
+    for path in sorted(folder.iterdir()):
+        yield Forgery(
+            f"{path.name}: removed",
+            partial(_remove, file=path.name),
+            _people(path.name) and f"{path.name}: it is not there",
+        )
+        yield Forgery(f"{path.name}: a byte more", partial(_append, file=path.name), _people(path.name))
+        if path.suffix == ".csv":
+            yield from _of_table(path)
+    with np.load(folder / "certificate.npz") as arrays:
+        for name in arrays.files:
+            yield Forgery(f"certificate.npz: {name}", partial(_array, name=name))
+    yield Forgery("certificate.npz: an array more", partial(_array, name="made_up"))
+    yield Forgery("a file more, listed", _another_file)
+    yield Forgery("a file more, not listed", _file_beside, "note.txt: no part of a plan")
+
+
+IN_PLAN = ("name", "seed", "status", "raw_status", "cut_short", "solver_bound", "joint_gain", "ways_out", "violations")
+UNCHECKED = {
+    **{key: f"{key}: " for key in IN_PLAN},
+    **dict.fromkeys(("method", "why"), "method, why: "),
+    **dict.fromkeys(("variant", "overrides", "versions"), "manifest.json: that variant"),
+}
+"""What the check says of a key that it cannot recompute."""
+
+
+def _people(file: str) -> str:
+    return f"{file}: only that it is as it was written" if file in FOR_PEOPLE else _issues(file)
+
+
+def _issues(file: str) -> str:
+    return "data_issues.csv: findings" if file == "data_issues.csv" else ""
+
+
+def _of_key(file: str, key: str, value: Any) -> Iterator[Forgery]:
+    said = UNCHECKED.get(key, "")
+    yield Forgery(f"{file}: no {key}", partial(_set, file=file, keys=(key,), value=None, drop=True), said)
+    for k, other in enumerate(_others(value)):
+        yield Forgery(f"{file}: {key} {k}", partial(_set, file=file, keys=(key,), value=other), said)
+    for inner in value if isinstance(value, dict) else ():
+        for k, other in enumerate(_others(value[inner])):
+            yield Forgery(f"{file}: {key}, {inner} {k}", partial(_set, file=file, keys=(key, inner), value=other), said)
+
+
+def _others(value: Any) -> list[Any]:
+    """Values that a key does not have."""
+    if isinstance(value, bool) or value is None:
+        return [1, "x"]
+    if isinstance(value, int | float):
+        return [value + 1, value * 1.01 + 0.02, -value - 1, None, str(value), True]
+    if isinstance(value, str):
+        return [f"{value}x", "", None, "optimal" if value != "optimal" else "feasible"]
+    if isinstance(value, dict):
+        return [{**value, "made up": 1}, {}, []]
+    return [[*value, {"text": "made up", "enough": True}], {}, [1]]
+
+
+def _of_table(path: Path) -> Iterator[Forgery]:
+    lines, said = path.read_text(encoding="utf-8").splitlines(), _issues(path.name)
+    if len(lines) < 2:
+        yield Forgery(f"{path.name}: a row", partial(_lines, file=path.name, lines=[*lines, "x"]), said)
+        return
+    yield Forgery(f"{path.name}: a row less", partial(_lines, file=path.name, lines=lines[:-1]), _issues(path.name))
+    yield Forgery(
+        f"{path.name}: a row twice", partial(_lines, file=path.name, lines=[*lines, lines[-1]]), _issues(path.name)
+    )
+    cells = lines[-1].split(",")
+    for k in range(len(cells)):
+        other = [*cells[:k], "1.23" if cells[k] != "1.23" else "4.56", *cells[k + 1 :]]
+        changed = [*lines[:-1], ",".join(other)]
+        yield Forgery(f"{path.name}: cell {k}", partial(_lines, file=path.name, lines=changed), said)
+
+
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _set(folder: Path, *, file: str, keys: tuple[str, ...], value: Any, drop: bool = False) -> None:
+    content = json.loads((folder / file).read_text(encoding="utf-8"))
+    place = content
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    if drop:
+        del place[keys[-1]]
+    _write_json(folder / file, content)
+
+
+def _key_twice(folder: Path, *, file: str) -> None:
+    text = (folder / file).read_text(encoding="utf-8")
+    first = json.dumps(next(iter(json.loads(text))))
+    (folder / file).write_text(text.replace("{", f'{{ {first}: "forged",', 1), encoding="utf-8")
+
+
+def _remove(folder: Path, *, file: str) -> None:
+    (folder / file).unlink()
+
+
+def _append(folder: Path, *, file: str) -> None:
+    with (folder / file).open("ab") as out:
+        out.write(b"x")
+
+
+def _lines(folder: Path, *, file: str, lines: list[str]) -> None:
+    (folder / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _array(folder: Path, *, name: str) -> None:
+    with np.load(folder / "certificate.npz") as arrays:
+        found = {key: arrays[key] for key in arrays.files}
+    array = found.get(name, np.zeros(1))
+    found[name] = np.char.add(array, "x") if array.dtype.kind == "U" else array * 1.01 + 1.0
+    if not array.size:
+        found[name] = np.ones(1)
+    np.savez_compressed(folder / "certificate.npz", allow_pickle=False, **found)
+
+
+def _another_file(folder: Path) -> None:
+    (folder / "note.txt").write_text("my own", encoding="utf-8")
+
+
+def _file_beside(folder: Path) -> None:
+    """A file that the manifest does not list: it is touched, so that it stays as it is."""
+    _another_file(folder)
+    with (folder / "manifest.json").open("ab") as out:
+        out.write(b"\n")

@@ -1,0 +1,149 @@
+"""The check of a plan folder: all that it says is recomputed from the data and its proof, without a solver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from territory_opt.model.model import Model
+from territory_opt.plan.audit import Violation, audit_figures
+from territory_opt.plan.certificate import Certificate, certify_figures
+from territory_opt.plan.check_files import file_faults, unchecked_files
+from territory_opt.plan.claims import odd_words, unchecked_claims
+from territory_opt.plan.evaluate import Evaluation, kappa_drift
+from territory_opt.plan.figures import Figures
+from territory_opt.plan.folder import PlanFolder
+from territory_opt.problem.numbers import HALF_CENT, ROUNDING
+from territory_opt.problem.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Outcome of checking a plan folder: ``faults`` is empty when everything it claims holds.
+
+    ``not_checked`` names what the folder says beyond that: nobody can recompute it from data and proof.
+    """
+
+    certificate: Certificate
+    violations: tuple[Violation, ...]
+    faults: tuple[str, ...]
+    claims: dict[str, Any]
+    not_checked: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything the folder claims was confirmed."""
+        return not self.faults
+
+    def __repr__(self) -> str:
+        return f"Check({'holds' if self.holds else f'{len(self.faults):,} faults'} · {self.certificate!r})"
+
+
+def check_folder(found: PlanFolder, problem: Problem) -> Check:
+    """Recompute everything a plan folder claims from ``problem``, its assignment and its multipliers; no solver."""
+    model = Model.build(problem, kappa=found.plan.kappa)
+    figures = Figures(model, found.plan)
+    certificate, violations = certify_figures(figures, found.certificate), audit_figures(figures)
+    faults = list(certificate.problems)
+    faults += _unconfirmed_claims(found, figures, certificate, violations)
+    faults += file_faults(found, model)
+    unchecked = (*unchecked_claims(found.claims), *unchecked_files(found))
+    return Check(certificate, tuple(violations), tuple(faults), found.claims, unchecked)
+
+
+def _unconfirmed_claims(
+    found: PlanFolder, figures: Figures, certificate: Certificate, violations: list[Violation]
+) -> list[str]:
+    """Every figure of plan.json that a recomputation does not confirm."""
+    claims = found.claims
+    evaluation = None if found.plan.assignment.index.has_duplicates else figures.evaluation
+    faults = [
+        f"{name} is stated as {_stated(claims.get(name))}, recomputed it is {_stated(value)}"
+        for name, value in _recomputed(figures, evaluation, certificate, violations).items()
+        if not _same(claims.get(name), value)
+    ]
+    if not certificate.problems and certificate.objective > certificate.bound + HALF_CENT and not violations:
+        faults.append("the objective is above the bound: one of them is wrong")
+    faults += odd_words(claims)
+    if claims.get("currency") != figures.model.problem.policy.currency:
+        faults.append(f'the currency is stated as "{claims.get("currency")}", not as in the scenario')
+    if (claims.get("status") == "infeasible") != bool(violations):
+        faults.append(f'the status is stated as "{claims.get("status")}", with {len(violations)} hard rules broken')
+    if evaluation is not None:
+        today = figures.today.evaluation.parts
+        faults += _unconfirmed_parts("the objective", claims.get("parts"), evaluation.parts)
+        faults += _unconfirmed_parts("today's objective", claims.get("incumbent_parts"), today)
+    return faults + _unconfirmed_violations(claims, violations)
+
+
+def _recomputed(
+    found: Figures, evaluation: Evaluation | None, certificate: Certificate, violations: list[Violation]
+) -> dict[str, float | None]:
+    """The figures of plan.json as the data give them."""
+    model = found.model
+    figures: dict[str, float | None] = {"objective": certificate.objective, "bound": certificate.bound}
+    figures |= {"gap": None, "gap_money": None, "accounts": model.problem.n_accounts, "reps": model.problem.n_reps}
+    if not violations:
+        figures |= {"gap": certificate.gap, "gap_money": certificate.gap_money}
+    if evaluation is None:
+        return figures
+    return figures | {
+        "moved_accounts": evaluation.moved_accounts,
+        "moved_sales": evaluation.moved_sales,
+        "sales_at_risk": evaluation.sales_at_risk,
+        "margin_whoever_serves": evaluation.common_margin,
+        "incumbent_objective": found.today.evaluation.objective,
+        "least_violation": certificate.least_violation,
+        "kappa": model.kappa,
+        "kappa_drift": kappa_drift(model, evaluation),
+    }
+
+
+def _unconfirmed_parts(whose: str, stated: object, parts: dict[str, float]) -> list[str]:
+    """Parts of ``whose`` worth that the recomputed ``parts`` do not confirm, missing and made-up ones too."""
+    given = stated if isinstance(stated, dict) else {}
+    return [
+        f'part "{name}" of {whose} is stated as {_stated(given.get(name))}, recomputed it is {_stated(parts.get(name))}'
+        for name in dict.fromkeys([*parts, *map(str, given)])
+        if not _same(given.get(name), parts.get(name))
+    ]
+
+
+def _unconfirmed_violations(claims: Mapping[str, Any], violations: list[Violation]) -> list[str]:
+    """Broken rules that are kept back, made up or stated with other figures."""
+    stated: dict[tuple[str, str], Mapping[str, Any]] = {}
+    faults = []
+    for line in claims["violations"]:
+        key = str(line.get("rule")), str(line.get("subject"))
+        if key in stated and line in claims["violations"][: claims["violations"].index(line)]:
+            faults.append(f"states a broken rule twice: {key[0]}, {key[1]}")
+        stated[key] = line
+    for violation in violations:
+        line = stated.pop((violation.rule, violation.subject), None)
+        if line is None:
+            faults.append(f"breaks a rule that the plan does not admit: {violation}")
+        elif line.get("unit") != violation.unit or not all(
+            _same(line.get(name), getattr(violation, name)) for name in ("amount", "value", "limit")
+        ):
+            faults.append(f"states other figures of a broken rule: {violation}")
+    return faults + [f"states a broken rule that is not broken: {rule}, {subject}" for rule, subject in sorted(stated)]
+
+
+def _same(stated: object, value: float | None) -> bool:
+    if value is None or not np.isfinite(value):
+        return stated is None
+    """Whether a stated figure is the recomputed ``value``: but for rounding, and for half a cent of what is money."""
+    allowed = HALF_CENT * (abs(value) > 1) + ROUNDING * max(abs(value), 1.0)
+    return isinstance(stated, int | float) and abs(value - stated) <= allowed
+
+
+def _stated(value: object) -> str:
+    """Write a figure so exactly that a claim which is off by a cent differs."""
+    if value is None:
+        return "nothing"
+    if not isinstance(value, int | float):
+        return f'"{value}"'
+    return f"{value:,.6g}" if isinstance(value, float) and abs(value) < 1 else f"{value:,.2f}"

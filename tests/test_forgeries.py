@@ -1,0 +1,67 @@
+"""Forgeries with hashes that fit: each is a fault of the check, or the check names what it does not check."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from benchmarks.forgeries import caught, forge, forgeries, outcome
+
+import territory_opt as to
+from territory_opt.cli.commands import run
+
+TOY = Path(__file__).parents[1] / "scenarios" / "toy"
+ONE_IN = 12
+"""The quick test takes every twelfth forgery; the slow one all."""
+KINDS = ("beside its scenario", "stands alone", "breaks rules")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    place = tmp_path_factory.mktemp("plans")
+    scenario = to.load_scenario(TOY)
+    clash = to.load_scenario(TOY, overrides={"territories.keep.max_moved_accounts": 0, "quotas.growth_guard.up": 0.01})
+    result, least_bad = to.solve(scenario), to.solve(clash)
+    return {
+        "beside its scenario": to.save_plan(result, place / "a", scenario=scenario),
+        "stands alone": to.save_plan(result, place / "b"),
+        "breaks rules": to.save_plan(least_bad, place / "c", scenario=clash),
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("every", [ONE_IN, pytest.param(1, marks=pytest.mark.slow)])
+def test_no_forgery_passes_unlisted(folders: dict[str, Path], kind: str, every: int) -> None:
+    """Every key of plan.json and manifest.json, every file, every array: a fault, or named as not checked."""
+    original = folders[kind]
+    assert outcome(original)[0] == []
+    tried = list(forgeries(original))[::every]
+    found = {forgery.name: caught(forgery, original, original.with_name("forged")) for forgery in tried}
+    assert [name for name, how in found.items() if how == "passed"] == []
+    assert len(tried) > 300 / every
+
+
+def test_a_forged_roll_up_is_found_whatever_the_order_of_quotas(folders: dict[str, Path]) -> None:
+    def change(folder: Path) -> None:
+        head, *lines = (folder / "quotas.csv").read_text().splitlines()
+        (folder / "quotas.csv").write_text("\n".join([head, *reversed(lines)]) + "\n")
+        (folder / "roll_up.csv").write_text((folder / "roll_up.csv").read_text().replace("1200.0", "1300.0"))
+
+    folder = folders["beside its scenario"]
+    copy = folder.with_name("reversed")
+    shutil.copytree(folder, copy)
+    forge(copy, change)
+    assert "roll_up.csv is not the roll-up of the quotas" in outcome(copy)[0]
+
+
+def test_check_prints_what_it_does_not_check(folders: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+
+    assert run(["check", str(folders["stands alone"])]) == 0
+    said = capsys.readouterr().out
+    assert "not checked" in said
+    assert "report.html: only that it is as it was written" in said
+    assert run(["check", str(folders["stands alone"]), "--json"]) == 0
+    named = json.loads(capsys.readouterr().out)["not_checked"]
+    assert list(to.check(folders["stands alone"]).not_checked) == named
