@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 
 import territory_opt as to
-from territory_opt.plan.folder import changed_inputs, check_folder, file_hash, read_folder, table_csv, write_folder
+from territory_opt.plan.folder import changed_inputs, check_folder, read_folder
+from territory_opt.plan.write_folder import file_hash, table_csv, write_folder
 from territory_opt.report.save import save_plan
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"

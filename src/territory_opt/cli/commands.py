@@ -20,7 +20,7 @@ from territory_opt import api
 from territory_opt._version import __version__
 from territory_opt.cli.exit_codes import ABORTED, BAD_INPUT, DEFECT, DONE
 from territory_opt.cli.inputs import default_out, overrides_of, positive, read_scenario, share_of
-from territory_opt.cli.solving import plan_and_tell, plan_the_rest
+from territory_opt.cli.solving import plan_and_save, plan_the_rest
 from territory_opt.errors import TerritoryError
 from territory_opt.synthetic.settings import SIZE
 
@@ -124,12 +124,12 @@ def solve(
     """Plan territories and quotas, and write the plan with its proof to a folder."""
     from territory_opt.cli.screen import Screen
     from territory_opt.cli.wording import opening
-    from territory_opt.plan.folder import require_plan_folder
+    from territory_opt.plan.write_folder import reserve_folder
+    from territory_opt.report.save import names_of_files
 
     screen = Screen(as_json=as_json, quiet=quiet)
     chosen, problem, model = read_scenario(scenario, variant, settings, strict)
     folder = out or default_out(chosen)
-    require_plan_folder(folder)
     given = chosen.file.solve
     options = {
         "seed": given.seed if seed is None else seed,
@@ -138,8 +138,10 @@ def solve(
         "threads": threads,
         "previous": None if previous is None else api.load_plan(previous),
     }
-    found = opening(screen, chosen.label, problem, model, written=True)
-    raise typer.Exit(plan_and_tell(screen, chosen, problem, folder, options, found))
+    with reserve_folder(folder, names_of_files(folder, chosen, problem.policy)) as place:
+        found = opening(screen, chosen.label, problem, model, written=True)
+        code = plan_and_save(screen, chosen, problem, place, options, found)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -200,7 +202,7 @@ def review(
 ) -> None:
     """Look at a plan's quotas: odds and pay by simulation, whether they are fair, whether each is SMART."""
     from territory_opt.cli.screen import Screen
-    from territory_opt.plan.folder import write_csv
+    from territory_opt.plan.write_folder import write_csv
 
     screen = Screen(as_json=as_json)
     found = api.review(api.load_plan(folder, scenario=scenario), draws=draws, seed=seed)
@@ -226,7 +228,7 @@ def track(
     """Hold sales so far against a plan's quotas: pace, odds of finishing, and a leaderboard that is fair."""
     from territory_opt.cli.screen import Screen
     from territory_opt.cli.wording import issue_rows
-    from territory_opt.plan.folder import write_csv
+    from territory_opt.plan.write_folder import write_csv
 
     screen = Screen(as_json=as_json)
     found = api.track(api.load_plan(folder, scenario=scenario), sales, as_of=as_of, metrics=metrics)
@@ -260,9 +262,10 @@ def replan(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only what must be read.")] = False,
 ) -> None:
     """Review a plan in its year: freeze what is past, plan the rest anew within budgets; totals stay."""
+    from territory_opt.atomic import reserve
     from territory_opt.cli.screen import Screen
     from territory_opt.whatif.scenario import load_scenario
-    from territory_opt.whatif.write import write_scenario
+    from territory_opt.whatif.write import require_new
 
     screen = Screen(as_json=as_json, quiet=quiet)
     plan = api.load_plan(folder)
@@ -275,8 +278,10 @@ def replan(
     rest = api.replan(plan, as_of=as_of, sales=sales, now=now, max_moved_accounts=max_moves, max_quota_change=change)
     screen.several([str(issue) for issue in rest.issues])
     target = out or Path("out") / f"{folder.resolve().name}-after-{rest.as_of}"
-    path = write_scenario(rest.problem, target, name=f"{now.label} after {rest.as_of}", solve=now.file.solve)
-    raise typer.Exit(plan_the_rest(screen, load_scenario(path), rest, target))
+    with reserve(target) as place:
+        require_new(target)
+        code = plan_the_rest(screen, rest, place, f"{now.label} after {rest.as_of}", now.file.solve)
+    raise typer.Exit(code)
 
 
 @app.command()

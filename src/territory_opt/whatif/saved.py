@@ -17,6 +17,7 @@ from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import Check, PlanFolder, changed_inputs, check_folder, read_folder
 from territory_opt.plan.outcome import Outcome
 from territory_opt.plan.plan import Plan
+from territory_opt.plan.write_folder import recover_folder
 from territory_opt.problem.problem import Problem
 from territory_opt.whatif.overlay import is_there
 from territory_opt.whatif.scenario import Scenario, load_scenario
@@ -209,6 +210,12 @@ class SavedPlan(Outcome):
         return f"SavedPlan({self.folder.path} · {changed or self.folder.claims['status']} · {self.plan!r})"
 
 
+def holds_plan(path: Path) -> bool:
+    """Whether a path is a plan folder; one that a killed run has left beside its place is put there first."""
+    recover_folder(path)
+    return is_there(path / PLAN_FILE)
+
+
 def load_plan(folder: str | Path, *, scenario: str | Path | None = None) -> SavedPlan:
     """Read a plan folder that ``save_plan`` or the command ``solve`` has written.
 
@@ -216,6 +223,7 @@ def load_plan(folder: str | Path, *, scenario: str | Path | None = None) -> Save
     the file that is missing or damaged.
     """
     folder = Path(folder)
+    recover_folder(folder)
     if not (is_there(folder) and folder.is_dir()):
         raise PlanFolderError(
             f"{folder}: there is no such plan folder; territory-opt solve SCENARIO --out DIR writes one"
