@@ -364,12 +364,3 @@ def run(arguments: Sequence[str]) -> int:
 
     report_failure(failure, code, as_json=as_json, defect=code == DEFECT)
     return code
-
-
-def main() -> None:
-    """Entry point of the command ``territory-opt``."""
-    sys.exit(run(sys.argv[1:]))
-
-
-if __name__ == "__main__":
-    main()
