@@ -300,8 +300,10 @@ def _empty(before: Path, path: Path, ours: Ours) -> list[str]:
     _sync(path)
     stays = _users(before, ours)
     if not stays:
+        here = set(os.listdir(before))  # noqa: PTH208
         for name in ours(before):
-            (before / name).unlink(missing_ok=True)
+            if name in here:
+                (before / name).unlink()
         before.rmdir()
     return stays
 

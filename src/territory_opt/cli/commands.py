@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 bad input, 3 no plan can satisfy the hard rules (the least
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -26,6 +27,8 @@ from territory_opt.synthetic.settings import SIZE
 
 DEBUG = "TERRITORY_OPT_DEBUG"
 """Set to 1, it makes a defect print the place it came from."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk, or a share of it, that takes no more."""
 DRAWS, LEAST_DRAWS = 10_000, 100
 """Plan years that a review simulates: by default a probability is within one point, by so few within ten (two standard
 errors of a share of one half)."""
@@ -347,15 +350,19 @@ def run(arguments: Sequence[str]) -> int:
         code = int(app(args=list(arguments), prog_name="territory-opt", standalone_mode=False) or DONE)
         if code == ABORTED:  # what typer makes of Ctrl-C
             raise KeyboardInterrupt
+        sys.stdout.flush()
         return code
     except (KeyboardInterrupt, typer.Abort):
         print("\nstopped; nothing was written", file=sys.stderr)
         return ABORTED
     except BrokenPipeError:  # whoever read our output has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_output()
         return BAD_INPUT
     except (TerritoryError, _ClickError, OSError) as error:
         failure, code = error, BAD_INPUT
+        if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
+            failure = OSError(error.errno, error.strerror, "standard output")  # all else that is written has a name
+            _leave_output()
     except Exception as error:  # the last resort: everything else is ours
         failure, code = error, DEFECT
         if os.environ.get(DEBUG):
@@ -364,3 +371,8 @@ def run(arguments: Sequence[str]) -> int:
 
     report_failure(failure, code, as_json=as_json, defect=code == DEFECT)
     return code
+
+
+def _leave_output() -> None:
+    """Have what is still to be printed go nowhere: standard output takes no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

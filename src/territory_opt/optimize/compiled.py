@@ -58,8 +58,8 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         former, config.CACHE_DIR = config.CACHE_DIR, str(folder)  # numba takes it from there and from nowhere else
         try:
             dispatcher = numba.njit(cache=True, **options)(function)
-            dispatcher._cache._cache_file = _Guarded(dispatcher._cache._cache_file, folder)
-        except (RuntimeError, AttributeError):  # no folder any more, or a numba whose files cannot be guarded
+            dispatcher._cache = _Guarded(dispatcher._cache, folder)
+        except (RuntimeError, AttributeError):  # no folder any more, or a numba whose cache is another
             return numba.njit(**options)(function)
         finally:
             config.CACHE_DIR = former
@@ -69,32 +69,26 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 class _Guarded:
-    """Numba's file of compiled code, written by one process at a time; no fault of it ends a solve."""
+    """Numba's cache of one function, written by one process at a time; no fault of it ends a solve."""
 
-    def __init__(self, file: Any, folder: Path) -> None:
-        self._file, self._folder = file, folder
+    def __init__(self, cache: Any, folder: Path) -> None:
+        self._cache, self._folder = cache, folder
 
-    def save(self, key: Any, data: Any) -> None:
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def save_overload(self, signature: Any, code: Any) -> None:
         """Keep what was compiled, if that is possible."""
         with contextlib.suppress(OSError), _locked(self._folder / "lock"):
-            self._load_or_flush(lambda: self._file.save(key, data))
+            self._cache.save_overload(signature, code)
 
-    def load(self, key: Any) -> Any:
+    def load_overload(self, signature: Any, context: Any) -> Any:
         """Return what was compiled before, or None."""
-        return self._load_or_flush(lambda: self._file.load(key))
-
-    def flush(self) -> None:
-        """Forget all of the function."""
-        self._file.flush()
-
-    def _load_or_flush(self, work: Callable[[], Any]) -> Any:
         try:
-            return work()
-        except OSError:
-            return None
+            return self._cache.load_overload(signature, context)
         except Exception:  # half a file, after a power cut: anything may come of reading it
-            with contextlib.suppress(OSError):
-                self._file.flush()
+            with contextlib.suppress(OSError), _locked(self._folder / "lock"):
+                self._cache.flush()
             return None
 
 

@@ -88,7 +88,10 @@ def own_files(folder: Path) -> tuple[str, ...]:
         outputs = read_json(folder / MANIFEST).get("outputs")
     except (OSError, ValueError, RecursionError):
         return ()
-    return (*sorted(set(outputs) - {MANIFEST}), MANIFEST) if isinstance(outputs, dict) else ()
+    if not isinstance(outputs, dict):
+        return ()
+    here = {name for name in outputs if Path(name).name == name}  # nothing that leads out of the folder
+    return (*sorted(here - {MANIFEST}), MANIFEST)
 
 
 def recover_folder(folder: Path) -> None:

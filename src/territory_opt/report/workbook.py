@@ -44,19 +44,24 @@ def write_workbook(views: Views, path: str | Path) -> None:
     Every text is written as text: no name is ever read as a formula or a link.
     """
     import xlsxwriter
+    from xlsxwriter.exceptions import FileCreateError
 
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    with xlsxwriter.Workbook(str(path), options) as book:
-        book.set_properties({"title": views.name[:MAX_TITLE], "created": CREATED})
-        writer = _Writer(book, views.currency, views.term)
-        _summary(writer, views)
-        _reps(writer, views)
-        writer.sheet("Accounts", views.accounts, spec.ACCOUNTS, freeze=1)
-        writer.sheet("Quotas", views.quotas, spec.QUOTAS, freeze=1, empty="This plan sets no quotas.")
-        writer.sheet("Roll-up", views.roll_up, spec.ROLL_UP, freeze=1, empty="This plan sets no quotas.")
-        _violations(writer, views)
-        writer.sheet("Data issues", views.issues, spec.ISSUES, empty="Nothing to report about the data.")
-        writer.sheet("Run", views.run, spec.RUN, empty="Nothing was recorded about the run.")
+    book = xlsxwriter.Workbook(str(path), options)
+    book.set_properties({"title": views.name[:MAX_TITLE], "created": CREATED})
+    writer = _Writer(book, views.currency, views.term)
+    _summary(writer, views)
+    _reps(writer, views)
+    writer.sheet("Accounts", views.accounts, spec.ACCOUNTS, freeze=1)
+    writer.sheet("Quotas", views.quotas, spec.QUOTAS, freeze=1, empty="This plan sets no quotas.")
+    writer.sheet("Roll-up", views.roll_up, spec.ROLL_UP, freeze=1, empty="This plan sets no quotas.")
+    _violations(writer, views)
+    writer.sheet("Data issues", views.issues, spec.ISSUES, empty="Nothing to report about the data.")
+    writer.sheet("Run", views.run, spec.RUN, empty="Nothing was recorded about the run.")
+    try:
+        book.close()
+    except FileCreateError as error:
+        raise error.args[0] from None  # the error of the system
 
 
 class _Writer:
