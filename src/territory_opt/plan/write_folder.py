@@ -167,8 +167,9 @@ def _writers(plan: Plan, certificate: Multipliers, claims: Mapping[str, Any]) ->
 
 
 def _write_certificate(path: Path, certificate: Multipliers) -> None:
+    whole = io.BytesIO()  # a full disk does not meet half an archive
     np.savez_compressed(
-        path,
+        whole,
         values=certificate.values,
         rules=np.array(certificate.rules, dtype=np.str_),
         subjects=np.array(certificate.subjects, dtype=np.str_),
@@ -176,6 +177,7 @@ def _write_certificate(path: Path, certificate: Multipliers) -> None:
         least_violation=certificate.least_violation,
         **_case_arrays(certificate.cases),
     )
+    path.write_bytes(whole.getvalue())
 
 
 def _case_arrays(cases: Cases | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,10 +45,10 @@ def write_workbook(views: Views, path: str | Path) -> None:
     Every text is written as text: no name is ever read as a formula or a link.
     """
     import xlsxwriter
-    from xlsxwriter.exceptions import FileCreateError
 
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    book = xlsxwriter.Workbook(str(path), options)
+    whole = io.BytesIO()  # neither a full disk nor a missing folder for temporary files meets half an archive
+    book = xlsxwriter.Workbook(whole, {**options, "in_memory": True})
     book.set_properties({"title": views.name[:MAX_TITLE], "created": CREATED})
     writer = _Writer(book, views.currency, views.term)
     _summary(writer, views)
@@ -58,10 +59,8 @@ def write_workbook(views: Views, path: str | Path) -> None:
     _violations(writer, views)
     writer.sheet("Data issues", views.issues, spec.ISSUES, empty="Nothing to report about the data.")
     writer.sheet("Run", views.run, spec.RUN, empty="Nothing was recorded about the run.")
-    try:
-        book.close()
-    except FileCreateError as error:
-        raise error.args[0] from None  # the error of the system
+    book.close()
+    Path(path).write_bytes(whole.getvalue())
 
 
 class _Writer:
