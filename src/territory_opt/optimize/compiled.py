@@ -30,7 +30,7 @@ try:
 except ImportError:  # not POSIX: numba guards its files there as well as it can
     fcntl = None  # type: ignore[assignment]
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parent.parent
 SOURCES = (
     "geography/sphere.py",
     "model/quantities.py",
@@ -45,7 +45,11 @@ SOURCES = (
 """Files with compiled functions, and those with constants in them."""
 UNUSED_SECONDS = 30 * 24 * 3600
 """Code that no process has asked for in so long is removed. A choice: a month."""
-_KEY = re.compile("[0-9a-f]{16}")
+KEY_DIGITS = 16
+"""Hexadecimal digits of a hash in a folder's name: 64 bits."""
+_KEY = re.compile(f"[0-9a-f]{{{KEY_DIGITS}}}")
+PRIVATE = stat.S_IRWXU
+"""Rights of a folder whose code we run: its owner's alone."""
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -126,7 +130,7 @@ def fingerprint() -> str:
     digest = hashlib.sha256(numba.__version__.encode())
     for name in SOURCES:
         digest.update((PACKAGE / name).read_bytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:KEY_DIGITS]
 
 
 def _places() -> Iterator[Path]:
@@ -144,7 +148,7 @@ def _places() -> Iterator[Path]:
 def _made(place: Path, name: str, *, private: bool) -> Path | None:
     """Make a folder in a place; None where nothing can be written, or where others could put code that we would run."""
     try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         if private and not _is_private(place):
             return None
         folder = place / name
