@@ -669,7 +669,7 @@ import territory_opt.report.save as saving
 save_plan = saving.save_plan
 def slow(*arguments, **options):
     wait()
-    save_plan(*arguments, **options)
+    return save_plan(*arguments, **options)
 saving.save_plan = slow
 """
 
