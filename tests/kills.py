@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("place", type=Path, help="a folder to work in; it is removed first")
     parser.add_argument("--every", type=int, default=0, help="kill at every so many steps")
     parser.add_argument("--random", type=int, default=5, help="kill at so many random moments")
-    parser.add_argument("--within", type=float, default=0.3, help="seconds in which random kills fall")
+    parser.add_argument("--within", type=float, default=0.1, help="seconds in which random kills fall")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     said, sys.stdout = sys.stdout, sys.stderr
