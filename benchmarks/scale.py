@@ -86,7 +86,7 @@ def through_files(market: Market, result: to.Result, folder: Path) -> tuple[dict
     scenario, plan = to.load_scenario(path), folder / "plan"
     timed("read and check tables", scenario.problem)
     timed("write plan folder", lambda: to.save_plan(result, plan, scenario=scenario))
-    command = [sys.executable, "-m", "territory_opt.cli.commands", "check", str(plan)]
+    command = [sys.executable, "-m", "territory_opt.cli", "check", str(plan)]
     checked = timed("check", lambda: subprocess.run(command, capture_output=True, text=True, check=False))
     return seconds, [] if checked.returncode == 0 else [f"check: {checked.stdout.strip()} {checked.stderr.strip()}"]
 

@@ -40,7 +40,7 @@ MAY_IMPORT = {
 }
 """Folder -> folders it may import; everything may import what stands ``BELOW_ALL``. Only ``cli`` may import
 ``api``, the door above all folders."""
-BELOW_ALL = {"errors", "words", "_version"}
+BELOW_ALL = {"errors", "words", "atomic", "_version"}
 
 ONLY_IN = {
     "ortools": {"optimize/mip", "quota"},
@@ -70,6 +70,8 @@ NO_SETTING = {
     "estimate/seasonality.py::CENTRED": "the moving average over 2 x 12 months is what it is",
     "estimate/levels.py::OWN": "counts columns: one more than the half-lives of the settings",
     "estimate/looks.py::UNKNOWN": "a month number before all others",
+    "optimize/compiled.py::KEY_DIGITS": "of the name of a folder",
+    "optimize/compiled.py::UNUSED_SECONDS": "when files that nobody needs are removed",
     "optimize/pairs/factors.py::NONE": "the mark of nothing",
     "optimize/pairs/pricing.py::_ASIN": "a polynomial",
     "optimize/pairs/pricing.py::_FAR": "where a formula for angles changes",

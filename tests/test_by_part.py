@@ -20,9 +20,10 @@ from territory_opt.errors import DataError, ScenarioError
 from territory_opt.model.model import Model
 from territory_opt.plan.check import check_folder
 from territory_opt.plan.figures import Figures
-from territory_opt.plan.folder import read_folder, table_csv, write_folder
+from territory_opt.plan.folder import read_folder
 from territory_opt.plan.parts import part_problems
 from territory_opt.plan.plan import Plan
+from territory_opt.plan.write_folder import table_csv, write_folder
 from territory_opt.quota.by_part import by_part, round_cells
 from territory_opt.synthetic.market import generate_market, write_market
 

@@ -20,7 +20,8 @@ from territory_opt.optimize.solve import solve
 from territory_opt.plan.cases import Cases
 from territory_opt.plan.certificate import bound_by_cases
 from territory_opt.plan.check import check_folder
-from territory_opt.plan.folder import read_folder, write_folder
+from territory_opt.plan.folder import read_folder
+from territory_opt.plan.write_folder import write_folder
 from test_bound import CASES, any_plan, best_of, model_of, random_multipliers
 
 

@@ -47,7 +47,7 @@ def run_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str
 
 def command(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command as its own process."""
-    words = [sys.executable, "-m", "territory_opt.cli.commands", *map(str, arguments)]
+    words = [sys.executable, "-m", "territory_opt.cli", *map(str, arguments)]
     return subprocess.run(words, capture_output=True, text=True, cwd=cwd, timeout=120, check=False)
 
 
@@ -669,7 +669,7 @@ import territory_opt.report.save as saving
 save_plan = saving.save_plan
 def slow(*arguments, **options):
     wait()
-    save_plan(*arguments, **options)
+    return save_plan(*arguments, **options)
 saving.save_plan = slow
 """
 
@@ -738,3 +738,24 @@ def test_ctrl_c_after_the_plan_is_written_changes_nothing(
     assert "What changed" in out
     assert "stop" not in err
     assert run(capsys, "check", tmp_path / "plan")[0] == cli.DONE
+
+
+@needs_signals
+@pytest.mark.parametrize("module", ["territory_opt.cli.ctrl_c", "typer", "numpy", "pandas", "pydantic"])
+def test_ctrl_c_while_the_program_starts_is_no_traceback(tmp_path: Path, module: str) -> None:
+    """Python reports each import when it is done; then Ctrl-C comes."""
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "territory_opt.cli", "solve", str(TOY), "--out", "plan"],
+        cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    assert process.stderr is not None
+    while line := process.stderr.readline():
+        if line.rstrip().endswith(f" {module}"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    said = {line for line in err.splitlines() if line and not line.startswith("import time:")}
+    assert (process.returncode, out) == (cli.ABORTED, "")
+    assert said <= {"stopped; nothing was written"}
+    assert list(tmp_path.iterdir()) == []

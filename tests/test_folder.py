@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -20,8 +17,9 @@ from builders import bare_claims
 from territory_opt.plan.check import check_folder
 from territory_opt.plan.check_files import MANIFEST_KEYS, issue_table
 from territory_opt.plan.figures import Figures
-from territory_opt.plan.folder import changed_inputs, file_hash, read_folder, table_csv, write_folder
+from territory_opt.plan.folder import changed_inputs, read_folder
 from territory_opt.plan.rollup import roll_up
+from territory_opt.plan.write_folder import file_hash, table_csv, write_folder
 from territory_opt.report.save import save_plan
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
@@ -368,88 +366,3 @@ def test_a_certificate_with_code_in_it_is_refused(tmp_path: Path) -> None:
     np.savez(path, **{**held, "rules": np.array([{"any": "object"}], dtype=object)})
     with pytest.raises(to.PlanFolderError, match=r"certificate\.npz"):
         read_folder(tmp_path / "plan")
-
-
-# --- all or nothing -------------------------------------------------------------------------------------------
-
-KILLED = """
-import sys, time
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-import test_folder
-def slow(path):
-    path.write_text("half", encoding="utf-8")
-    print("WRITING", flush=True)
-    time.sleep(60)
-test_folder.write(Path({folder!r}), extras={{"slow.txt": slow}})
-"""
-
-
-def kill_while_writing(folder: Path, how: int) -> None:
-    """Start to write a plan in another process and end that process half way."""
-    script = KILLED.format(tests=str(Path(__file__).parent), folder=str(folder))
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "WRITING\n"
-    process.send_signal(how)
-    process.wait(timeout=30)
-    process.stdout.close()
-
-
-@pytest.mark.slow
-def test_a_killed_run_leaves_no_folder_and_the_next_one_cleans_up(tmp_path: Path) -> None:
-    kill_while_writing(tmp_path / "plan", signal.SIGKILL)
-    assert not (tmp_path / "plan").exists()
-    assert len(list(tmp_path.iterdir())) == 1, "what the killed run has left"
-    write(tmp_path / "plan")
-    assert [path.name for path in tmp_path.iterdir()] == ["plan"]
-    assert read_folder(tmp_path / "plan")
-
-
-@pytest.mark.slow
-def test_a_killed_run_leaves_the_old_plan_as_it_was(tmp_path: Path) -> None:
-    write(tmp_path / "plan")
-    before = contents(tmp_path / "plan")
-    kill_while_writing(tmp_path / "plan", signal.SIGKILL)
-    assert contents(tmp_path / "plan") == before
-    write(tmp_path / "plan", toy_result(1160.0))
-    assert [path.name for path in tmp_path.iterdir()] == ["plan"]
-    assert read_folder(tmp_path / "plan").plan.annual.sum() == 1160.0
-
-
-def test_a_writer_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    write(tmp_path / "plan")
-    before = contents(tmp_path / "plan")
-
-    def full(path: Path) -> None:
-        path.write_text("half", encoding="utf-8")
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space left"):
-        write(tmp_path / "plan", toy_result(1160.0), extras={"page.html": full})
-    assert contents(tmp_path / "plan") == before
-    assert [path.name for path in tmp_path.iterdir()] == ["plan"]
-
-
-def test_a_run_killed_between_its_two_renames_loses_nothing(tmp_path: Path) -> None:
-    write(tmp_path / "plan")
-    before = contents(tmp_path / "plan")
-    (tmp_path / "plan").rename(tmp_path / ".plan.old-999999999")
-
-    def fail(path: Path) -> None:
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space left"):
-        write(tmp_path / "plan", extras={"page.html": fail})
-    assert contents(tmp_path / "plan") == before
-
-
-def test_the_work_of_a_run_that_is_alive_is_left_alone(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        busy = tmp_path / f".plan.new-{other.pid}-abc"
-        busy.mkdir()
-        write(tmp_path / "plan")
-        assert busy.exists()
-        other.kill()
-    write(tmp_path / "plan")
-    assert not busy.exists()

@@ -22,7 +22,8 @@ from territory_opt.cli.screen import inert
 from territory_opt.errors import DataError, Issue, ScenarioError
 from territory_opt.intake.table_source import TableSource
 from territory_opt.intake.tables import read_table
-from territory_opt.plan.folder import read_folder, table_csv
+from territory_opt.plan.folder import read_folder
+from territory_opt.plan.write_folder import table_csv
 from territory_opt.problem.limits import LONGEST_ID, MOST_FINDINGS, MOST_VARIANTS
 from territory_opt.report.page import isolated
 from territory_opt.whatif.strict_yaml import parse_value

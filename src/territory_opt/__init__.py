@@ -12,12 +12,13 @@ Names are loaded on first use, so importing the package is quick. docs/api.md de
 
 from __future__ import annotations
 
-import importlib
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
 from territory_opt._version import __version__ as __version__
+
+TYPE_CHECKING = False
+"""As in ``typing``, which takes longer to import than all else here: Ctrl-C is not heard before."""
 
 _HOME = {
     "AccountExplanation": "territory_opt.plan.explain_account",
@@ -127,6 +128,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from territory_opt.api import (
         audit,
         backtest,
@@ -189,7 +192,9 @@ class _Stage(ModuleType):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by name, as a function is: whoever reads it imports the folder."""
-        return importlib.import_module, (self.__name__,)
+        from importlib import import_module
+
+        return import_module, (self.__name__,)
 
 
 class _Package(ModuleType):
@@ -209,7 +214,9 @@ def __getattr__(name: str) -> Any:
     """Load a public name from its home on first use."""
     if name not in _HOME:
         raise AttributeError(f"module 'territory_opt' has no attribute {name!r}; it has: {', '.join(__all__)}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    from importlib import import_module
+
+    value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 

@@ -114,4 +114,4 @@ class NoPlanError(TerritoryError):
 
 
 class PlanFolderError(TerritoryError):
-    """A plan folder is missing a file or holds one that cannot be read."""
+    """A plan folder cannot be read, or may not be written; the message names the file and says what to do."""

@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 bad input, 3 no plan can satisfy the hard rules (the least
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -20,13 +21,15 @@ from territory_opt import api
 from territory_opt._version import __version__
 from territory_opt.cli.exit_codes import ABORTED, BAD_INPUT, DEFECT, DONE
 from territory_opt.cli.inputs import default_out, overrides_of, positive, read_scenario, share_of
-from territory_opt.cli.solving import plan_and_tell, plan_the_rest
+from territory_opt.cli.solving import plan_and_save, plan_the_rest
 from territory_opt.errors import TerritoryError
 from territory_opt.problem.limits import LARGEST_SEED
 from territory_opt.synthetic.settings import SIZE
 
 DEBUG = "TERRITORY_OPT_DEBUG"
 """Set to 1, it makes a defect print the place it came from."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk, or a share of it, that takes no more."""
 DRAWS, LEAST_DRAWS = 10_000, 100
 """Plan years that a review simulates: by default a probability is within one point, by so few within ten (two standard
 errors of a share of one half)."""
@@ -127,12 +130,12 @@ def solve(
     """Plan territories and quotas, and write the plan with its proof to a folder."""
     from territory_opt.cli.screen import Screen
     from territory_opt.cli.wording import opening
-    from territory_opt.plan.folder import require_plan_folder
+    from territory_opt.plan.write_folder import reserve_folder
+    from territory_opt.report.save import names_of_files
 
     screen = Screen(as_json=as_json, quiet=quiet)
     chosen, problem, model = read_scenario(scenario, variant, settings, strict)
     folder = out or default_out(chosen)
-    require_plan_folder(folder)
     given = chosen.file.solve
     options = {
         "seed": given.seed if seed is None else seed,
@@ -141,8 +144,10 @@ def solve(
         "threads": threads,
         "previous": None if previous is None else api.load_plan(previous),
     }
-    found = opening(screen, chosen.label, problem, model, written=True)
-    raise typer.Exit(plan_and_tell(screen, chosen, problem, folder, options, found))
+    with reserve_folder(folder, names_of_files(folder, chosen, problem.policy)) as place:
+        found = opening(screen, chosen.label, problem, model, written=True)
+        code = plan_and_save(screen, chosen, problem, place, options, found)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -203,7 +208,7 @@ def review(
 ) -> None:
     """Look at a plan's quotas: odds and pay by simulation, whether they are fair, whether each is SMART."""
     from territory_opt.cli.screen import Screen
-    from territory_opt.plan.folder import write_csv
+    from territory_opt.plan.write_folder import write_csv
 
     screen = Screen(as_json=as_json)
     found = api.review(api.load_plan(folder, scenario=scenario), draws=draws, seed=seed)
@@ -229,7 +234,7 @@ def track(
     """Hold sales so far against a plan's quotas: pace, odds of finishing, and a leaderboard that is fair."""
     from territory_opt.cli.screen import Screen
     from territory_opt.cli.wording import issue_rows
-    from territory_opt.plan.folder import write_csv
+    from territory_opt.plan.write_folder import write_csv
 
     screen = Screen(as_json=as_json)
     found = api.track(api.load_plan(folder, scenario=scenario), sales, as_of=as_of, metrics=metrics)
@@ -263,9 +268,10 @@ def replan(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only what must be read.")] = False,
 ) -> None:
     """Review a plan in its year: freeze what is past, plan the rest anew within budgets; totals stay."""
+    from territory_opt.atomic import reserve
     from territory_opt.cli.screen import Screen
     from territory_opt.whatif.scenario import load_scenario
-    from territory_opt.whatif.write import write_scenario
+    from territory_opt.whatif.write import require_new
 
     screen = Screen(as_json=as_json, quiet=quiet)
     plan = api.load_plan(folder)
@@ -278,8 +284,10 @@ def replan(
     rest = api.replan(plan, as_of=as_of, sales=sales, now=now, max_moved_accounts=max_moves, max_quota_change=change)
     screen.several([str(issue) for issue in rest.issues])
     target = out or Path("out") / f"{folder.resolve().name}-after-{rest.as_of}"
-    path = write_scenario(rest.problem, target, name=f"{now.label} after {rest.as_of}", solve=now.file.solve)
-    raise typer.Exit(plan_the_rest(screen, load_scenario(path), rest, target))
+    with reserve(target) as place:
+        require_new(target)
+        code = plan_the_rest(screen, rest, place, f"{now.label} after {rest.as_of}", now.file.solve)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -347,15 +355,19 @@ def run(arguments: Sequence[str]) -> int:
         code = int(app(args=list(arguments), prog_name="territory-opt", standalone_mode=False) or DONE)
         if code == ABORTED:  # what typer makes of Ctrl-C
             raise KeyboardInterrupt
+        sys.stdout.flush()
         return code
     except (KeyboardInterrupt, typer.Abort):
         print("\nstopped; nothing was written", file=sys.stderr)
         return ABORTED
     except BrokenPipeError:  # whoever read our output has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_output()
         return BAD_INPUT
     except (TerritoryError, _ClickError, OSError, MemoryError) as error:
         failure, code = error, BAD_INPUT
+        if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
+            failure = OSError(error.errno, error.strerror, "standard output")  # all else that is written has a name
+            _leave_output()
     except Exception as error:  # the last resort: everything else is ours
         failure, code = error, DEFECT
         if os.environ.get(DEBUG):
@@ -366,10 +378,6 @@ def run(arguments: Sequence[str]) -> int:
     return code
 
 
-def main() -> None:
-    """Entry point of the command ``territory-opt``."""
-    sys.exit(run(sys.argv[1:]))
-
-
-if __name__ == "__main__":
-    main()
+def _leave_output() -> None:
+    """Have what is still to be printed go nowhere: standard output takes no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
+from territory_opt.cli import ctrl_c
 from territory_opt.cli.exit_codes import ABORTED
 from territory_opt.cli.screen import LABEL_WIDTH, Screen
 from territory_opt.cli.wording import clock, issue_rows, standing
@@ -166,10 +167,10 @@ class StopButton:
             signal.signal(signal.SIGINT, self._former)
             os.close(self._write)
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         first, self.saving = self.saving and self.heard < 2, False
         if not (first or self.saved):
-            raise KeyboardInterrupt
+            ctrl_c.stop(number, frame)
 
     def _listen(self) -> None:
         while signals := os.read(self._read, _SIGNALS):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False
+"""As in ``typing``, which takes longer to import than there is time before the first Ctrl-C."""
 
 if TYPE_CHECKING:
     from territory_opt.optimize.result import Result

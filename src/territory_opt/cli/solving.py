@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,25 +11,27 @@ from territory_opt.cli.exit_codes import NO_PLAN, code_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pandas as pd
+
+    from territory_opt.atomic import Place
     from territory_opt.cli.screen import Screen
     from territory_opt.optimize.result import Result
-    from territory_opt.plan.plan import Plan
     from territory_opt.problem.problem import Problem
     from territory_opt.quota.consistency import Consistency
     from territory_opt.whatif.replan import Replan
     from territory_opt.whatif.scenario import Scenario
+    from territory_opt.whatif.scenario_file import Solve
 
 
 def plan_and_tell(
     screen: Screen,
     chosen: Scenario,
     problem: Problem,
-    folder: Path,
+    save: Callable[[Result], Path],
     options: dict[str, Any],
     found: Consistency,
-    also: Callable[[Plan], None] | None = None,
 ) -> int:
-    """Solve, save and say what came out; return the exit code. ``also`` writes more, while the plan is being saved."""
+    """Solve, save and say what came out; return the exit code. ``save`` writes the plan and returns its folder."""
     from territory_opt import api
     from territory_opt.cli.console import Planning, StopButton
 
@@ -44,38 +45,56 @@ def plan_and_tell(
             return _without_plan(screen, options["time_limit"], stopped=button.heard > 0)
         seconds = time.perf_counter() - started
         button.saving = button.heard == 0
-        api.save_plan(result, folder, scenario=chosen)
-        if also is not None:
-            also(result.plan)
+        folder = save(result)
         button.saved = True
         return _tell(screen, chosen, result, folder, seconds, found)
 
 
-def plan_the_rest(screen: Screen, chosen: Scenario, rest: Replan, folder: Path) -> int:
-    """Solve the rest of a year, then write the quotas of the whole year beside it; return the exit code."""
+def plan_and_save(
+    screen: Screen, chosen: Scenario, problem: Problem, place: Place, options: dict[str, Any], found: Consistency
+) -> int:
+    """Solve, save to a reserved folder and say what came out; return the exit code."""
+    from territory_opt.report import save
+
+    return plan_and_tell(
+        screen, chosen, problem, lambda result: save.save_plan(result, place, scenario=chosen), options, found
+    )
+
+
+def plan_the_rest(screen: Screen, rest: Replan, place: Place, name: str, solve: Solve) -> int:
+    """Solve the rest of a year; write it, its plan and the quotas of the whole year as one new folder.
+
+    Nothing is there before all of it is, so a killed run can be given again. Return the exit code.
+    """
+    from territory_opt.atomic import Place, naming, put, staging
     from territory_opt.cli.wording import frozen, opening
     from territory_opt.model.model import Model
-    from territory_opt.plan.folder import write_csv
+    from territory_opt.plan.write_folder import own_files, write_csv
+    from territory_opt.report import save
+    from territory_opt.whatif.scenario import load_scenario
+    from territory_opt.whatif.write import write_tables
 
-    problem = chosen.problem()
-    frozen(screen, rest)
-    found = opening(screen, chosen.label, problem, Model.build(problem), written=True)
-    given = chosen.file.solve
-    options = {"seed": given.seed, "time_limit": given.time_limit, "gap": given.gap, "threads": None, "previous": None}
-    years = []
+    options = {"seed": solve.seed, "time_limit": solve.time_limit, "gap": solve.gap, "threads": None, "previous": None}
+    years: list[pd.DataFrame] = []
+    with staging(place) as fresh:
+        chosen = load_scenario(write_tables(rest.problem, fresh, name=name, solve=solve, shown=place.shown))
+        problem = chosen.problem()
+        frozen(screen, rest)
+        found = opening(screen, chosen.label, problem, Model.build(problem), written=True)
 
-    def write_year(plan: Plan) -> None:
-        years.append(rest.year(plan))
-        write_csv(years[0], folder / "year.csv")
+        def save_all(result: Result) -> Path:
+            years.append(rest.year(result.plan))
+            inner = Place(place.shown / "plan", fresh / "plan", own_files)
+            save.save_plan(result, inner, scenario=chosen)
+            with naming(place.shown / "year.csv"):
+                write_csv(years[0], fresh / "year.csv")
+            put(fresh, place)
+            return inner.shown
 
-    try:
-        code = plan_and_tell(screen, chosen, problem, folder / "plan", options, found, write_year)
-    finally:
-        if not (folder / "plan").is_dir():  # nothing half done stays, so that the command can be given again
-            shutil.rmtree(folder, ignore_errors=True)
+        code = plan_and_tell(screen, chosen, problem, save_all, options, found)
     for year in years:
         total, before = year["quota"].sum(), year["before"].sum()
-        screen.say(f"quotas of the whole year: {total:,.2f}, planned {before:,.2f}; {folder / 'year.csv'}")
+        screen.say(f"quotas of the whole year: {total:,.2f}, planned {before:,.2f}; {place.shown / 'year.csv'}")
     return code
 
 

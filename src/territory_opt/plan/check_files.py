@@ -11,9 +11,10 @@ import pandas as pd
 
 from territory_opt.errors import Issue, PlanFolderError
 from territory_opt.model.model import Model
-from territory_opt.plan.folder import CORE_FILES, PlanFolder, file_hash, named, read_quotas, table_csv
+from territory_opt.plan.folder import PlanFolder, named, read_quotas
 from territory_opt.plan.parts import part_problems
 from territory_opt.plan.rollup import roll_up
+from territory_opt.plan.write_folder import CORE_FILES, file_hash, table_csv
 
 MANIFEST, ROLL_UP, PARTS, ISSUES = "manifest.json", "roll_up.csv", "quotas_by_part.csv", "data_issues.csv"
 FOR_PEOPLE = ("plan.xlsx", "report.html")

@@ -1,23 +1,8 @@
-"""The plan folder: written as a whole or not at all, and read back.
-
-plan.json         status, objective, bound, gap and their parts
-assignments.csv   account_id, rep_id
-quotas.csv        rep_id, period, quota
-certificate.npz   multipliers that prove the bound
-manifest.json     inputs and outputs with hashes, versions, seed, overrides
-plan.xlsx, report.html   for people
-"""
+"""Read a plan folder back (``write_folder.py`` writes it, ``check.py`` checks all it says)."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import hashlib
-import io
-import json
-import os
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,18 +16,14 @@ import pandas as pd
 from territory_opt.errors import PlanFolderError
 from territory_opt.plan.cases import Cases
 from territory_opt.plan.certificate import Multipliers
-from territory_opt.plan.claims import SCHEMA_VERSION, check_claims
+from territory_opt.plan.claims import check_claims
 from territory_opt.plan.plan import Plan
+from territory_opt.plan.write_folder import file_hash, read_json
 from territory_opt.problem.limits import LARGEST_UNPACKED
-from territory_opt.problem.numbers import FOLDER_MODE
 from territory_opt.problem.units import with_units
-from territory_opt.words import message, plain
+from territory_opt.words import message
 
 _T = TypeVar("_T")
-CORE_FILES = ("plan.json", "assignments.csv", "quotas.csv", "certificate.npz")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
-READ_AT_ONCE = 1 << 20
-"""Bytes of a file that are hashed at a time, a mebibyte: files of any size take little memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,48 +40,10 @@ class PlanFolder:
         return f"PlanFolder({self.path} · {self.plan!r})"
 
 
-def write_folder(
-    folder: Path,
-    *,
-    plan: Plan,
-    certificate: Multipliers,
-    claims: Mapping[str, Any],
-    manifest: Mapping[str, Any],
-    extras: Mapping[str, Callable[[Path], None]] | None = None,
-) -> None:
-    """Write a plan folder atomically: a killed run leaves the old folder or none, never half a new one.
-
-    ``extras`` maps further file names to functions that write them. Raises :class:`PlanFolderError` if
-    ``folder`` holds something that is not a plan.
-    """
-    folder = folder.absolute()
-    require_plan_folder(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(folder)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-{os.getpid()}-", dir=folder.parent))
-    try:
-        _write_files(fresh, plan, certificate, claims)
-        for name, write in (extras or {}).items():
-            write(fresh / name)
-        outputs = {path.name: file_hash(path) for path in sorted(fresh.iterdir())}
-        _write_json(fresh / "manifest.json", {**manifest, "outputs": outputs})
-        fresh.chmod(FOLDER_MODE)
-        _swap(fresh, folder)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
-
-
-def require_plan_folder(folder: Path) -> None:
-    """Raise :class:`PlanFolderError` if ``folder`` holds something that is not a plan: it is not overwritten."""
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "plan.json").exists())):
-        raise PlanFolderError(f"{folder} exists and is not a plan folder; choose another --out")
-
-
 def read_folder(folder: Path) -> PlanFolder:
     """Read a plan folder. Raise :class:`PlanFolderError` naming the file that is missing or damaged."""
     claims = named(folder / "plan.json", _read_claims)
-    manifest = named(folder / "manifest.json", _read_json)
+    manifest = named(folder / "manifest.json", read_json)
     assignments = named(folder / "assignments.csv", lambda path: _read_csv(path, ["account_id", "rep_id"]))
     quotas = named(folder / "quotas.csv", read_quotas)
     certificate = named(folder / "certificate.npz", _read_certificate)
@@ -134,128 +77,8 @@ def changed_inputs(manifest: Mapping[str, Any], paths: Mapping[str, Path]) -> li
     return changed
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for chunk in iter(lambda: file.read(READ_AT_ONCE), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def table_csv(table: pd.DataFrame) -> str:
-    """Return a table as CSV whose text cells no spreadsheet takes for a formula (a leading ' marks them)."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([_shield(name) for name in table.columns])
-    columns = [[_shield(cell) for cell in table[name]] for name in table.columns]
-    writer.writerows(zip(*columns, strict=True))
-    return out.getvalue()
-
-
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table by :func:`table_csv`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(table_csv(table), encoding="utf-8", newline="\n")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _shield(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
-
-
-def _write_files(folder: Path, plan: Plan, certificate: Multipliers, claims: Mapping[str, Any]) -> None:
-    assignments = plan.assignment.rename("rep_id").rename_axis("account_id").reset_index()
-    (folder / "assignments.csv").write_text(table_csv(assignments), encoding="utf-8")
-    quotas = plan.quotas.assign(quota=[f"{amount:.2f}" for amount in plan.quotas["quota"]])
-    (folder / "quotas.csv").write_text(table_csv(quotas), encoding="utf-8")
-    _write_json(folder / "plan.json", {"schema_version": SCHEMA_VERSION, **claims})
-    np.savez_compressed(
-        folder / "certificate.npz",
-        values=certificate.values,
-        rules=np.array(certificate.rules, dtype=np.str_),
-        subjects=np.array(certificate.subjects, dtype=np.str_),
-        kappa=np.array(certificate.kappa),
-        least_violation=certificate.least_violation,
-        **_case_arrays(certificate.cases),
-    )
-
-
-def _case_arrays(cases: Cases | None) -> dict[str, Any]:
-    if cases is None:
-        return {}
-    return {
-        "case_accounts": np.array(cases.accounts, dtype=np.str_),
-        "case_reps": np.array(cases.reps, dtype=np.str_),
-        "case_values": cases.values,
-    }
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    text = json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
-
-
-def _swap(fresh: Path, folder: Path) -> None:
-    """Put ``fresh`` in the place of ``folder``; the old one goes only when the new one stands."""
-    if not folder.exists():
-        fresh.rename(folder)
-        return
-    old = folder.parent / f".{folder.name}.old-{os.getpid()}"
-    folder.rename(old)
-    try:
-        fresh.rename(folder)
-    except BaseException:
-        old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Clear what a killed run has left beside the folder, and bring an old plan back if it stands alone."""
-    for old in sorted(folder.parent.glob(f".{folder.name}.old-*")):
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            old.rename(folder)
-    for fresh in folder.parent.glob(f".{folder.name}.new-*"):
-        owner = fresh.name.removeprefix(f".{folder.name}.new-").split("-")[0]
-        if not _alive(owner):
-            shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _alive(pid: str) -> bool:
-    if not pid.isdigit():
-        return False
-    with contextlib.suppress(PermissionError):
-        try:
-            os.kill(int(pid), 0)
-        except (ProcessLookupError, OverflowError):
-            return False
-    return True
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_key_once)
-    if not isinstance(content, dict):
-        raise ValueError("it does not hold a JSON object")
-    return content
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"it has a key twice: {max(keys, key=keys.count)}")
-    return found
-
-
 def _read_claims(path: Path) -> dict[str, Any]:
-    claims = _read_json(path)
+    claims = read_json(path)
     check_claims(claims)
     return claims
 

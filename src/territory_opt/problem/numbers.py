@@ -10,8 +10,6 @@ ROUNDING = 1e-9
 """Relative error that sums of floating-point numbers may show: far above the last digit, far below anything told."""
 SAME_FACTOR_DIGITS = 12
 """Factors that agree to so many decimals are the same: they are products of a few hedges."""
-FOLDER_MODE = 0o755
-"""Rights of a folder that was written: everybody may read it, where one made by ``tempfile`` is its owner's alone."""
 MONTHS_PER_YEAR = 12
 RANGE_80 = 1.2815515655446004
 """Standard deviations to either side that hold 80 % of a normal distribution: its 90 % quantile."""

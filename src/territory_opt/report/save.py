@@ -14,29 +14,37 @@ from typing import Any
 import pandas as pd
 
 from territory_opt._version import __version__
+from territory_opt.atomic import Place
 from territory_opt.errors import ScenarioError
 from territory_opt.optimize.result import Result
 from territory_opt.plan.check_files import issue_table
-from territory_opt.plan.folder import file_hash, table_csv, write_folder
+from territory_opt.plan.write_folder import file_hash, table_csv, write_folder
+from territory_opt.problem.policy import Policy
+from territory_opt.problem.schema import TABLES
 from territory_opt.whatif.saved import SavedPlan
 from territory_opt.whatif.scenario import Scenario, load_scenario, relative_path
-from territory_opt.whatif.write import write_scenario
+from territory_opt.whatif.write import SCENARIO_FILE, write_scenario
 
 VERSIONED = ("ortools", "numpy", "scipy", "pandas", "numba")
+REPORTS = ("data_issues.csv", "roll_up.csv", "plan.xlsx", "report.html")
+BY_PART = "quotas_by_part.csv"
 
 
 def save_plan(
-    outcome: Result | SavedPlan, folder: str | Path, *, scenario: Scenario | None = None, name: str = ""
+    outcome: Result | SavedPlan, folder: str | Path | Place, *, scenario: Scenario | None = None, name: str = ""
 ) -> Path:
     """Write the plan folder of a result or a loaded plan, with workbook and page, whole or not at all; return its path.
 
     ``scenario`` is where the problem came from: the folder says where it is, so that :func:`load_plan` and ``check``
     find the data again. Without one, the tables and a scenario of their own are written into the folder, which then
     stands alone; so it does if the scenario's data lie in ``folder`` itself. ``name`` stands on the reports, by default
-    the scenario's. Raise :class:`PlanFolderError` if ``folder`` holds something that is not a plan,
-    :class:`ScenarioError` for another scenario's settings, :class:`NoPlanError` if there is no plan.
+    the scenario's. Files and folders that no plan has brought into ``folder`` stay there. ``folder`` may be reserved
+    already (:func:`reserve_folder`). Raise :class:`PlanFolderError` if it holds something that is not a plan or is
+    written by another run, :class:`ScenarioError` for another scenario's settings, :class:`NoPlanError` if there is no
+    plan.
     """
-    folder = Path(folder)
+    place = folder if isinstance(folder, Place) else Path(folder)
+    shown, folder = (folder.shown, folder.path) if isinstance(folder, Place) else (Path(folder), Path(folder))
     result = outcome.as_result() if isinstance(outcome, SavedPlan) else outcome
     if scenario is not None and not _inside(folder, scenario):
         if scenario.policy != result.problem.policy:
@@ -47,14 +55,20 @@ def save_plan(
             "overrides": dict(scenario.given),
             "inputs": _hashes(scenario.inputs()),
         }
-        _write(result, folder, name or scenario.label, link, {})
-        return folder
-    name = name or folder.name
-    with tempfile.TemporaryDirectory() as place:
-        own = load_scenario(write_scenario(result.problem, Path(place) / "tables", name=name))
+        _write(result, place, name or scenario.label, link, {})
+        return shown
+    name = name or shown.name
+    with tempfile.TemporaryDirectory() as aside:
+        own = load_scenario(write_scenario(result.problem, Path(aside) / "tables", name=name))
         link = {"scenario": own.path.name, "variant": None, "overrides": {}, "inputs": _hashes(own.inputs())}
-        _write(result, folder, name, link, {file.name: partial(shutil.copyfile, file) for file in own.input_files()})
-    return folder
+        _write(result, place, name, link, {file.name: partial(shutil.copyfile, file) for file in own.input_files()})
+    return shown
+
+
+def names_of_files(folder: Path, scenario: Scenario, policy: Policy) -> list[str]:
+    """Return the names of files that :func:`save_plan` may write beside the plan and its proof."""
+    tables = [f"{table}.csv" for table in TABLES] + [SCENARIO_FILE] if _inside(folder, scenario) else []
+    return [*REPORTS, *([BY_PART] if policy.quotas.by else []), *tables]
 
 
 def _inside(folder: Path, scenario: Scenario) -> bool:
@@ -63,7 +77,7 @@ def _inside(folder: Path, scenario: Scenario) -> bool:
     return any(path.resolve().is_relative_to(place) for path in scenario.input_files())
 
 
-def _write(result: Result, folder: Path, name: str, link: dict[str, Any], tables: dict[str, Any]) -> None:
+def _write(result: Result, folder: Path | Place, name: str, link: dict[str, Any], tables: dict[str, Any]) -> None:
     """Write the folder; ``link`` says where its data are, ``tables`` are further files with how to write them."""
     from territory_opt.report.page import write_page
     from territory_opt.report.views import build_views
@@ -81,7 +95,7 @@ def _write(result: Result, folder: Path, name: str, link: dict[str, Any], tables
         **tables,
     }
     if parts is not None:
-        extras["quotas_by_part.csv"] = lambda path: _write_text(path, table_csv(parts))
+        extras[BY_PART] = lambda path: _write_text(path, table_csv(parts))
     manifest = {**link, "seed": result.seed, "versions": _versions()}
     claims = result.claims(name)
     write_folder(

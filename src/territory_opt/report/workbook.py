@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,17 +47,20 @@ def write_workbook(views: Views, path: str | Path) -> None:
     import xlsxwriter
 
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    with xlsxwriter.Workbook(str(path), options) as book:
-        book.set_properties({"title": views.name[:MAX_TITLE], "created": CREATED})
-        writer = _Writer(book, views.currency, views.term)
-        _summary(writer, views)
-        _reps(writer, views)
-        writer.sheet("Accounts", views.accounts, spec.ACCOUNTS, freeze=1)
-        writer.sheet("Quotas", views.quotas, spec.QUOTAS, freeze=1, empty="This plan sets no quotas.")
-        writer.sheet("Roll-up", views.roll_up, spec.ROLL_UP, freeze=1, empty="This plan sets no quotas.")
-        _violations(writer, views)
-        writer.sheet("Data issues", views.issues, spec.ISSUES, empty="Nothing to report about the data.")
-        writer.sheet("Run", views.run, spec.RUN, empty="Nothing was recorded about the run.")
+    whole = io.BytesIO()  # neither a full disk nor a missing folder for temporary files meets half an archive
+    book = xlsxwriter.Workbook(whole, {**options, "in_memory": True})
+    book.set_properties({"title": views.name[:MAX_TITLE], "created": CREATED})
+    writer = _Writer(book, views.currency, views.term)
+    _summary(writer, views)
+    _reps(writer, views)
+    writer.sheet("Accounts", views.accounts, spec.ACCOUNTS, freeze=1)
+    writer.sheet("Quotas", views.quotas, spec.QUOTAS, freeze=1, empty="This plan sets no quotas.")
+    writer.sheet("Roll-up", views.roll_up, spec.ROLL_UP, freeze=1, empty="This plan sets no quotas.")
+    _violations(writer, views)
+    writer.sheet("Data issues", views.issues, spec.ISSUES, empty="Nothing to report about the data.")
+    writer.sheet("Run", views.run, spec.RUN, empty="Nothing was recorded about the run.")
+    book.close()
+    Path(path).write_bytes(whole.getvalue())
 
 
 class _Writer:

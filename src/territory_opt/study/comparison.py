@@ -25,8 +25,7 @@ from territory_opt.problem.policy import Policy
 from territory_opt.problem.units import PROBABILITY, money_of, suffix, with_units
 from territory_opt.study.side import Side, TextArray
 from territory_opt.whatif.given import Place, ProblemLike, as_problem
-from territory_opt.whatif.overlay import is_there
-from territory_opt.whatif.saved import PLAN_FILE, SavedPlan, load_plan
+from territory_opt.whatif.saved import SavedPlan, holds_plan, load_plan
 from territory_opt.words import MOST_NAMED, aligned, at_most_short, listed, near_money, percent, plain, short_money
 
 BoolArray = npt.NDArray[np.bool_]
@@ -226,7 +225,7 @@ def _folder_at(given: Planned | PlanFolder | Place) -> Planned | PlanFolder | st
         return given
     if given == TODAY:
         return TODAY
-    if not is_there(Path(given) / PLAN_FILE):
+    if not holds_plan(Path(given)):
         raise ComparisonError(f'"{given}" is no plan; {ACCEPTED}')
     return load_plan(Path(given))
 

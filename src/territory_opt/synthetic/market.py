@@ -7,8 +7,6 @@ those of ``data/us_places.csv``; every company and person is made up.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from territory_opt.atomic import naming, replaced, reserve, staging
 from territory_opt.errors import ScenarioError
-from territory_opt.problem.numbers import FOLDER_MODE
 from territory_opt.synthetic.names import company_names, industries
 from territory_opt.synthetic.people import legacy_alignment, make_people, near_reps, set_pay
 from territory_opt.synthetic.places import FRENCH_STATES, SPANISH_STATES, numbered, places, scatter
@@ -254,30 +252,30 @@ def write_market(
     already, unless ``overwrite``: then each file is replaced whole, the scenario last.
     """
     folder = Path(folder)
-    used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    if used and not (overwrite and folder.is_dir()):
-        raise ScenarioError(f"{folder}: holds files already; choose a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        _write_files(tables, staging, seed, name)
-        if used:
-            for file in sorted(staging.iterdir(), key=lambda file: file.suffix != ".csv"):
+    with reserve(folder) as place:
+        used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        if used and not (overwrite and folder.is_dir()):
+            raise ScenarioError(f"{folder}: holds files already; choose a new folder")
+        if not used:
+            with replaced(place) as fresh:
+                _write_files(tables, fresh, seed, name, folder)
+            return folder / "scenario.yaml"
+        with staging(place) as fresh:
+            _write_files(tables, fresh, seed, name, folder)
+            for file in sorted(fresh.iterdir(), key=lambda file: file.suffix != ".csv"):
                 file.replace(folder / file.name)
-        else:
-            staging.chmod(FOLDER_MODE)
-            staging.replace(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return folder / "scenario.yaml"
 
 
-def _write_files(tables: Mapping[str, pd.DataFrame], folder: Path, seed: int, name: str) -> None:
+def _write_files(tables: Mapping[str, pd.DataFrame], folder: Path, seed: int, name: str, shown: Path) -> None:
+    """Write tables and scenario to ``folder``; errors name them as files of ``shown``."""
     for table, frame in tables.items():
-        frame.to_csv(folder / f"{table}.csv", index=False, lineterminator="\n", encoding="utf-8")
+        with naming(shown / f"{table}.csv"):
+            frame.to_csv(folder / f"{table}.csv", index=False, lineterminator="\n", encoding="utf-8")
     listed = "\n".join(f"  {table}: {table}.csv" for table in tables if table != TRUTH)
     text = _SCENARIO.format(seed=seed, name=json.dumps(name, ensure_ascii=False), tables=listed, target=_target(tables))
-    (folder / "scenario.yaml").write_text(text, encoding="utf-8", newline="\n")
+    with naming(shown / "scenario.yaml"):
+        (folder / "scenario.yaml").write_text(text, encoding="utf-8", newline="\n")
 
 
 def _target(tables: Mapping[str, pd.DataFrame]) -> int:

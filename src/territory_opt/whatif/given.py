@@ -21,7 +21,7 @@ from territory_opt.plan.outcome import Outcome
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.problem import Problem
 from territory_opt.whatif.overlay import is_there, scenario_path
-from territory_opt.whatif.saved import PLAN_FILE, SavedPlan, load_plan
+from territory_opt.whatif.saved import SavedPlan, holds_plan, load_plan
 from territory_opt.whatif.scenario import Scenario, load_scenario
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def loaded(given: ProblemLike) -> Problem | Scenario | Outcome:
     if not isinstance(given, str | os.PathLike):
         return given
     path = Path(given)
-    return load_plan(path) if is_there(path / PLAN_FILE) else _scenario_at(path)
+    return load_plan(path) if holds_plan(path) else _scenario_at(path)
 
 
 def _scenario_at(given: Place) -> Scenario:
@@ -167,7 +167,7 @@ def _scenario_at(given: Place) -> Scenario:
 def _plan_at(given: Place) -> SavedPlan:
     """Load a plan folder; say so if a scenario lies there, which has no plan yet."""
     path = Path(given)
-    if not is_there(path / PLAN_FILE) and is_there(scenario_path(path)) and scenario_path(path).is_file():
+    if not holds_plan(path) and is_there(scenario_path(path)) and scenario_path(path).is_file():
         raise GivenError(f'{path} is no plan folder; to.solve("{path}") makes a plan of a scenario')
     return load_plan(path)
 

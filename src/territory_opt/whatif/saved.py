@@ -19,6 +19,7 @@ from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import PlanFolder, changed_inputs, read_folder
 from territory_opt.plan.outcome import Outcome, headlines
 from territory_opt.plan.plan import Plan
+from territory_opt.plan.write_folder import recover_folder
 from territory_opt.problem.problem import Problem
 from territory_opt.whatif.overlay import is_there
 from territory_opt.whatif.scenario import Scenario, load_scenario
@@ -231,6 +232,12 @@ class _Now:
     readable: bool = True
 
 
+def holds_plan(path: Path) -> bool:
+    """Whether a path is a plan folder; one that a killed run has left beside its place is put there first."""
+    recover_folder(path)
+    return is_there(path / PLAN_FILE)
+
+
 def load_plan(folder: str | Path, *, scenario: str | Path | None = None) -> SavedPlan:
     """Read a plan folder that ``save_plan`` or the command ``solve`` has written.
 
@@ -238,6 +245,7 @@ def load_plan(folder: str | Path, *, scenario: str | Path | None = None) -> Save
     the file that is missing or damaged.
     """
     folder = Path(folder)
+    recover_folder(folder)
     if not (is_there(folder) and folder.is_dir()):
         raise PlanFolderError(
             f"{folder}: there is no such plan folder; territory-opt solve SCENARIO --out DIR writes one"

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
-import tempfile
 from pathlib import Path
 
 import pandas as pd
 
+from territory_opt.atomic import naming, replaced, reserve
 from territory_opt.errors import ScenarioError
-from territory_opt.problem.numbers import FOLDER_MODE
 from territory_opt.problem.problem import Problem
 from territory_opt.problem.schema import TABLES
 from territory_opt.whatif.scenario_file import Solve
 
 PLACES = ("geometry",)
+SCENARIO_FILE = "scenario.yaml"
 
 
 def write_scenario(problem: Problem, folder: str | Path, *, name: str, solve: Solve | None = None) -> Path:
@@ -29,25 +28,33 @@ def write_scenario(problem: Problem, folder: str | Path, *, name: str, solve: So
     the folder holds files already.
     """
     folder = Path(folder)
+    with reserve(folder) as place:
+        require_new(folder)
+        with replaced(place) as fresh:
+            write_tables(problem, fresh, name=name, solve=solve, shown=folder)
+    return folder / SCENARIO_FILE
+
+
+def require_new(folder: Path) -> None:
+    """Raise :class:`ScenarioError` if ``folder`` holds files already."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ScenarioError(f"{folder}: holds files already; choose a new folder")
+
+
+def write_tables(problem: Problem, folder: Path, *, name: str, solve: Solve | None, shown: Path) -> Path:
+    """Write the files of :func:`write_scenario` to a folder that is there; errors name them as files of ``shown``."""
     tables = {table: frame for table in TABLES if (frame := getattr(problem, table)) is not None and len(frame)}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        for table, frame in tables.items():
-            (staging / f"{table}.csv").write_text(_csv(frame), encoding="utf-8", newline="\n")
-        policy = problem.policy.model_dump(mode="json", exclude_defaults=True)
-        settings = {"schema_version": 1, "name": name, "tables": {table: f"{table}.csv" for table in tables}, **policy}
-        if solve is not None:
-            settings["solve"] = solve.model_dump(mode="json")
-        text = json.dumps(settings, indent=2, ensure_ascii=False)  # JSON is YAML with every text in quotes
-        (staging / "scenario.yaml").write_text(text, encoding="utf-8", newline="\n")
-        staging.chmod(FOLDER_MODE)
-        staging.replace(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return folder / "scenario.yaml"
+    for table, frame in tables.items():
+        with naming(shown / f"{table}.csv"):
+            (folder / f"{table}.csv").write_text(_csv(frame), encoding="utf-8", newline="\n")
+    policy = problem.policy.model_dump(mode="json", exclude_defaults=True)
+    settings = {"schema_version": 1, "name": name, "tables": {table: f"{table}.csv" for table in tables}, **policy}
+    if solve is not None:
+        settings["solve"] = solve.model_dump(mode="json")
+    text = json.dumps(settings, indent=2, ensure_ascii=False)  # JSON is YAML with every text in quotes
+    with naming(shown / SCENARIO_FILE):
+        (folder / SCENARIO_FILE).write_text(text, encoding="utf-8", newline="\n")
+    return folder / SCENARIO_FILE
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -19,13 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
 from territory_opt.model.model import Pairs
 from territory_opt.model.rows import Rows
+from territory_opt.optimize.compiled import compiled
 from territory_opt.optimize.pairs.factors import Factors
 from territory_opt.optimize.pairs.pricing import best_reps, in_threads, pairs_of, reduced_values, union
 from territory_opt.optimize.settings import ABOVE_ZERO, INNER, AscentSettings
@@ -409,7 +409,7 @@ def _soft_best(listed: _Listed, at_rep: FloatArray, threads: int) -> tuple[float
     return float(total.sum()), use.sum(axis=0)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "reassoc", "arcp"}, error_model="numpy")
+@compiled(nogil=True, fastmath={"contract", "nsz", "reassoc", "arcp"}, error_model="numpy")
 def _soft_part(listed, at_rep, first, last, use):  # type: ignore[no-untyped-def]
     """Return the summed soft maximum over nodes ``first:last``; add its derivative by ``at_rep`` to ``use``."""
     start, rep, value, weight = listed.start, listed.rep, listed.value, listed.weight

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numpy.polynomial import Chebyshev, Polynomial
@@ -19,6 +18,7 @@ from numpy.polynomial import Chebyshev, Polynomial
 from territory_opt.geography.sphere import EARTH_RADIUS_KM
 from territory_opt.model.model import Pairs
 from territory_opt.model.quantities import Basis
+from territory_opt.optimize.compiled import compiled
 from territory_opt.optimize.pairs.factors import Factors
 from territory_opt.optimize.settings import INNER
 
@@ -39,7 +39,7 @@ BARRED = -1e300
 """Value of a pair that may not be."""
 ELIGIBLE = 0.1 * BARRED
 """A pair with a lower reduced value may not be."""
-_kernel = numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz", "arcp", "nnan"}, error_model="numpy")
+_kernel = compiled(nogil=True, fastmath={"contract", "nsz", "arcp", "nnan"}, error_model="numpy")
 ONE, TRAVEL_KM, NET_SALES = int(Basis.ONE), int(Basis.TRAVEL_KM), int(Basis.NET_SALES)
 GAIN, MOVED = int(Basis.GAIN), int(Basis.MOVED)
 
@@ -116,7 +116,7 @@ if hasattr(os, "register_at_fork"):  # the threads of a pool do not survive a fo
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _km(dx, dy, dz):  # type: ignore[no-untyped-def]
     """Great-circle distance of two points of the unit sphere that are so far apart, without a branch.
 
@@ -132,7 +132,7 @@ def _km(dx, dy, dz):  # type: ignore[no-untyped-def]
     return EARTH_RADIUS_KM * (np.pi - 2.0 * angle if far else angle)
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _net_sales(gross, lost):  # type: ignore[no-untyped-def]
     """Expected sales after transfer loss."""
     return max(gross - lost, 0.0)
@@ -147,7 +147,7 @@ class Space(NamedTuple):
     out: FloatArray
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _basis(basis, km, sales, moved):  # type: ignore[no-untyped-def]
     """What a term multiplies; ``sales`` net, for a gain above what comes with whatever rep; km are those of the road in
     the term's amount."""

@@ -9,16 +9,16 @@ searched by its window.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from territory_opt.optimize.compiled import compiled
 from territory_opt.optimize.search.rows import FIRST, FLOOR, GAIN, QUOTA, rep_cost, shared_cost, shared_misfit, window
 from territory_opt.optimize.settings import ABOVE_ZERO, INNER
 
 MOST_FLIPS, MOST_JOINS, LEAST_GAIN = INNER.flips, INNER.joins, INNER.gain
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def exchange(state, rows, reps, flips):  # type: ignore[no-untyped-def]
     """Find the best exchange that is tried among ``reps`` of a group; write new pairs to ``flips`` (4,), -1: none.
 
@@ -81,7 +81,7 @@ def exchange(state, rows, reps, flips):  # type: ignore[no-untyped-def]
     return best
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _overlap(node, one, two, x, y):  # type: ignore[no-untyped-def]
     """Whether two halves move the same node."""
     for p in (one[x], two[x]):
@@ -91,7 +91,7 @@ def _overlap(node, one, two, x, y):  # type: ignore[no-untyped-def]
     return False
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _misfit(state, rows, a):  # type: ignore[no-untyped-def]
     """What the rows of rep ``a`` cost above what their multipliers say: never negative."""
     j, amount = state.group[a], state.cost[a] - rows.by_rep[state.group[a], FLOOR]
@@ -100,7 +100,7 @@ def _misfit(state, rows, a):  # type: ignore[no-untyped-def]
     return amount
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _flips(state, reps, misfit):  # type: ignore[no-untyped-def]
     """New pairs of the nodes that could change among ``reps``, least loss first: pair, node, loss."""
     inside = np.zeros(len(state.group), np.bool_)
@@ -123,7 +123,7 @@ def _flips(state, reps, misfit):  # type: ignore[no-untyped-def]
     return pair[ranked], node[ranked], loss[ranked]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _halves(flip_node, flip_loss, misfit):  # type: ignore[no-untyped-def]
     """Sets of at most two flips that can be part of a gain, least loss first: both flips (-1: none) and the loss."""
     n = len(flip_loss)
@@ -142,7 +142,7 @@ def _halves(flip_node, flip_loss, misfit):  # type: ignore[no-untyped-def]
     return one[kept], two[kept], loss[kept]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _effects(state, reps, flip, flip_node, one, two):  # type: ignore[no-untyped-def]
     """Value of each half and what it adds to the totals of each rep, (n, n_reps, K)."""
     n_quantities = state.weight.shape[1]
@@ -163,7 +163,7 @@ def _effects(state, reps, flip, flip_node, one, two):  # type: ignore[no-untyped
     return worth, change
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _narrowest(state, rows, reps, misfit, change):  # type: ignore[no-untyped-def]
     """The own row of any rep whose window leaves the fewest halves: row (-1: none), its value, each half's part."""
     best_row, best_own, narrowest = -1, 0.0, np.inf
@@ -190,7 +190,7 @@ def _narrowest(state, rows, reps, misfit, change):  # type: ignore[no-untyped-de
     return best_row, best_own, best_reach
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _shared_change(state, rows, reps, first, second):  # type: ignore[no-untyped-def]
     """What company-wide rows cost more after an exchange."""
     cost = 0.0

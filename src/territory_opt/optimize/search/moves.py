@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from territory_opt.model.model import Pairs
+from territory_opt.optimize.compiled import compiled
 from territory_opt.optimize.pairs.pricing import in_threads
 from territory_opt.optimize.search.exchange import exchange
 from territory_opt.optimize.search.rows import SearchRows, rep_cost, shared_cost
@@ -152,7 +152,7 @@ def positions(pairs: Pairs, rep_of_node: IntArray) -> IntArray:
     return at
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _improve_group(group, everyone, rows, effort, seed, stop):  # type: ignore[no-untyped-def]
     """Anneal the nodes of ``group``, then exchange; write ``at`` of its nodes if that is an improvement."""
     np.random.seed(seed)
@@ -166,7 +166,7 @@ def _improve_group(group, everyone, rows, effort, seed, stop):  # type: ignore[n
             everyone.at[state.node[f]] = state.origin[state.here[f]]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _count_free(group, local, everyone):  # type: ignore[no-untyped-def]
     """Count the nodes of ``group`` with two or more candidates inside, and these candidates."""
     n_free, n_pairs = 0, 0
@@ -181,7 +181,7 @@ def _count_free(group, local, everyone):  # type: ignore[no-untyped-def]
     return n_free, n_pairs
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _gather(group, everyone, rows):  # type: ignore[no-untyped-def]
     """Copy what a group needs side by side: nodes with two or more candidates inside; all others only add to totals."""
     order, member_start, at, totals = everyone.order, everyone.member_start, everyone.at, everyone.totals
@@ -240,7 +240,7 @@ def _gather(group, everyone, rows):  # type: ignore[no-untyped-def]
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _anneal(state, rows, steps, hot, cold, stop):  # type: ignore[no-untyped-def]
     """Try ``steps`` moves; return what they gained. Temperature falls from ``hot`` to ``cold``, then zero.
 
@@ -309,7 +309,7 @@ def _anneal(state, rows, steps, hot, cold, stop):  # type: ignore[no-untyped-def
     return gained_in_all
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _shift(state, rows, i, new):  # type: ignore[no-untyped-def]
     """Move node ``i`` to pair ``new``: totals, costs, company-wide rows, member lists."""
     group, here, rep, weight, place = state.group, state.here, state.rep, state.weight, state.place
@@ -334,7 +334,7 @@ def _shift(state, rows, i, new):  # type: ignore[no-untyped-def]
     cost[b] = rep_cost(rows.start, rows.own, rows.by_rep, group[b], total[b], scratch)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _sweep(state, rows, sweeps, threes, stop):  # type: ignore[no-untyped-def]
     """Exchange among every two (then every three) reps of the group until nothing is gained; return what was gained."""
     n_local, gained_in_all = len(state.group), 0.0
@@ -378,7 +378,7 @@ def _sweep(state, rows, sweeps, threes, stop):  # type: ignore[no-untyped-def]
     return gained_in_all
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _apply(state, rows, reps):  # type: ignore[no-untyped-def]
     """Make the best exchange among ``reps``; return what it gained."""
     flips = np.empty(4, np.int64)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Kind, Rows
+from territory_opt.optimize.compiled import compiled
 from territory_opt.optimize.settings import ABOVE_ZERO, INNER
 
 FloatArray = npt.NDArray[np.float64]
@@ -92,7 +92,7 @@ def _entries(matrix: sparse.csr_matrix, row: IntArray, column: IntArray) -> Floa
     return np.asarray(matrix[row, column], dtype=float).reshape(len(row)) if len(row) else np.zeros(0)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def charge(value: float, low: float, high: float, price: float, jump: float) -> float:
     """Price of a row's ``value`` outside its limits."""
     if value < low:
@@ -102,7 +102,7 @@ def charge(value: float, low: float, high: float, price: float, jump: float) -> 
     return 0.0
 
 
-@numba.njit(cache=True)
+@compiled()
 def rep_cost(start, own, by_rep, j, total, scratch):  # type: ignore[no-untyped-def]
     """Price of the own rows of rep ``j`` at the best quota for its ``total`` (K,); ``scratch`` (n_own,).
 
@@ -121,7 +121,7 @@ def rep_cost(start, own, by_rep, j, total, scratch):  # type: ignore[no-untyped-
     return fixed + quota_cost(start, own, by_rep, j, scratch) if uses_quota else fixed
 
 
-@numba.njit(cache=True)
+@compiled()
 def quota_cost(start, own, by_rep, j, scratch):  # type: ignore[no-untyped-def]
     """Least price of the rows on the quota of rep ``j``, whose other parts stand in ``scratch``."""
     best = np.inf
@@ -146,7 +146,7 @@ def quota_cost(start, own, by_rep, j, scratch):  # type: ignore[no-untyped-def]
     return best
 
 
-@numba.njit(cache=True)
+@compiled()
 def window(own, r, budget):  # type: ignore[no-untyped-def]
     """Range of own row ``r`` in which it costs at most ``budget`` more than its multiplier says."""
     u, price, low, high = own[r, MULTIPLIER], own[r, PRICE], own[r, LOW], own[r, HIGH]
@@ -157,14 +157,14 @@ def window(own, r, budget):  # type: ignore[no-untyped-def]
     return low - budget / max(price, ABOVE_ZERO), high + budget / max(price, ABOVE_ZERO)
 
 
-@numba.njit(cache=True)
+@compiled()
 def shared_cost(shared_limits, s, value):  # type: ignore[no-untyped-def]
     """Price of company-wide row ``s`` at ``value``."""
     limits = shared_limits
     return charge(value, limits[s, LOW], limits[s, HIGH], limits[s, PRICE], limits[s, JUMP])
 
 
-@numba.njit(cache=True)
+@compiled()
 def shared_misfit(shared_limits, s, value):  # type: ignore[no-untyped-def]
     """What company-wide row ``s`` costs at ``value`` above what its multiplier says: never negative."""
     u = shared_limits[s, MULTIPLIER]
