@@ -24,6 +24,8 @@ from territory_opt.report.save import save_plan
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
 CORE = ("plan.json", "manifest.json", "assignments.csv", "quotas.csv", "certificate.npz")
+REPORTS = {"data_issues.csv", "roll_up.csv"}
+"""What :func:`write` adds."""
 
 
 @cache

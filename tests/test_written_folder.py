@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.test_folder import CORE, TOY, contents, toy_result, write
+from tests.test_folder import CORE, REPORTS, TOY, contents, toy_result, write
 
 import territory_opt as to
 from territory_opt import atomic
@@ -66,7 +66,7 @@ def test_files_of_the_user_stay(tmp_path: Path, swap: None) -> None:
     for target in (1160.0, 1200.0):
         write(folder, toy_result(target))
         assert_users_files(folder)
-        assert names(folder) == {*CORE, "note.txt", "mine", "link"}
+        assert names(folder) == {*CORE, *REPORTS, "note.txt", "mine", "link"}
         assert read_folder(folder).plan.annual.sum() == target
     assert names(tmp_path) == {"plan"}
 
@@ -108,7 +108,7 @@ def test_a_plan_without_its_manifest_is_not_written_over(tmp_path: Path) -> None
     (tmp_path / "plan" / "manifest.json").write_text("{", encoding="utf-8")
     with pytest.raises(to.PlanFolderError, match=r"manifest\.json is missing or damaged, so nobody can tell"):
         write(tmp_path / "plan")
-    assert names(tmp_path / "plan") == set(CORE)
+    assert names(tmp_path / "plan") == {*CORE, *REPORTS}
 
 
 def test_a_manifest_cannot_reach_out_of_its_folder(tmp_path: Path) -> None:
@@ -464,6 +464,6 @@ def test_a_table_takes_the_place_of_an_old_one(tmp_path: Path) -> None:
 
 def test_names_of_a_manifest_are_files_of_ours(tmp_path: Path) -> None:
     write(tmp_path / "plan")
-    assert set(own_files(tmp_path / "plan")) == set(CORE)
+    assert set(own_files(tmp_path / "plan")) == {*CORE, *REPORTS}
     assert own_files(tmp_path / "plan")[-1] == "manifest.json"
     assert own_files(tmp_path) == ()
