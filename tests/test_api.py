@@ -98,6 +98,7 @@ def test_a_verb_with_the_name_of_a_folder_can_be_called(first: str) -> None:
     assert done.stdout.split() == ["True", "True"], done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["import territory_opt.estimate", "to.estimate(problem)"])
 def test_a_verb_with_the_name_of_a_folder_travels(first: str) -> None:
     """As every other verb does, to a process that has imported nothing yet."""
@@ -403,6 +404,7 @@ def test_a_loaded_plan_can_be_saved_again(loaded: to.SavedPlan, planned: to.Resu
     assert loaded.violations == planned.violations
 
 
+@pytest.mark.slow
 def test_a_loaded_plan_is_a_start(result: to.Result, planned: to.Result, loaded: to.SavedPlan) -> None:
     again = to.solve(loaded.problem, previous=loaded, time_limit=20)
     assert "previous plan" in again.why

@@ -52,6 +52,7 @@ def company(*, key: str = "A", name: str = "Acme", segment: str = "all", extra: 
 # --- read back ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(key=ANY_TEXT, name=ANY_TEXT, extra=ANY_TEXT)
 @example(key="a\rb", name="a\rb", extra="a\rb")

@@ -46,6 +46,7 @@ def test_notebook_needs_nothing_but_the_door(path: Path) -> None:
     assert re.findall(r"territory_opt\.|from territory_opt|\.model\b|to\.Model", code) == []
 
 
+@pytest.mark.slow
 @every_notebook
 def test_notebook_runs(path: Path) -> None:
     from nbclient import NotebookClient

@@ -61,6 +61,7 @@ def reviewed(**options: object) -> tuple[to.Result, Replan, to.Result]:
 # --- what is frozen, what is left -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_past_and_rest_add_up_to_the_year() -> None:
     result, rest, again = reviewed(max_moved_accounts=5)
     assert to.audit(rest.problem, again.plan) == []

@@ -23,7 +23,7 @@ from territory_opt.plan.write_folder import own_files, reserve_folder, write_csv
 from territory_opt.report.save import save_plan
 from territory_opt.whatif.write import write_scenario
 
-KILLS = Path(__file__).with_name("kills.py")
+KILLS = Path(__file__).parents[1] / "benchmarks" / "kills.py"
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="locks and signals are those of POSIX")
 LONG_AGO = 1_000_000_000.0
 
@@ -406,6 +406,7 @@ print(*codes)
 """
 
 
+@pytest.mark.slow
 @needs_posix
 @pytest.mark.parametrize(
     ("limit", "name"), [(100, "assignments.csv"), (600, "plan.json"), (7_000, "plan.xlsx"), (30_000, "report.html")]

@@ -1,6 +1,6 @@
 """Kill a command while it writes, at every step or at random moments, and count what is left.
 
-A process of its own, which loads the package once and forks for every kill: ``python tests/kills.py`` prints JSON.
+A process of its own, which loads the package once and forks for every kill: ``python -m benchmarks.kills`` prints JSON.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def state(folder: Path, plans: dict[str, dict[str, bytes]]) -> str:
 
 
 def users_intact(folder: Path) -> bool:
+    """Whether the user's note and folder are as they were, their times too."""
     note, deep = folder / "note.txt", folder / "mine" / "deep.txt"
     return (
         note.is_file() and note.read_bytes() == b"dear\r\n" and note.stat().st_mtime == NOTED
@@ -165,6 +166,7 @@ def kill_replans(place: Path, n: int, seed: int) -> Counter[str]:
 
 
 def moments_of(arguments: argparse.Namespace) -> list[dict[str, float]]:
+    """When to kill: at steps, or after seconds."""
     if arguments.every:
         return [{"step": step} for step in range(1, 10_000, arguments.every)]
     moments = random.Random(arguments.seed)
@@ -172,6 +174,7 @@ def moments_of(arguments: argparse.Namespace) -> list[dict[str, float]]:
 
 
 def main() -> None:
+    """Kill and print the counts as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["exchange", "steps", "first", "replan"])
     parser.add_argument("place", type=Path, help="a folder to work in; it is removed first")
