@@ -140,9 +140,12 @@ def _program_multipliers(
 def prove_least_violation(task: Task) -> tuple[FloatArray, float]:
     """Return multipliers and the least summed violation they prove (0: not proven that the rules clash).
 
-    Past the time limit it gets a few seconds more; Ctrl-C ends it.
+    Past the time limit it gets a few seconds more; Ctrl-C ends it, and after Ctrl-C it is not begun.
     """
     model, rows, clock, settings = task.model, task.rows, task.clock, task.settings
+    if clock.interrupted:
+        clock.out("least bad")
+        return np.zeros(len(rows)), 0.0
     price = np.where(rows.hard, 1.0 / rows.scale, 0.0)
     worthless = task.factors.worthless()
     nearest = nearest_reps(worthless, settings.ascent.width, task.threads)
