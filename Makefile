@@ -1,9 +1,9 @@
-# Two commands for a fresh machine with Python 3.11+, pip and make: `make demo` and `make test`; `make quick` at work.
+# Two commands for a fresh machine with Python 3.11+, pip and make: `make demo` and `make test`; `make quick` at work, `make long` now and then.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo quick test lint clean
+.PHONY: demo quick test long lint clean
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3"; exit 1; }
@@ -19,7 +19,10 @@ quick: $(VENV)/.ready
 	$(BIN)/python -m pytest -m "not slow"
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not long"
+
+long: $(VENV)/.ready
+	$(BIN)/python -m pytest -m long
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check

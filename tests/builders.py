@@ -44,9 +44,14 @@ def random_problem(seed: int, *, quotas: bool | None = None, reps: int | None = 
     raise AssertionError("not reached")
 
 
-def mostly_slow(seeds: Iterable[int], *, quick: int) -> list[Any]:
-    """Return seeds for ``parametrize``, of which all but the first ``quick`` are slow."""
-    return [pytest.param(seed, marks=[pytest.mark.slow] if k >= quick else []) for k, seed in enumerate(seeds)]
+def mostly_slow(seeds: Iterable[int], *, quick: int, usual: int | None = None) -> list[Any]:
+    """Return seeds for ``parametrize``: all but the first ``quick`` are slow, all but the first ``usual`` long, too."""
+
+    def marks(k: int) -> list[pytest.MarkDecorator]:
+        own = [pytest.mark.slow] if k >= quick else []
+        return [*own, pytest.mark.long] if usual is not None and k >= usual else own
+
+    return [pytest.param(seed, marks=marks(k)) for k, seed in enumerate(seeds)]
 
 
 def tuned(**groups: dict[str, Any]) -> Settings:

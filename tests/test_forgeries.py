@@ -32,7 +32,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("every", [ONE_IN, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [ONE_IN, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.long])])
 def test_no_forgery_passes_unlisted(folders: dict[str, Path], kind: str, every: int) -> None:
     """Every key of plan.json and manifest.json, every file, every array: a fault, or named as not checked."""
     original = folders[kind]

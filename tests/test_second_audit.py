@@ -20,8 +20,8 @@ from territory_opt.model.model import Model
 from territory_opt.plan.rollup import roll_up
 
 PLANS_OF_A_PROBLEM = 10
-QUICK, ALL = 15, 300
-"""Problems: 150 plans in the quick tests, 3,000 in all."""
+QUICK, USUAL, ALL = 15, 45, 300
+"""Problems: 150 plans in the quick tests, 450 in the usual ones, 3,000 in all."""
 CENT = 0.01
 
 
@@ -90,7 +90,7 @@ def same(a: float, b: float, within: float = 1e-9) -> bool:
     return abs(a - b) <= within * max(1.0, abs(a), abs(b))
 
 
-@pytest.mark.parametrize("seed", mostly_slow(range(ALL), quick=QUICK))
+@pytest.mark.parametrize("seed", mostly_slow(range(ALL), quick=QUICK, usual=USUAL))
 def test_both_audits_agree(seed: int) -> None:
     """Worth with its parts, every broken rule with its amount, what moves, and the bound of random multipliers."""
     problem, rng = random_problem(seed), np.random.default_rng([seed, 17])
@@ -116,7 +116,7 @@ def test_both_audits_agree(seed: int) -> None:
             assert same(found.kappa_drift, mine.own_kappa / kappa - 1.0, 1e-8)
 
 
-@pytest.mark.parametrize("seed", mostly_slow(range(100), quick=10))
+@pytest.mark.parametrize("seed", mostly_slow(range(100), quick=10, usual=20))
 def test_the_roll_up_adds_up(seed: int) -> None:
     """At every node target + hedge + rounding = what is owed below, in whole cents; rounding as the docs allow."""
     problem, rng = random_problem(seed, quotas=True), np.random.default_rng([seed, 18])

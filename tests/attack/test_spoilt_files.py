@@ -26,6 +26,7 @@ def test_a_spoilt_file_is_read_or_refused(kind: str, tmp_path: Path, plan_folder
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", MUTATE)
 def test_many_spoilt_files_are_read_or_refused(kind: str, tmp_path: Path, plan_folder: Path) -> None:
     found = counts(kind, tmp_path / "folder", plan_folder, MANY)
