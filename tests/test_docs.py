@@ -74,7 +74,7 @@ def test_commands_of_the_readme_run(workplace: Path) -> None:
     for line in commands():
         program, *arguments = shlex.split(line)
         assert program == "territory-opt", line
-        code = "import sys; from territory_opt.cli.commands import main; sys.argv[0] = 'territory-opt'; main()"
+        code = "import sys; from territory_opt.cli.__main__ import main; sys.argv[0] = 'territory-opt'; main()"
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], cwd=workplace, capture_output=True, text=True, timeout=300
         )
