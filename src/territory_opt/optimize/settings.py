@@ -1,8 +1,8 @@
 """Every number that steers a solve, by strategy: frozen, named, each with what chose it.
 
 Work is counted in steps, nodes and rounds, not in seconds: seconds are safety limits only. Figures are those of
-``benchmarks/results`` unless a line says otherwise: ``0.1.0-steering.md`` there shows what half and twice each number
-does (``python -m benchmarks.steering``). It says how much hangs on a number, not that no other is better.
+``benchmarks/results`` unless a line says otherwise: ``0.1.0-steering.md`` there shows what half and twice of most
+numbers do (``python -m benchmarks.steering``). It says how much hangs on a number, not that no other is better.
 """
 
 from __future__ import annotations
