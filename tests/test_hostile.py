@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 import zipfile
 from collections.abc import Callable
@@ -345,3 +346,17 @@ def test_memory_is_no_defect_of_ours(monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.setattr("territory_opt.cli.commands.read_scenario", full)
     assert run(["validate", str(TOY)]) == 2
     assert "more memory than there is" in capsys.readouterr().err
+
+
+def test_texts_of_parquet_that_are_no_utf_8(tmp_path: Path) -> None:
+    """They are found where the file is read, not where the first column is looked at."""
+    shutil.copytree(TOY, tmp_path / "toy")
+    table = pd.read_csv(TOY / "accounts.csv")
+    table.to_parquet(tmp_path / "toy" / "accounts.parquet", compression=None)
+    name = str(table["name"].iloc[0]).encode()
+    data = (tmp_path / "toy" / "accounts.parquet").read_bytes()
+    (tmp_path / "toy" / "accounts.parquet").write_bytes(data.replace(name, b"\xff" * len(name)))
+    scenario = tmp_path / "toy" / "scenario.yaml"
+    scenario.write_text(scenario.read_text().replace("accounts.csv", "accounts.parquet"))
+    with pytest.raises(to.TerritoryError, match="cannot be read as Parquet"):
+        to.load_scenario(scenario.parent).problem()

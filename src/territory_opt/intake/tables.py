@@ -240,6 +240,8 @@ def _read_parquet(file: TableFile) -> pd.DataFrame:
         file.stop("Parquet files need pyarrow", 'run: pip install "territory-opt[parquet]"')
     try:
         frame = pd.read_parquet(file.path, engine="pyarrow")
+        for name in frame.columns[[isinstance(kind, pd.StringDtype) for kind in frame.dtypes]]:
+            frame[name].to_numpy(dtype=object)  # texts that are no UTF-8 show only when they are looked at
     except MemoryError:
         raise
     except Exception as error:  # a damaged file raises nearly anything
