@@ -108,10 +108,6 @@ class Findings:
         label = self.label(table)
         return {(row, column) for of, row, column in self._wrong if of == label}
 
-    def has_errors(self) -> bool:
-        """Whether an error was recorded."""
-        return bool(self._wrong)
-
     def raise_errors(self, *, strict: bool = False) -> None:
         """Raise :class:`DataError` if there are errors; with ``strict``, warnings count as errors."""
         issues = [_as_error(issue) for issue in self.issues] if strict else self.issues

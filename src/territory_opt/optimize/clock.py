@@ -54,8 +54,12 @@ class Clock:
         """Whether the stage has no more than ``needs`` seconds left for ``work`` that is to do: it is cut short."""
         if self.left > needs:
             return False
-        self.cut[work] = None
+        self.note_cut(work)
         return True
+
+    def note_cut(self, work: str) -> None:
+        """Note that ``work`` was cut short."""
+        self.cut[work] = None
 
     def stopped(self) -> bool:
         """Whether Ctrl-C (or the caller) has ended the work."""

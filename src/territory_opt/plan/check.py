@@ -44,12 +44,11 @@ class Check:
 
 def check_folder(found: PlanFolder, problem: Problem) -> Check:
     """Recompute everything a plan folder claims from ``problem``, its assignment and its multipliers; no solver."""
-    model = Model.build(problem, kappa=found.plan.kappa)
-    figures = Figures(model, found.plan)
+    figures = Figures(Model.build(problem, kappa=found.plan.kappa), found.plan)
     certificate, violations = certify_figures(figures, found.certificate), audit_figures(figures)
     faults = list(certificate.problems)
     faults += _unconfirmed_claims(found, figures, certificate, violations)
-    faults += file_faults(found, model)
+    faults += file_faults(found, figures)
     unchecked = (*unchecked_claims(found.claims), *unchecked_files(found))
     return Check(certificate, tuple(violations), tuple(faults), found.claims, unchecked)
 
@@ -133,9 +132,9 @@ def _unconfirmed_violations(claims: Mapping[str, Any], violations: list[Violatio
 
 
 def _same(stated: object, value: float | None) -> bool:
+    """Whether a stated figure is the recomputed ``value``: but for rounding, and for half a cent of what is money."""
     if value is None or not np.isfinite(value):
         return stated is None
-    """Whether a stated figure is the recomputed ``value``: but for rounding, and for half a cent of what is money."""
     allowed = HALF_CENT * (abs(value) > 1) + ROUNDING * max(abs(value), 1.0)
     return isinstance(stated, int | float) and abs(value - stated) <= allowed
 

@@ -11,12 +11,12 @@ import pandas as pd
 
 from territory_opt.errors import Issue, PlanFolderError
 from territory_opt.model.model import Model
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import PlanFolder, named, read_quotas
 from territory_opt.plan.parts import part_problems
-from territory_opt.plan.rollup import roll_up
-from territory_opt.plan.write_folder import CORE_FILES, file_hash, table_csv
+from territory_opt.plan.write_folder import CORE_FILES, MANIFEST, file_hash, table_csv
 
-MANIFEST, ROLL_UP, PARTS, ISSUES = "manifest.json", "roll_up.csv", "quotas_by_part.csv", "data_issues.csv"
+ROLL_UP, PARTS, ISSUES = "roll_up.csv", "quotas_by_part.csv", "data_issues.csv"
 FOR_PEOPLE = ("plan.xlsx", "report.html")
 PLAN_FILES = (*CORE_FILES, MANIFEST, ROLL_UP, PARTS, ISSUES, *FOR_PEOPLE)
 """Files that a plan folder may hold, its own tables aside."""
@@ -29,14 +29,15 @@ AMOUNT = re.compile(r"-?\d+\.\d\d")
 """Money as it is written: whole cents."""
 
 
-def file_faults(found: PlanFolder, model: Model) -> list[str]:
+def file_faults(found: PlanFolder, figures: Figures) -> list[str]:
     """List files that were changed, are missing, or say something else than the plan and its data."""
+    model = figures.model
     return [
         *_changed_files(found),
         *_odd_manifest(found),
         *_odd_certificate(found),
         *_odd_amounts(found, model),
-        *_wrong_roll_up(found, model),
+        *_wrong_roll_up(found, figures),
         *_wrong_parts(found, model),
         *_wrong_issues(found, model),
     ]
@@ -134,17 +135,16 @@ def _odd_amounts(found: PlanFolder, model: Model) -> list[str]:
     return [f"quotas.csv: {odd:,} amounts are not written in whole cents"] if odd else []
 
 
-def _wrong_roll_up(found: PlanFolder, model: Model) -> list[str]:
+def _wrong_roll_up(found: PlanFolder, figures: Figures) -> list[str]:
     """Compare roll_up.csv with the roll-up of the quotas, whatever order they stand in."""
-    if not model.has_quotas:
-        wanted = table_csv(pd.DataFrame({"node_id": []}))
-    else:
-        reps = model.problem.reps["rep_id"].astype(str)
+    if figures.model.has_quotas:
         annual = found.plan.annual
-        if annual.index.has_duplicates or set(annual.index) != set(reps):
+        if annual.index.has_duplicates or set(annual.index) != set(figures.model.problem.reps["rep_id"]):
             return ["roll_up.csv cannot be the roll-up: quotas.csv does not hold each rep"]
-        wanted = table_csv(roll_up(model, annual.reindex(reps)))
-    return _compared(found.path / ROLL_UP, wanted, "is not the roll-up of the quotas")
+        wanted = figures.roll_up
+    else:
+        wanted = pd.DataFrame({"node_id": []})
+    return _compared(found.path / ROLL_UP, table_csv(wanted), "is not the roll-up of the quotas")
 
 
 def _wrong_issues(found: PlanFolder, model: Model) -> list[str]:

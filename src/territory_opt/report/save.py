@@ -17,7 +17,7 @@ from territory_opt._version import __version__
 from territory_opt.atomic import Place
 from territory_opt.errors import ScenarioError
 from territory_opt.optimize.result import Result
-from territory_opt.plan.check_files import issue_table
+from territory_opt.plan.check_files import FOR_PEOPLE, ISSUES, PARTS, ROLL_UP, issue_table
 from territory_opt.plan.write_folder import file_hash, table_csv, write_folder
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.schema import TABLES
@@ -26,8 +26,6 @@ from territory_opt.whatif.scenario import Scenario, load_scenario, relative_path
 from territory_opt.whatif.write import SCENARIO_FILE, write_scenario
 
 VERSIONED = ("ortools", "numpy", "scipy", "pandas", "numba")
-REPORTS = ("data_issues.csv", "roll_up.csv", "plan.xlsx", "report.html")
-BY_PART = "quotas_by_part.csv"
 
 
 def save_plan(
@@ -68,7 +66,7 @@ def save_plan(
 def names_of_files(folder: Path, scenario: Scenario, policy: Policy) -> list[str]:
     """Return the names of files that :func:`save_plan` may write beside the plan and its proof."""
     tables = [f"{table}.csv" for table in TABLES] + [SCENARIO_FILE] if _inside(folder, scenario) else []
-    return [*REPORTS, *([BY_PART] if policy.quotas.by else []), *tables]
+    return [ISSUES, ROLL_UP, *FOR_PEOPLE, *([PARTS] if policy.quotas.by else []), *tables]
 
 
 def _inside(folder: Path, scenario: Scenario) -> bool:
@@ -88,14 +86,14 @@ def _write(result: Result, folder: Path | Place, name: str, link: dict[str, Any]
     parts = _quotas_by_part(result)
     views = build_views(result, name=name, issues=issues, run=run, by_part=parts)
     extras = {
-        "data_issues.csv": lambda path: _write_text(path, table_csv(issue_table(issues))),
-        "roll_up.csv": lambda path: _write_text(path, table_csv(_roll_up_table(result))),
+        ISSUES: lambda path: _write_text(path, table_csv(issue_table(issues))),
+        ROLL_UP: lambda path: _write_text(path, table_csv(_roll_up_table(result))),
         "plan.xlsx": lambda path: write_workbook(views, path),
         "report.html": lambda path: write_page(views, path),
         **tables,
     }
     if parts is not None:
-        extras[BY_PART] = lambda path: _write_text(path, table_csv(parts))
+        extras[PARTS] = lambda path: _write_text(path, table_csv(parts))
     manifest = {**link, "seed": result.seed, "versions": _versions()}
     claims = result.claims(name)
     write_folder(

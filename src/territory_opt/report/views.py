@@ -13,8 +13,8 @@ import pandas as pd
 from territory_opt.errors import Issue
 from territory_opt.plan.audit import violation_table
 from territory_opt.plan.check_files import issue_table
+from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
-from territory_opt.plan.rollup import roll_up
 from territory_opt.plan.tables import balanced_metrics
 from territory_opt.report.accounts import account_table
 from territory_opt.report.headline import Card, cards, parts_table, sentences, summary_table
@@ -88,7 +88,7 @@ def build_views(
         reps=rep_table(pair, plan, odds),
         accounts=account_table(pair),
         quotas=quota_table(model, plan, by_part),
-        roll_up=_roll_up_table(model, plan),
+        roll_up=_roll_up_table(result.figures),
         violations=violations[["sentence", "rule", "subject", "value", "limit", "amount", "unit"]],
         ways=pd.DataFrame(
             [(way.text, "yes" if way.enough else "together with others") for way in result.relaxations],
@@ -161,10 +161,10 @@ def manager_names(model: Model) -> npt.NDArray[np.object_]:
     return np.array(model.hierarchy.names, dtype=object)[model.hierarchy.rep_node]
 
 
-def _roll_up_table(model: Model, plan: Plan) -> pd.DataFrame:
-    if not plan.has_quotas:
+def _roll_up_table(figures: Figures) -> pd.DataFrame:
+    if not figures.plan.has_quotas:
         return pd.DataFrame(columns=["name", "level", "parent", "target", "hedge_share", "hedge", "quotas"])
-    table = roll_up(model, plan.annual)
+    table = figures.roll_up.copy()
     names = dict(zip(table["node_id"], table["name"], strict=True))
     table["parent"] = [names.get(node, "") for node in table["parent"]]
     return table

@@ -19,7 +19,7 @@ from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import PlanFolder, changed_inputs, read_folder
 from territory_opt.plan.outcome import Outcome, headlines
 from territory_opt.plan.plan import Plan
-from territory_opt.plan.write_folder import recover_folder
+from territory_opt.plan.write_folder import CORE_FILES, MANIFEST, recover_folder
 from territory_opt.problem.problem import Problem
 from territory_opt.whatif.overlay import is_there
 from territory_opt.whatif.scenario import Scenario, load_scenario
@@ -28,8 +28,6 @@ from territory_opt.words import listed
 if TYPE_CHECKING:
     from territory_opt.optimize.result import Result
 
-PLAN_FILE = "plan.json"
-"""What makes a folder a plan folder."""
 SHOWN = 2
 """Inputs that have changed which are named."""
 GIVE_IT = "give it with --scenario PATH, in Python with scenario=PATH"
@@ -235,7 +233,7 @@ class _Now:
 def holds_plan(path: Path) -> bool:
     """Whether a path is a plan folder; one that a killed run has left beside its place is put there first."""
     recover_folder(path)
-    return is_there(path / PLAN_FILE)
+    return is_there(path / CORE_FILES[0])
 
 
 def load_plan(folder: str | Path, *, scenario: str | Path | None = None) -> SavedPlan:
@@ -257,9 +255,7 @@ def _scenario_of(plan: PlanFolder, moved_to: Path | None) -> Scenario:
     """Load the scenario that the manifest names, or the one at ``moved_to`` with its variant and overrides."""
     named, variant, overrides = (plan.manifest.get(key) for key in ("scenario", "variant", "overrides"))
     if not (isinstance(named, str) and isinstance(variant, str | None) and isinstance(overrides, dict | None)):
-        raise PlanFolderError(
-            f"{plan.path / 'manifest.json'}: scenario, variant or overrides are not as solve writes them"
-        )
+        raise PlanFolderError(f"{plan.path / MANIFEST}: scenario, variant or overrides are not as solve writes them")
     path = moved_to or _shortest(plan.path.resolve() / named)
     if not named and moved_to is None:
         raise PlanFolderError(f"{plan.path}: it does not say what scenario it was made from; {GIVE_IT}")

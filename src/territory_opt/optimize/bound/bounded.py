@@ -32,7 +32,7 @@ def bound_by_program(task: Task, pairs: Pairs) -> Task:
     values = _program_multipliers(task, pairs, rows, default_hard_price(pairs, rows), seconds)
     free = ceiling_prices(rows, np.inf, task.settings.ceiling)
     if values is None:
-        task.clock.out("bound", needs=np.inf)
+        task.clock.note_cut("bound")
     values = np.zeros(len(rows)) if values is None else settle_quotas(rows, values, free)
     best = np.lexsort((-reduced_values(pairs, rows.at_rep(values)), pairs.node))[pairs.start[:-1]]
     start = pairs.rep[best].astype(np.int64)
@@ -112,7 +112,7 @@ def _program_start(task: Task, dual: Dual, known: FloatArray | None, time_limit:
         pairs = Pairs(pairs.start, pairs.rep, pairs.value * stands_for, pairs.quantities * stands_for)
         found = _program_multipliers(task, pairs, rows, dual.ceiling.price, until - time.perf_counter())
         if found is None:
-            task.clock.out("bound", needs=np.inf)
+            task.clock.note_cut("bound")
             break
         values = found
         fresh = best_reps(part.factors, rows.at_rep(values), settings.new, threads=part.threads).rep
@@ -144,7 +144,7 @@ def prove_least_violation(task: Task) -> tuple[FloatArray, float]:
     """
     model, rows, clock, settings = task.model, task.rows, task.clock, task.settings
     if clock.interrupted:
-        clock.out("least bad")
+        clock.note_cut("least bad")
         return np.zeros(len(rows)), 0.0
     price = np.where(rows.hard, 1.0 / rows.scale, 0.0)
     worthless = task.factors.worthless()
