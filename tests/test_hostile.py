@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
@@ -359,4 +360,22 @@ def test_texts_of_parquet_that_are_no_utf_8(tmp_path: Path) -> None:
     scenario = tmp_path / "toy" / "scenario.yaml"
     scenario.write_text(scenario.read_text().replace("accounts.csv", "accounts.parquet"))
     with pytest.raises(to.TerritoryError, match="cannot be read as Parquet"):
+        to.load_scenario(scenario.parent).problem()
+
+
+def test_a_small_parquet_file_of_many_cells(tmp_path: Path) -> None:
+    """A column of one value takes a few bytes for any number of rows; what the file says of itself is asked first."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    shutil.copytree(TOY, tmp_path / "toy")
+    path = tmp_path / "toy" / "accounts.parquet"
+    with parquet.ParquetWriter(path, pa.schema({"account_id": pa.int8()}), compression="gzip") as writer:
+        group = pa.table({"account_id": pa.array(np.zeros(50_000_000, dtype=np.int8))})
+        for _ in range(11):
+            writer.write_table(group, row_group_size=50_000_000)
+    assert path.stat().st_size < 3_000_000
+    scenario = tmp_path / "toy" / "scenario.yaml"
+    scenario.write_text(scenario.read_text().replace("accounts.csv", "accounts.parquet"))
+    with pytest.raises(to.TerritoryError, match=r"accounts.parquet  holds 550,000,000 cells .* at most 500,000,000"):
         to.load_scenario(scenario.parent).problem()

@@ -10,12 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pandas as pd
 import pytest
 
 import territory_opt as to
 from builders import mostly_slow, random_problem
+from territory_opt.cli.screen import Screen
+from territory_opt.cli.wording import outcome
+from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.mip import mathopt
 from territory_opt.synthetic.market import generate_market
 
@@ -101,6 +105,45 @@ def test_no_time_before_any_plan() -> None:
     if result.status == to.Status.NO_PLAN:
         with pytest.raises(to.NoPlanError, match="no plan was found"):
             _ = result.plan
+
+
+def test_what_the_time_limit_cut_short_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """A result names the work that was not done, and so does the screen; one that was all done names none."""
+    whole, cut = to.solve(toy()), to.solve(market(), time_limit=1e-6)
+    assert (whole.raw_status, whole.cut_short) == ("complete", ())
+    assert cut.raw_status == "time limit"
+    assert cut.cut_short[0] == "bound"
+    assert set(cut.cut_short) <= {"bound", "lumps", "search", "polish", "cases", "core", "least bad", "ways out"}
+    outcome(Screen(), cut, Path("plan"), seconds=0.0)
+    assert f"time limit (cut short: {', '.join(cut.cut_short)})" in capsys.readouterr().out
+
+
+def test_seconds_of_compiling_are_lent_to_the_time_limit() -> None:
+    clock, told = Clock(10.0, lambda progress: told.append(progress.phase)), []
+
+    @numba.njit
+    def double(x: float) -> float:
+        return 2 * x
+
+    with clock.lends():
+        assert double(2.0) == 4.0
+        compiling = clock.lent
+        assert double(3.0) == 6.0
+    assert 0 < compiling == clock.lent
+    assert told == ["compiling"]
+    clock.started -= 10.0
+    assert clock.over is (clock.seconds >= 10.0 + compiling)
+    assert clock.left == pytest.approx(max(10.0 + compiling - clock.seconds, 0.0), abs=0.1)
+
+
+def test_work_is_stopped_at_its_deadline_and_not_before_it() -> None:
+    clock = Clock(0.05)
+    with clock.deadline():
+        assert clock.flag[0] == 0
+        while clock.flag[0] == 0:
+            assert clock.seconds < 60
+        assert clock.over
+    assert clock.flag[0] == 0
 
 
 def test_a_result_without_a_plan_refuses_to_give_one() -> None:

@@ -36,7 +36,7 @@ DOUBTFUL = 0.05
 """A difference that comes by chance more often than this is called doubtful: the usual level of 5 %."""
 MOST_PARTS = 4
 """Parts of the worth said in one line, the largest ones."""
-ENDED = {"interrupted": "   stopped by Ctrl-C", "time limit": "   time limit"}
+ENDED = {"interrupted": "stopped by Ctrl-C", "time limit": "time limit"}
 
 
 # --- what was read ----------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def outcome(screen: Screen, result: Result, folder: Path, seconds: float) -> lis
     model, pair = result.model, compare(TODAY, result)
     if not result.violations:
         worth = standing(result.objective, result.bound, model.problem.policy.currency)
-        ended = ENDED.get(result.raw_status, "")
+        ended = _ended(result)
         screen.line("planning", f"{worth}   moves {int(pair.changed.sum()):,}   {clock(seconds)}{ended}")
     if result.plan.has_quotas:
         screen.line("quotas", quotas_tie(model.hierarchy, model.problem.n_reps, result.violations))
@@ -152,6 +152,14 @@ def outcome(screen: Screen, result: Result, folder: Path, seconds: float) -> lis
         screen.say(f"{number}. {text}")
     screen.say(f"\n{folder / 'report.html'}   plan.xlsx   assignments.csv   quotas.csv   certificate.npz")
     return told
+
+
+def _ended(result: Result) -> str:
+    """Say what ended the search before its own end, if anything did, and which work it cut short."""
+    if result.raw_status not in ENDED:
+        return ""
+    cut = f" (cut short: {', '.join(result.cut_short)})" if result.cut_short else ""
+    return f"   {ENDED[result.raw_status]}{cut}"
 
 
 def worth_words(result: Result) -> str:
@@ -192,7 +200,8 @@ def _conflict(screen: Screen, result: Result, folder: Path) -> None:
         screen.say(f"{heading}:", always=True)
         screen.several(ways, always=True)
     if not result.proven and result.raw_status in ENDED:
-        screen.say("The search ended early; a longer one may find a plan that keeps them all.", always=True)
+        ended = _ended(result).strip()
+        screen.say(f"The search ended early, {ended}; a longer one may find a plan that keeps them all.", always=True)
     code = code_of(result)
     screen.say(f"The least bad plan was written with this list to {folder} (exit code {code})", always=True)
 

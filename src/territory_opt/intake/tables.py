@@ -18,11 +18,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from territory_opt.errors import ScenarioError
+from territory_opt.errors import DataError, ScenarioError
 from territory_opt.geography.sphere import WGS84
 from territory_opt.intake.table_file import TableFile, fold
 from territory_opt.intake.table_source import TableSource
 from territory_opt.intake.workbook import read_workbook
+from territory_opt.problem.limits import LARGEST_PARQUET, MOST_PARQUET_CELLS
 from territory_opt.problem.schema import TABLES
 from territory_opt.words import MOST_NAMED, UNWRITABLE, brief, listed
 
@@ -239,14 +240,28 @@ def _read_parquet(file: TableFile) -> pd.DataFrame:
     except ImportError:
         file.stop("Parquet files need pyarrow", 'run: pip install "territory-opt[parquet]"')
     try:
+        _limit_unpacked(file)
         frame = pd.read_parquet(file.path, engine="pyarrow")
         for name in frame.columns[[isinstance(kind, pd.StringDtype) for kind in frame.dtypes]]:
             frame[name].to_numpy(dtype=object)  # texts that are no UTF-8 show only when they are looked at
-    except MemoryError:
+    except (MemoryError, DataError):
         raise
     except Exception as error:  # a damaged file raises nearly anything
         file.stop(f"cannot be read as Parquet ({_said(error)})", "write the file again")
     return _checked(file, frame.reset_index(drop=isinstance(frame.index, pd.RangeIndex)))
+
+
+def _limit_unpacked(file: TableFile) -> None:
+    """Stop at a file that holds more than a table of a plan could: few bytes can stand for any number of cells."""
+    from pyarrow import parquet
+
+    found = parquet.read_metadata(file.path)
+    cells = found.num_rows * found.num_columns
+    size = sum(found.row_group(k).total_byte_size for k in range(found.num_row_groups))
+    if cells > MOST_PARQUET_CELLS or size > LARGEST_PARQUET:
+        what = f"holds {cells:,} cells of {size / 2**20:,.0f} MiB unpacked"
+        most = f"{MOST_PARQUET_CELLS:,} cells and {LARGEST_PARQUET // 2**20:,} MiB"
+        file.stop(f"{what}; at most {most} are read", "leave out columns and rows that the plan does not use")
 
 
 def _read_map(file: TableFile) -> pd.DataFrame:

@@ -13,12 +13,15 @@ from types import FrameType
 import numpy as np
 import numpy.typing as npt
 
+from territory_opt.optimize.compiled import on_compiling
 from territory_opt.optimize.result import Progress, ProgressCallback
 
 
 @dataclass(slots=True)
 class Clock:
     """Runs out at ``limit`` seconds, or at once after Ctrl-C; ``stage`` is the share of it for the work at hand.
+
+    Seconds in which functions are compiled, once for a machine, are lent to the limit: it is there for the work.
 
     ``flag`` (1,) is read by compiled code, so that the search stops soon; while a solver works, :meth:`stopped` is
     asked. ``cut`` names the work that it has ended before its own end, in order.
@@ -34,6 +37,7 @@ class Clock:
     stage: float = 1.0
     cut: dict[str, None] = field(default_factory=dict)
     flag: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+    lent: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -43,12 +47,12 @@ class Clock:
     @property
     def left(self) -> float:
         """Seconds left for the stage at work; 0 after Ctrl-C."""
-        return 0.0 if self.interrupted else max(self.limit * self.stage - self.seconds, 0.0)
+        return 0.0 if self.interrupted else max(self.limit * self.stage + self.lent - self.seconds, 0.0)
 
     @property
     def over(self) -> bool:
         """Whether the time limit (or Ctrl-C) has come."""
-        return self.interrupted or self.seconds >= self.limit
+        return self.interrupted or self.seconds >= self.limit + self.lent
 
     def out(self, work: str, *, needs: float = 0.0) -> bool:
         """Whether the stage has no more than ``needs`` seconds left for ``work`` that is to do: it is cut short."""
@@ -113,15 +117,37 @@ class Clock:
     @contextmanager
     def deadline(self) -> Iterator[None]:
         """While inside, compiled code is told to stop when the stage's time is over."""
-        timer = threading.Timer(self.left, lambda: self.flag.__setitem__(0, 1))
-        timer.daemon = True
-        timer.start()
+        done = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(done,), daemon=True)
+        watch.start()
         try:
             yield
         finally:
-            timer.cancel()
-            timer.join()
+            done.set()
+            watch.join()
             self.flag[0] = int(self.interrupted)
+
+    def _watch(self, done: threading.Event) -> None:
+        """Tell compiled code when the stage's time is over, unless the work is done before; time may be lent to it."""
+        while not done.wait(self.left):
+            if self.left <= 0:
+                self.flag[0] = 1
+                return
+
+    @contextmanager
+    def lends(self) -> Iterator[None]:
+        """While inside, say when functions are compiled, and add the seconds to the limit."""
+        began = [0.0]
+
+        def begin() -> None:
+            began[0] = time.perf_counter()
+            self.tell("compiling", "once for this machine, about half a minute in all")
+
+        def end() -> None:
+            self.lent += time.perf_counter() - began[0]
+
+        with on_compiling(begin, end):
+            yield
 
     @contextmanager
     def ctrl_c(self) -> Iterator[None]:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import config
+from numba.core import config, event
 
 try:
     import fcntl
@@ -103,6 +103,32 @@ def _locked(path: Path) -> Iterator[None]:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def on_compiling(began: Callable[[], None], ended: Callable[[], None]) -> Iterator[None]:
+    """While inside, tell when a compilation begins and ends; those within another do not count."""
+    with event.install_listener("numba:compile", _Outermost(began, ended)):
+        yield
+
+
+class _Outermost(event.Listener):  # type: ignore[misc]  # numba has no types
+    """Hands on the first start and the last end of nested events."""
+
+    def __init__(self, began: Callable[[], None], ended: Callable[[], None]) -> None:
+        self._began, self._ended, self._depth = began, ended, 0
+
+    def on_start(self, _event: event.Event) -> None:
+        """Count one more, and say so if it is the outermost."""
+        self._depth += 1
+        if self._depth == 1:
+            self._began()
+
+    def on_end(self, _event: event.Event) -> None:
+        """Count one less, and say so if it was the outermost."""
+        self._depth -= 1
+        if self._depth == 0:
+            self._ended()
 
 
 @cache

@@ -59,7 +59,7 @@ def solve(
     """
     _check(time_limit, gap, seed, threads)
     clock = Clock(time_limit, progress)
-    with clock.ctrl_c():
+    with clock.ctrl_c(), clock.lends():
         with clock.phase("model"):
             task = Task.of(Model.build(problem), clock, settings=settings, seed=seed, gap=gap, threads=threads)
             way = Way.of(task, edited=previous is not None)

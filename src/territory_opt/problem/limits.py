@@ -16,6 +16,8 @@ LONGEST_PATH = 4_096
 MOST_FINDINGS = 1_000
 LARGEST_UNPACKED = 2**28
 MOST_CELLS = 20_000_000
+MOST_PARQUET_CELLS = 500_000_000
+LARGEST_PARQUET = 2**33
 LONGEST_GAP = 1_000
 MOST_STRAY = 20
 LARGEST_YAML = 2**20
@@ -38,6 +40,12 @@ LIMITS: tuple[tuple[str, str, str], ...] = (
     ("findings in one column", f"{MOST_FINDINGS:,} of a severity", "nobody reads more; of the rest it says how many"),
     ("a workbook or plan archive, unpacked", f"{LARGEST_UNPACKED // 2**20} MiB", "what a small file may blow up to"),
     ("cells of a workbook", f"{MOST_CELLS:,}", "beyond, CSV and Parquet are read in a fraction of time and memory"),
+    (
+        "cells of a Parquet file",
+        f"{MOST_PARQUET_CELLS:,}",
+        "a million accounts with 36 months of sales are 150 million",
+    ),
+    ("a Parquet file, unpacked", f"{LARGEST_PARQUET // 2**30} GiB", "what a small file may blow up to"),
     ("empty rows before a stray cell", f"{LONGEST_GAP:,}", "what follows is left out with a warning if it is no row"),
     ("stray rows", f"{MOST_STRAY}", "more are a second table: an error, as nothing is dropped"),
     ("a scenario file", f"{LARGEST_YAML // 2**20} MiB", "reading takes about 10 seconds per MiB"),
