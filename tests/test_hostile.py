@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
@@ -21,11 +22,13 @@ import territory_opt as to
 from territory_opt.cli.commands import run
 from territory_opt.cli.screen import inert
 from territory_opt.errors import DataError, Issue, ScenarioError
+from territory_opt.intake.parse import NumberFormat, numbers_from_text
 from territory_opt.intake.table_source import TableSource
 from territory_opt.intake.tables import read_table
 from territory_opt.plan.folder import read_folder
 from territory_opt.plan.write_folder import table_csv
 from territory_opt.problem.limits import LONGEST_ID, MOST_FINDINGS, MOST_VARIANTS
+from territory_opt.problem.policy import parse_share
 from territory_opt.report.page import isolated
 from territory_opt.whatif.strict_yaml import parse_value
 from territory_opt.whatif.write import write_scenario
@@ -197,6 +200,11 @@ def test_a_link_out_of_the_folder_is_refused(copy: Path, tmp_path: Path) -> None
         ("!!int abc", '"abc" is not a whole number'),
         ("!!timestamp abc", '"abc" is not a date'),
         ("9" * 5_001, "is not a whole number"),
+        ("0x" + "f" * 5_000, "is not a whole number"),
+        ("1" + ":10" * 5_000, "is not a whole number"),
+        ("1" * 500 + ".5", "is not a number"),
+        ("!!set [a]", "expected a mapping node, but found sequence"),
+        ("{a: !!map [a]}", "expected a mapping node, but found sequence"),
         ("\x07", r"holds what nobody can see: \x07"),
         ('"\\e[31m"', r"holds what nobody can see: \x1b"),
         ('"\\ud800"', r"holds what nobody can see: \ud800"),
@@ -210,6 +218,15 @@ def test_values_that_are_none(text: str, expected: str) -> None:
         parse_value(text)
     assert expected in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+def test_what_is_nearly_a_number_is_read_in_no_time() -> None:
+    """A million characters: with a pattern that tries every way to split them each of these would take hours."""
+    long = "1" * 1_000_000
+    assert parse_value(f"{long}x") == f"{long}x"
+    assert np.isnan(numbers_from_text(np.array([f"{long}x"], dtype=object), NumberFormat())).all()
+    with pytest.raises(ValueError, match="is not a share"):
+        parse_share(f"1{' ' * len(long)}x")
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,11 @@ LIMITS: tuple[tuple[str, str, str], ...] = (
     ("`solve.time_limit`", f"{LONGEST_LIMIT:g} seconds", "thirty years; clocks of solvers overflow beyond"),
     ("first day of the plan", f"{FIRST_YEAR} to {LAST_YEAR}", "a year beyond is a slip of the keyboard"),
     ("an id, or another name that rows are matched by", f"{LONGEST_ID} characters", "longer ones are texts"),
+    (
+        "a number of a scenario file, written out",
+        f"{LONGEST_ID} characters",
+        "longer ones take minutes to read and cannot be shown",
+    ),
     ("`currency`", f"{LONGEST_CURRENCY} characters", "it stands before every amount"),
     ("a text", f"{LONGEST_TEXT:,} characters", "the most that a cell of a workbook holds"),
     ("a path", f"{LONGEST_PATH:,} characters", "the most that operating systems take"),
