@@ -336,6 +336,26 @@ def test_what_unpacks_to_too_much(tmp_path: Path) -> None:
     assert said.startswith("a.xlsx  holds more than the 20,000,000 cells that are read")
 
 
+def test_a_sheet_has_no_more_rows_than_spreadsheets_have(tmp_path: Path) -> None:
+    """Nine digits in a file of five kilobytes: empty rows are not read one by one up to there."""
+    said = respelt(tmp_path, "sheet1.xml", lambda content: content.replace(b'<row r="3"', b'<row r="100000000"'))
+    assert said == [
+        "a.xlsx  claims to have more than 1,048,576 rows, the most that a sheet has; "
+        "open it in a spreadsheet program and save it as .xlsx"
+    ]
+
+
+@pytest.mark.parametrize("line", ["1", "1,2\n"])
+def test_findings_of_a_file_are_counted(tmp_path: Path, line: str) -> None:
+    """Rows that are too short, and empty rows between filled ones."""
+    (tmp_path / "a.csv").write_text("a,b\n" + f"{line}\n" * 3_000 + "1,2\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_table("accounts", TableSource(path="a.csv"), tmp_path)
+    assert len(caught.value.issues) == MOST_FINDINGS + 1
+    assert str(caught.value.issues[-1]) == "a.csv  2,000 more findings in this table; correct these first"
+    assert str(caught.value).endswith("3,000 errors, nothing was written")
+
+
 def test_findings_of_one_column_are_counted() -> None:
     accounts = pd.DataFrame({"account_id": [f"A{i}" for i in range(3_000)], "lat": 1.0, "lon": 5.0, "potential": "abc"})
     reps = pd.DataFrame({"rep_id": ["R1"], "lat": 1.0, "lon": 5.0})

@@ -16,6 +16,7 @@ LONGEST_PATH = 4_096
 MOST_FINDINGS = 1_000
 LARGEST_UNPACKED = 2**28
 MOST_CELLS = 20_000_000
+MOST_ROWS = 2**20
 LONGEST_GAP = 1_000
 MOST_STRAY = 20
 LARGEST_YAML = 2**20
@@ -40,9 +41,14 @@ LIMITS: tuple[tuple[str, str, str], ...] = (
     ("`currency`", f"{LONGEST_CURRENCY} characters", "it stands before every amount"),
     ("a text", f"{LONGEST_TEXT:,} characters", "the most that a cell of a workbook holds"),
     ("a path", f"{LONGEST_PATH:,} characters", "the most that operating systems take"),
-    ("findings in one column", f"{MOST_FINDINGS:,} of a severity", "nobody reads more; of the rest it says how many"),
+    (
+        "findings in one column, or of the lines of a file",
+        f"{MOST_FINDINGS:,} of a severity",
+        "nobody reads more; of the rest it says how many",
+    ),
     ("a workbook or plan archive, unpacked", f"{LARGEST_UNPACKED // 2**20} MiB", "what a small file may blow up to"),
     ("cells of a workbook", f"{MOST_CELLS:,}", "beyond, CSV and Parquet are read in a fraction of time and memory"),
+    ("rows of a workbook", f"{MOST_ROWS:,}", "spreadsheet programs have no more; a file can claim any number"),
     ("empty rows before a stray cell", f"{LONGEST_GAP:,}", "what follows is left out with a warning if it is no row"),
     ("stray rows", f"{MOST_STRAY}", "more are a second table: an error, as nothing is dropped"),
     ("a scenario file", f"{LARGEST_YAML // 2**20} MiB", "reading takes about 10 seconds per MiB"),
