@@ -234,6 +234,17 @@ def test_several_broken_rules_of_one_name_are_each_admitted(tmp_path: Path) -> N
     assert _unconfirmed_violations({"violations": lines}, [*found, *found])[0].startswith("breaks a rule that the plan")
 
 
+def test_amounts_are_written_in_digits_that_every_program_reads(tmp_path: Path) -> None:
+    """Python takes digits of any script for a number, a spreadsheet does not."""
+    write(tmp_path / "plan")
+    path = tmp_path / "plan" / "quotas.csv"
+    head, first, *lines = path.read_text(encoding="utf-8").splitlines()
+    start, _, amount = first.rpartition(",")
+    other = "".join(chr(0x660 + int(c)) if c.isdigit() else c for c in amount)
+    path.write_text("\n".join([head, f"{start},{other}", *lines]) + "\n", encoding="utf-8")
+    assert "quotas.csv: 1 amounts are not written in whole cents" in checked(tmp_path)
+
+
 def test_the_fair_share_is_no_money(tmp_path: Path) -> None:
     """Kappa is 1.017 here: half a cent more would be half a percent of every quota."""
     stated = toy_result().claims("toy")["kappa"]

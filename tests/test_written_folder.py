@@ -409,7 +409,14 @@ print(*codes)
 @pytest.mark.slow
 @needs_posix
 @pytest.mark.parametrize(
-    ("limit", "name"), [(100, "assignments.csv"), (600, "plan.json"), (7_000, "plan.xlsx"), (30_000, "report.html")]
+    ("limit", "name"),
+    [
+        (0, "assignments.csv"),
+        (100, "assignments.csv"),
+        (600, "plan.json"),
+        (7_000, "plan.xlsx"),
+        (30_000, "report.html"),
+    ],
 )
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, limit: int, name: str) -> None:
     command = [sys.executable, "-c", LIMITED, str(TOY), str(tmp_path / "plan"), str(limit)]

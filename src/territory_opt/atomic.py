@@ -209,8 +209,9 @@ def _take(lock: Path, shown: Path) -> int | None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_still(lock, file):
-                os.ftruncate(file, 0)
-                os.write(file, _who().encode())
+                with contextlib.suppress(OSError):  # a full disk: the lock holds without a name in it
+                    os.ftruncate(file, 0)
+                    os.write(file, _who().encode())
                 return file
         except BlockingIOError:
             who = os.pread(file, 1000, 0).decode("utf-8", "replace") or "just started"
