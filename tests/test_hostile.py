@@ -385,6 +385,18 @@ def test_memory_is_no_defect_of_ours(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "more memory than there is" in capsys.readouterr().err
 
 
+def test_a_small_parquet_file_does_not_blow_up(tmp_path: Path) -> None:
+    """Thirty million equal cells take some ten thousand bytes; so many different ones are a table like any other."""
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    equal = pyarrow.table({"account_id": pyarrow.array(np.zeros(2_000_000, dtype=np.int64))})
+    with parquet.ParquetWriter(tmp_path / "a.parquet", equal.schema, compression="zstd") as writer:
+        for _ in range(15):
+            writer.write_table(equal)
+    with pytest.raises(DataError) as caught:
+        read_table("accounts", TableSource(path="a.parquet"), tmp_path)
+    assert str(caught.value.issues[0]).startswith("a.parquet  holds 30,000,000 cells in a file of ")
+
+
 def test_texts_of_parquet_that_are_no_utf_8(tmp_path: Path) -> None:
     """They are found where the file is read, not where the first column is looked at."""
     shutil.copytree(TOY, tmp_path / "toy")
