@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.test_folder import CORE, REPORTS, TOY, contents, toy_result, write
 
 import territory_opt as to
 from territory_opt import atomic
+from territory_opt.atomic import write_whole
 from territory_opt.cli.commands import run
 from territory_opt.plan.folder import read_folder
 from territory_opt.plan.write_folder import own_files, reserve_folder, write_csv
@@ -395,6 +397,7 @@ def full(path: Path) -> None:
 
 LIMITED = """
 import resource, signal, sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import territory_opt as to
 from territory_opt.cli.commands import run
@@ -468,6 +471,20 @@ def test_a_table_takes_the_place_of_an_old_one(tmp_path: Path) -> None:
     assert (tmp_path / "real.csv").read_text(encoding="utf-8").startswith("rep_id,")
     write_csv(toy_result().reps, tmp_path / ("n" * 251 + ".csv"))
     assert len(names(tmp_path)) == 3
+
+
+def test_two_threads_may_write_one_table(tmp_path: Path) -> None:
+    """Each writes beside it under a name of its own: whoever is last wins, and neither fails."""
+
+    def write_often(content: bytes) -> None:
+        for _ in range(100):
+            write_whole(tmp_path / "t.csv", content)
+
+    contents = [b"x" * 10_000, b"y" * 20_000]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(write_often, contents))
+    assert (tmp_path / "t.csv").read_bytes() in contents
+    assert names(tmp_path) == {"t.csv"}
 
 
 def test_names_of_a_manifest_are_files_of_ours(tmp_path: Path) -> None:

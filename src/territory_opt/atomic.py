@@ -18,6 +18,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -174,7 +175,7 @@ def write_whole(path: Path, content: bytes) -> None:
     with naming(path):
         path = Path(os.path.realpath(path))
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.parent / f"{_prefix(path)}{PART}{os.getpid()}"
+        part = path.parent / f"{_prefix(path)}{PART}{os.getpid()}-{threading.get_ident()}"
         try:
             part.write_bytes(content)
             _sync(part)
