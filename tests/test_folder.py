@@ -245,6 +245,10 @@ def test_amounts_are_written_in_digits_that_every_program_reads(tmp_path: Path) 
     assert "quotas.csv: 1 amounts are not written in whole cents" in checked(tmp_path)
 
 
+def test_a_search_that_was_cut_short_was_not_complete(tmp_path: Path) -> None:
+    assert checked(tmp_path, cut_short=["search"]) == ['raw_status is "complete", although cut_short names search']
+
+
 def test_the_fair_share_is_no_money(tmp_path: Path) -> None:
     """Kappa is 1.017 here: half a cent more would be half a percent of every quota."""
     stated = toy_result().claims("toy")["kappa"]
