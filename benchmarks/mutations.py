@@ -25,9 +25,10 @@ TEXTS = (
 )  # fmt: skip
 """What stands in cells of spoilt tables."""
 YAML_VALUES = (
-    "!!bool maybe", "!!int abc", "!!float abc", "!!timestamp abc", "!!binary x", "!!set {a}", "!!omap [a]",
+    "!!bool maybe", "!!int abc", "!!float abc", "!!timestamp abc", "!!binary x", "!!set {a}", "!!set [a]", "!!omap [a]",
     "!!python/name:os.system", "!!null x", "!!map []", "!!seq {}", "2027-99-99", "2027-01-01 99:00:00", "1:99:99",
-    "9" * 5_001, "-" + "9" * 400, "1e308", "1e-320", "-1e308", ".inf", "-.inf", ".nan", "0x", "0b2", "1_000",
+    "9" * 5_001, "0x" + "f" * 5_001, "-" + "9" * 400, "1e308", "1e-320", "-1e308", ".inf", "-.inf", ".nan", "0x", "0b2",
+    "1_000",
     '"\\x1b[31m"', '"\\0"', '"\\ud800"', "\x07", "[" * 3_000 + "]" * 3_000, "{a: " * 200 + "1" + "}" * 200, "&a [*a]",
     "*missing", "[1, 2", "{", "|", ">", "? [a]", "'", "%d.%d.%Y", "undefined", "idna", "~", "x" * 5_000, "[]", "{}",
     "true", "-1", "0", "1e30", "4294967296", "<<: 5", "[[], {}]", "500 %", "auto", "1e15", "1e16",

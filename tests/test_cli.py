@@ -759,3 +759,26 @@ def test_ctrl_c_while_the_program_starts_is_no_traceback(tmp_path: Path, module:
     assert (process.returncode, out) == (cli.ABORTED, "")
     assert said <= {"stopped; nothing was written"}
     assert list(tmp_path.iterdir()) == []
+
+
+IN_BACKGROUND = """
+import signal, sys
+from territory_opt.cli import __main__ as door
+sys.argv = ["territory-opt", "--version"]
+try:
+    door.main()
+except SystemExit:
+    print(signal.getsignal(signal.SIGINT).name)
+"""
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_ctrl_c_that_is_ignored_stays_so_to_the_end(ignored: bool) -> None:
+    """A shell's background jobs ignore Ctrl-C; the last moments of the program are no exception."""
+    before = signal.SIG_IGN if ignored else signal.default_int_handler
+    done = subprocess.run(
+        [sys.executable, "-c", IN_BACKGROUND],
+        preexec_fn=lambda: signal.signal(signal.SIGINT, before),
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == ("SIG_IGN" if ignored else "SIG_DFL")

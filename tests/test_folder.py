@@ -14,7 +14,7 @@ import pytest
 
 import territory_opt as to
 from builders import bare_claims
-from territory_opt.plan.check import check_folder
+from territory_opt.plan.check import _unconfirmed_violations, check_folder
 from territory_opt.plan.check_files import MANIFEST_KEYS, issue_table
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import changed_inputs, read_folder
@@ -204,6 +204,58 @@ def test_a_plan_that_breaks_rules_must_admit_each(tmp_path: Path) -> None:
     assert any(
         fault.startswith("least_violation is stated as ") for fault in checked(tmp_path, result, least_violation=more)
     )
+
+
+def test_a_broken_rule_is_stated_once_and_with_its_own_figures(tmp_path: Path) -> None:
+    """A false line before or after the true one, the true one twice, and a figure that no check looks at."""
+    result = to.solve(to.load_scenario(TOY, overrides={"territories.keep.max_moved_accounts": 0}).problem())
+    true, *others = result.claims("toy")["violations"]
+    false, name = {**true, "amount": 999.0, "value": 999.0}, f"{true['rule']}, {true['subject']}"
+    for lines in ([true, true], [true, false]):
+        assert checked(tmp_path, result, violations=[*lines, *others]) == [f"states a broken rule too often: {name}"]
+    for lines, count in (([false, true], 2), ([false], 1), ([{**true, "share": 77.0}], 1)):
+        faults = checked(tmp_path, result, violations=[*lines, *others])
+        assert len(faults) == count, faults
+        assert faults[0].startswith("states other figures of a broken rule: ")
+
+
+def test_several_broken_rules_of_one_name_are_each_admitted(tmp_path: Path) -> None:
+    """Two things may be wrong with one quota: below 0 and no whole step; the figures of each are compared."""
+    result = toy_result()
+    problem = result.model.problem
+    rep, *rest = result.plan.annual.index
+    annual = pd.Series([-1.0, *result.plan.annual[rest]], index=result.plan.annual.index)
+    plan = replace(result.plan, annual=annual)
+    found = [violation for violation in to.audit(problem, plan) if violation.subject == rep]
+    assert found
+    lines = [{"rule": v.rule, "subject": v.subject, "unit": v.unit, "amount": v.amount, "value": v.value,
+              "limit": v.limit} for v in found]  # fmt: skip
+    assert _unconfirmed_violations({"violations": [*lines, *lines]}, [*found, *found]) == []
+    assert _unconfirmed_violations({"violations": lines}, [*found, *found])[0].startswith("breaks a rule that the plan")
+
+
+def test_amounts_are_written_in_digits_that_every_program_reads(tmp_path: Path) -> None:
+    """Python takes digits of any script for a number, a spreadsheet does not."""
+    write(tmp_path / "plan")
+    path = tmp_path / "plan" / "quotas.csv"
+    head, first, *lines = path.read_text(encoding="utf-8").splitlines()
+    start, _, amount = first.rpartition(",")
+    other = "".join(chr(0x660 + int(c)) if c.isdigit() else c for c in amount)
+    path.write_text("\n".join([head, f"{start},{other}", *lines]) + "\n", encoding="utf-8")
+    assert "quotas.csv: 1 amounts are not written in whole cents" in checked(tmp_path)
+
+
+def test_a_search_that_was_cut_short_was_not_complete(tmp_path: Path) -> None:
+    assert checked(tmp_path, cut_short=["search"]) == ['raw_status is "complete", although cut_short names search']
+
+
+def test_the_fair_share_is_no_money(tmp_path: Path) -> None:
+    """Kappa is 1.017 here: half a cent more would be half a percent of every quota."""
+    stated = toy_result().claims("toy")["kappa"]
+    assert stated > 1
+    for more in (0.004, 1e-7):
+        (fault,) = checked(tmp_path, kappa=stated + more)
+        assert fault == f"kappa is stated as {stated + more:.10g}, recomputed it is {stated:.10g}"
 
 
 def test_quotas_come_back_in_the_order_of_the_reps_and_their_roll_up_is_checked(tmp_path: Path) -> None:

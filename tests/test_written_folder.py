@@ -8,7 +8,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from tests.test_folder import CORE, REPORTS, TOY, contents, toy_result, write
 
 import territory_opt as to
 from territory_opt import atomic
+from territory_opt.atomic import write_whole
 from territory_opt.cli.commands import run
 from territory_opt.plan.folder import read_folder
 from territory_opt.plan.write_folder import own_files, reserve_folder, write_csv
@@ -244,6 +247,7 @@ def test_many_writers_one_at_a_time(tmp_path: Path) -> None:
             try:
                 with atomic.reserve(tmp_path / "plan"):
                     inside += 1
+                    time.sleep(0.0002)  # others run: who should not be here shows
                     most = max(most, inside)
                     inside -= 1
                     done += 1
@@ -395,6 +399,7 @@ def full(path: Path) -> None:
 
 LIMITED = """
 import resource, signal, sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import territory_opt as to
 from territory_opt.cli.commands import run
@@ -409,7 +414,14 @@ print(*codes)
 @pytest.mark.slow
 @needs_posix
 @pytest.mark.parametrize(
-    ("limit", "name"), [(100, "assignments.csv"), (600, "plan.json"), (7_000, "plan.xlsx"), (30_000, "report.html")]
+    ("limit", "name"),
+    [
+        (0, "assignments.csv"),
+        (100, "assignments.csv"),
+        (600, "plan.json"),
+        (7_000, "plan.xlsx"),
+        (30_000, "report.html"),
+    ],
 )
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, limit: int, name: str) -> None:
     command = [sys.executable, "-c", LIMITED, str(TOY), str(tmp_path / "plan"), str(limit)]
@@ -461,6 +473,20 @@ def test_a_table_takes_the_place_of_an_old_one(tmp_path: Path) -> None:
     assert (tmp_path / "real.csv").read_text(encoding="utf-8").startswith("rep_id,")
     write_csv(toy_result().reps, tmp_path / ("n" * 251 + ".csv"))
     assert len(names(tmp_path)) == 3
+
+
+def test_two_threads_may_write_one_table(tmp_path: Path) -> None:
+    """Each writes beside it under a name of its own: whoever is last wins, and neither fails."""
+
+    def write_often(content: bytes) -> None:
+        for _ in range(100):
+            write_whole(tmp_path / "t.csv", content)
+
+    contents = [b"x" * 10_000, b"y" * 20_000]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(write_often, contents))
+    assert (tmp_path / "t.csv").read_bytes() in contents
+    assert names(tmp_path) == {"t.csv"}
 
 
 def test_names_of_a_manifest_are_files_of_ours(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -174,7 +175,7 @@ def write_whole(path: Path, content: bytes) -> None:
     with naming(path):
         path = Path(os.path.realpath(path))
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.parent / f"{_prefix(path)}{PART}{os.getpid()}"
+        part = path.parent / f"{_prefix(path)}{PART}{os.getpid()}-{threading.get_ident()}"
         try:
             part.write_bytes(content)
             _sync(part)
@@ -209,8 +210,9 @@ def _take(lock: Path, shown: Path) -> int | None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_still(lock, file):
-                os.ftruncate(file, 0)
-                os.write(file, _who().encode())
+                with contextlib.suppress(OSError):  # a full disk: the lock holds without a name in it
+                    os.ftruncate(file, 0)
+                    os.write(file, _who().encode())
                 return file
         except BlockingIOError:
             who = os.pread(file, 1000, 0).decode("utf-8", "replace") or "just started"

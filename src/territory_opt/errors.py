@@ -8,6 +8,8 @@ from typing import Literal
 
 from territory_opt.words import brief, message, plural
 
+Severity = Literal["error", "warning", "imputed"]
+
 
 @dataclass(frozen=True, slots=True)
 class Issue:
@@ -19,7 +21,7 @@ class Issue:
     findings that are not listed one by one.
     """
 
-    severity: Literal["error", "warning", "imputed"]
+    severity: Severity
     table: str
     row: int
     column: str
@@ -45,6 +47,12 @@ class Issue:
             where.append(f'"{self.value}"')
         text = "  ".join(where) + "  " + self.problem
         return f"{text}; {self.fix}" if self.fix else text
+
+
+def more_findings(severity: Severity, table: str, column: str, more: int) -> Issue:
+    """Return the finding that stands for ``more`` which are not listed, in one column or (empty) in the whole table."""
+    where = "this column" if column else "this table"
+    return Issue(severity, table, 0, column, "", f"{more:,} more findings in {where}", "correct these first", more)
 
 
 MOST_ALIKE = 5

@@ -21,7 +21,8 @@ def main() -> None:
         from territory_opt.cli.commands import run
 
         code = run(sys.argv[1:])
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is said: nothing is left to end in words
+        if signal.getsignal(signal.SIGINT) is ctrl_c.stop:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is said: nothing is left to end in words
     except KeyboardInterrupt:
         ctrl_c.end()
     sys.exit(code)

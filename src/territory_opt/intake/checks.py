@@ -10,13 +10,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.errors import DataError, Issue
+from territory_opt.errors import DataError, Issue, Severity, more_findings
 from territory_opt.intake.parse import (
     Mask,
     NumberFormat,
@@ -34,7 +34,6 @@ from territory_opt.problem.policy import Policy
 from territory_opt.problem.schema import TABLES, Column
 from territory_opt.words import HIDDEN, UNWRITABLE, brief, escaped, listed
 
-Severity = Literal["error", "warning", "imputed"]
 Positions = npt.NDArray[np.intp]
 _LOOKUPS = 200
 """Unknown names for which a similar one is sought: each costs a pass over the table, and nobody reads more."""
@@ -60,7 +59,8 @@ class Findings:
     @property
     def issues(self) -> list[Issue]:
         """The findings: of errors and of warnings in one column the first ``MOST_FINDINGS``, and how many more."""
-        return [*self._listed, *(_rest(*kind, count) for kind, count in self._counts.items() if count > MOST_FINDINGS)]
+        more = {kind: count - MOST_FINDINGS for kind, count in self._counts.items() if count > MOST_FINDINGS}
+        return [*self._listed, *(more_findings(*kind, count) for kind, count in more.items())]
 
     def label(self, table: str) -> str:
         """Return what a planner calls this table."""
@@ -117,11 +117,6 @@ class Findings:
 
 def _as_error(issue: Issue) -> Issue:
     return replace(issue, severity="error") if issue.severity == "warning" else issue
-
-
-def _rest(severity: Severity, label: str, column: str, count: int) -> Issue:
-    more = count - MOST_FINDINGS
-    return Issue(severity, label, 0, column, "", f"{more:,} more findings in this column", "correct these first", more)
 
 
 def rows_lie(count: int) -> str:

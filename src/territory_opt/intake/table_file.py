@@ -9,13 +9,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import NoReturn
 
-from territory_opt.errors import DataError, Issue
+from territory_opt.errors import DataError, Issue, more_findings
 from territory_opt.intake.table_source import TableSource
+from territory_opt.problem.limits import MOST_FINDINGS
 from territory_opt.words import MOST_NAMED, listed
 
 
 class TableFile:
-    """One file being read, and what was found in it; ``errors`` stop the reading, ``warnings`` go with the table."""
+    """One file being read, and what was found in it; ``errors`` stop the reading, ``warnings`` go with the table.
+
+    Of the errors ``MOST_FINDINGS`` are kept, the rest is counted.
+    """
 
     def __init__(self, table: str, source: TableSource, path: Path) -> None:
         self.table = table
@@ -23,9 +27,13 @@ class TableFile:
         self.path = path
         self.errors: list[Issue] = []
         self.warnings: list[Issue] = []
+        self._more = 0
 
     def error(self, problem: str, fix: str = "", *, row: int = 0, column: str = "", value: str = "") -> None:
         """Record an error."""
+        if len(self.errors) >= MOST_FINDINGS:
+            self._more += 1
+            return
         self.errors.append(Issue("error", self.path.name, row, column, value, problem, fix))
 
     def warn(self, problem: str, fix: str = "", *, row: int = 0, value: str = "") -> None:
@@ -34,13 +42,17 @@ class TableFile:
 
     def stop(self, problem: str, fix: str = "", *, row: int = 0, column: str = "", value: str = "") -> NoReturn:
         """Record an error and raise all that were found."""
-        self.error(problem, fix, row=row, column=column, value=value)
-        raise DataError(self.errors)
+        self.errors.append(Issue("error", self.path.name, row, column, value, problem, fix))
+        raise self._failure()
 
     def raise_errors(self) -> None:
         """Raise :class:`DataError` if there are errors."""
         if self.errors:
-            raise DataError(self.errors)
+            raise self._failure()
+
+    def _failure(self) -> DataError:
+        rest = [more_findings("error", self.path.name, "", self._more)] if self._more else []
+        return DataError([*self.errors, *rest])
 
     def check_header(self, header: Sequence[str]) -> None:
         """Raise :class:`DataError` if a column has no name, or one that another has too."""

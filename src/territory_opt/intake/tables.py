@@ -23,7 +23,7 @@ from territory_opt.geography.sphere import WGS84
 from territory_opt.intake.table_file import TableFile, fold
 from territory_opt.intake.table_source import TableSource
 from territory_opt.intake.workbook import read_workbook
-from territory_opt.problem.limits import LARGEST_PARQUET, MOST_PARQUET_CELLS
+from territory_opt.problem.limits import MOST_CELLS, MOST_CELLS_PER_BYTE
 from territory_opt.problem.schema import TABLES
 from territory_opt.words import MOST_NAMED, UNWRITABLE, brief, listed
 
@@ -239,8 +239,8 @@ def _read_parquet(file: TableFile) -> pd.DataFrame:
         import pyarrow  # noqa: F401
     except ImportError:
         file.stop("Parquet files need pyarrow", 'run: pip install "territory-opt[parquet]"')
+    _check_parquet(file)
     try:
-        _limit_unpacked(file)
         frame = pd.read_parquet(file.path, engine="pyarrow")
         for name in frame.columns[[isinstance(kind, pd.StringDtype) for kind in frame.dtypes]]:
             frame[name].to_numpy(dtype=object)  # texts that are no UTF-8 show only when they are looked at
@@ -251,17 +251,18 @@ def _read_parquet(file: TableFile) -> pd.DataFrame:
     return _checked(file, frame.reset_index(drop=isinstance(frame.index, pd.RangeIndex)))
 
 
-def _limit_unpacked(file: TableFile) -> None:
-    """Stop at a file that holds more than a table of a plan could: few bytes can stand for any number of cells."""
+def _check_parquet(file: TableFile) -> None:
+    """Refuse a file that claims far more cells than its bytes can tell apart; a damaged one is found by reading it."""
     from pyarrow import parquet
 
-    found = parquet.read_metadata(file.path)
-    cells = found.num_rows * found.num_columns
-    size = sum(found.row_group(k).total_byte_size for k in range(found.num_row_groups))
-    if cells > MOST_PARQUET_CELLS or size > LARGEST_PARQUET:
-        what = f"holds {cells:,} cells of {size / 2**20:,.0f} MiB unpacked"
-        most = f"{MOST_PARQUET_CELLS:,} cells and {LARGEST_PARQUET // 2**20:,} MiB"
-        file.stop(f"{what}; at most {most} are read", "leave out columns and rows that the plan does not use")
+    try:
+        found = parquet.read_metadata(file.path)
+        groups = [found.row_group(k) for k in range(found.num_row_groups)]
+        cells = sum(group.column(j).num_values for group in groups for j in range(group.num_columns))
+    except Exception:  # a damaged file raises nearly anything
+        return
+    if cells > max(MOST_CELLS, MOST_CELLS_PER_BYTE * file.path.stat().st_size):
+        file.stop(f"holds {cells:,} cells in a file of {file.path.stat().st_size:,} bytes", "save the table as CSV")
 
 
 def _read_map(file: TableFile) -> pd.DataFrame:

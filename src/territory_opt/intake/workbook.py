@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from territory_opt.intake.table_file import TableFile, fold
-from territory_opt.problem.limits import LARGEST_UNPACKED, LONGEST_GAP, MOST_CELLS, MOST_STRAY
+from territory_opt.problem.limits import LARGEST_UNPACKED, LONGEST_GAP, MOST_CELLS, MOST_ROWS, MOST_STRAY
 from territory_opt.words import brief, listed
 
 _Row = list[Any]
@@ -85,11 +85,11 @@ def _sheet_name(file: TableFile, names: list[str]) -> str:
 def _rows(file: TableFile, sheet: Any) -> list[tuple[int, _Row]]:
     """Return the rows that are not empty, each with its number in the sheet."""
     rows: list[tuple[int, _Row]] = []
-    cells_seen = 0
+    cells_seen, number = 0, 0
     with _readable(file):
         for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
             cells_seen += len(cells)
-            if cells_seen > MOST_CELLS:
+            if cells_seen > MOST_CELLS or number > MOST_ROWS:
                 break
             row = list(cells)
             while row and (row[-1] is None or row[-1] == ""):
@@ -99,6 +99,8 @@ def _rows(file: TableFile, sheet: Any) -> list[tuple[int, _Row]]:
     if cells_seen > MOST_CELLS:
         fix = f"delete what lies beside the table, or {_SMALLER}"
         file.stop(f"holds more than the {MOST_CELLS:,} cells that are read, empty ones included", fix)
+    if number > MOST_ROWS:
+        file.stop(f"claims to have more than {MOST_ROWS:,} rows, the most that a sheet has", _AGAIN)
     return rows
 
 

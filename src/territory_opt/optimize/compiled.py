@@ -189,7 +189,7 @@ def _made(place: Path, name: str, *, private: bool) -> Path | None:
 
 def _forget_unused(folder: Path) -> None:
     """Remove the code of other sources beside ``folder`` that nobody has used for long."""
-    start, now = folder.name[: -len(fingerprint())], time.time()
+    start, now = folder.name[:-KEY_DIGITS], time.time()
     for other in folder.parent.iterdir():
         code = other.name.removeprefix(start)
         if other.name == start + code and _KEY.fullmatch(code) and now - other.lstat().st_mtime > UNUSED_SECONDS:

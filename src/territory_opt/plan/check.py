@@ -19,6 +19,11 @@ from territory_opt.plan.folder import PlanFolder
 from territory_opt.problem.numbers import HALF_CENT, ROUNDING
 from territory_opt.problem.problem import Problem
 
+SHARES = ("kappa", "kappa_drift", "least_violation")
+"""Figures that are held to the last digits: half a cent means nothing there."""
+VIOLATION_KEYS = {"rule", "subject", "amount", "unit", "value", "limit", "text"}
+"""What ``plan.json`` says of a broken rule."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -60,9 +65,9 @@ def _unconfirmed_claims(
     claims = found.claims
     evaluation = None if found.plan.assignment.index.has_duplicates else figures.evaluation
     faults = [
-        f"{name} is stated as {_stated(claims.get(name))}, recomputed it is {_stated(value)}"
+        f"{name} is stated as {_stated(claims.get(name), is_money)}, recomputed it is {_stated(value, is_money)}"
         for name, value in _recomputed(figures, evaluation, certificate, violations).items()
-        if not _same(claims.get(name), value)
+        if not _same(claims.get(name), value, is_money=(is_money := name not in SHARES))
     ]
     if not certificate.problems and certificate.objective > certificate.bound + HALF_CENT and not violations:
         faults.append("the objective is above the bound: one of them is wrong")
@@ -112,37 +117,46 @@ def _unconfirmed_parts(whose: str, stated: object, parts: dict[str, float]) -> l
 
 
 def _unconfirmed_violations(claims: Mapping[str, Any], violations: list[Violation]) -> list[str]:
-    """Broken rules that are kept back, made up or stated with other figures."""
-    stated: dict[tuple[str, str], Mapping[str, Any]] = {}
-    faults = []
+    """Broken rules that are kept back, made up or stated with other figures; several of a name in their order."""
+    stated: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for line in claims["violations"]:
-        key = str(line.get("rule")), str(line.get("subject"))
-        if key in stated and line in claims["violations"][: claims["violations"].index(line)]:
-            faults.append(f"states a broken rule twice: {key[0]}, {key[1]}")
-        stated[key] = line
+        stated.setdefault((str(line.get("rule")), str(line.get("subject"))), []).append(line)
+    faults, broken = [], {(violation.rule, violation.subject) for violation in violations}
     for violation in violations:
-        line = stated.pop((violation.rule, violation.subject), None)
-        if line is None:
+        lines = stated.get((violation.rule, violation.subject))
+        if not lines:
             faults.append(f"breaks a rule that the plan does not admit: {violation}")
-        elif line.get("unit") != violation.unit or not all(
-            _same(line.get(name), getattr(violation, name)) for name in ("amount", "value", "limit")
-        ):
+        elif not _admits(lines.pop(0), violation):
             faults.append(f"states other figures of a broken rule: {violation}")
-    return faults + [f"states a broken rule that is not broken: {rule}, {subject}" for rule, subject in sorted(stated)]
+    for key, lines in sorted(stated.items()):
+        what = "states a broken rule too often" if key in broken else "states a broken rule that is not broken"
+        faults += [f"{what}: {', '.join(key)}"] * len(lines)
+    return faults
 
 
-def _same(stated: object, value: float | None) -> bool:
+def _admits(line: Mapping[str, Any], violation: Violation) -> bool:
+    """Whether a line of ``violations`` holds the figures of a broken rule, and no others."""
+    return (
+        set(line) <= VIOLATION_KEYS
+        and line.get("unit") == violation.unit
+        and all(_same(line.get(name), getattr(violation, name)) for name in ("amount", "value", "limit"))
+    )
+
+
+def _same(stated: object, value: float | None, *, is_money: bool = True) -> bool:
     """Whether a stated figure is the recomputed ``value``: but for rounding, and for half a cent of what is money."""
     if value is None or not np.isfinite(value):
         return stated is None
-    allowed = HALF_CENT * (abs(value) > 1) + ROUNDING * max(abs(value), 1.0)
+    allowed = HALF_CENT * (is_money and abs(value) > 1) + ROUNDING * max(abs(value), 1.0)
     return isinstance(stated, int | float) and abs(value - stated) <= allowed
 
 
-def _stated(value: object) -> str:
-    """Write a figure so exactly that a claim which is off by a cent differs."""
+def _stated(value: object, is_money: bool = True) -> str:
+    """Write a figure so exactly that a claim which is off by a cent differs; of a share all digits that count."""
     if value is None:
         return "nothing"
     if not isinstance(value, int | float):
         return f'"{value}"'
+    if not is_money:
+        return f"{value:.10g}"
     return f"{value:,.6g}" if isinstance(value, float) and abs(value) < 1 else f"{value:,.2f}"

@@ -25,7 +25,7 @@ ARRAYS = {"values", "rules", "subjects", "kappa", "least_violation", "case_accou
 """What ``certificate.npz`` may hold."""
 ZIP_STARTS, ZIP_ENDS, ZIP_END = b"PK\3\4", b"PK\5\6", 22
 """First bytes of an archive and of its end record, and the bytes of that record without a comment."""
-AMOUNT = re.compile(r"-?\d+\.\d\d")
+AMOUNT = re.compile(r"-?[0-9]+\.[0-9][0-9]")
 """Money as it is written: whole cents."""
 
 

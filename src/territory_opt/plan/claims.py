@@ -122,7 +122,7 @@ def unchecked_claims(claims: Mapping[str, Any]) -> list[str]:
         f'name: "{claims["name"]}"',
         f"seed: {claims['seed']}; method, why: how the plan was found",
         f'raw_status: "{claims["raw_status"]}", how the search ended',
-        f"cut_short: {', '.join(claims.get('cut_short', ())) or 'nothing'}, what the time limit ended",
+        f"cut_short: {', '.join(claims.get('cut_short', ())) or 'nothing'}, what the time limit or Ctrl-C ended",
     ]
     if claims["status"] == "optimal":
         lines.append("status: that the search was complete, where that is more than the verified gap says")

@@ -16,8 +16,8 @@ LONGEST_PATH = 4_096
 MOST_FINDINGS = 1_000
 LARGEST_UNPACKED = 2**28
 MOST_CELLS = 20_000_000
-MOST_PARQUET_CELLS = 500_000_000
-LARGEST_PARQUET = 2**33
+MOST_ROWS = 2**20
+MOST_CELLS_PER_BYTE = 100
 LONGEST_GAP = 1_000
 MOST_STRAY = 20
 LARGEST_YAML = 2**20
@@ -34,18 +34,27 @@ LIMITS: tuple[tuple[str, str, str], ...] = (
     ("`solve.time_limit`", f"{LONGEST_LIMIT:g} seconds", "thirty years; clocks of solvers overflow beyond"),
     ("first day of the plan", f"{FIRST_YEAR} to {LAST_YEAR}", "a year beyond is a slip of the keyboard"),
     ("an id, or another name that rows are matched by", f"{LONGEST_ID} characters", "longer ones are texts"),
+    (
+        "a number of a scenario file, written out",
+        f"{LONGEST_ID} characters",
+        "longer ones take minutes to read and cannot be shown",
+    ),
     ("`currency`", f"{LONGEST_CURRENCY} characters", "it stands before every amount"),
     ("a text", f"{LONGEST_TEXT:,} characters", "the most that a cell of a workbook holds"),
     ("a path", f"{LONGEST_PATH:,} characters", "the most that operating systems take"),
-    ("findings in one column", f"{MOST_FINDINGS:,} of a severity", "nobody reads more; of the rest it says how many"),
+    (
+        "findings in one column, or of the lines of a file",
+        f"{MOST_FINDINGS:,} of a severity",
+        "nobody reads more; of the rest it says how many",
+    ),
     ("a workbook or plan archive, unpacked", f"{LARGEST_UNPACKED // 2**20} MiB", "what a small file may blow up to"),
     ("cells of a workbook", f"{MOST_CELLS:,}", "beyond, CSV and Parquet are read in a fraction of time and memory"),
     (
         "cells of a Parquet file",
-        f"{MOST_PARQUET_CELLS:,}",
-        "a million accounts with 36 months of sales are 150 million",
+        f"{MOST_CELLS:,}, or {MOST_CELLS_PER_BYTE} for each of its bytes",
+        "a real table fills more than that; a few bytes can claim a billion equal cells",
     ),
-    ("a Parquet file, unpacked", f"{LARGEST_PARQUET // 2**30} GiB", "what a small file may blow up to"),
+    ("rows of a workbook", f"{MOST_ROWS:,}", "spreadsheet programs have no more; a file can claim any number"),
     ("empty rows before a stray cell", f"{LONGEST_GAP:,}", "what follows is left out with a warning if it is no row"),
     ("stray rows", f"{MOST_STRAY}", "more are a second table: an error, as nothing is dropped"),
     ("a scenario file", f"{LARGEST_YAML // 2**20} MiB", "reading takes about 10 seconds per MiB"),

@@ -35,7 +35,7 @@ from territory_opt.words import brief
 def parse_share(value: Any) -> Any:
     """Read a share: ``"5 %"`` and ``0.05`` are the same. Raise ValueError on anything else."""
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*([-+]?\d+(?:\.\d+)?)\s*(%?)\s*", value)
+        match = re.fullmatch(r"([-+]?\d+(?:\.\d+)?)\s*(%?)", value.strip())
         if not match:
             raise ValueError(f'"{brief(value)}" is not a share; write it like "5 %" or 0.05')
         return float(match[1]) / (100.0 if match[2] else 1.0)

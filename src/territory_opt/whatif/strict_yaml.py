@@ -10,12 +10,13 @@ from typing import Any
 import yaml
 
 from territory_opt.errors import ScenarioError
-from territory_opt.problem.limits import DEEPEST, LARGEST_YAML, MOST_NODES
+from territory_opt.problem.limits import DEEPEST, LARGEST_YAML, LONGEST_ID, MOST_NODES
 from territory_opt.words import HIDDEN, brief, escaped
 
 _MERGE = "tag:yaml.org,2002:merge"
 _KINDS = {"timestamp": "a date", "int": "a whole number", "float": "a number", "bool": "true or false"}
-_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_FLOAT = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -46,6 +47,12 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """Make one value; whatever its tag cannot make of it is a finding with its line."""
         line = node.start_mark.line + 1
+        if node.tag in _NUMBERS and len(node.value) > LONGEST_ID:  # Python reads some of any length, but shows none
+            what = _KINDS[node.tag.rpartition(":")[2]]
+            self.findings.append(
+                f'line {line}: "{brief(node.value)}" is not {what}: it has {len(node.value):,} characters'
+            )
+            return None
         try:
             value = super().construct_object(node, deep=deep)
         except yaml.YAMLError:
@@ -64,7 +71,8 @@ class _StrictLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, int] = {}
-        for key_node, _ in node.value:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()  # !!set [a] is no mapping: an error below
+        for key_node, _ in pairs:
             if key_node.tag == _MERGE:
                 continue
             line = key_node.start_mark.line + 1
