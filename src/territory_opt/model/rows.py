@@ -220,6 +220,22 @@ class Rows:
             worst_group=joined("worst_group"),
         )
 
+    def take(self, kept: IntArray) -> Rows:
+        """Return the rows at positions ``kept`` (n,); of a rule with a price of its worst, all or none."""
+        return replace(
+            self,
+            items=tuple(self.items[r] for r in kept),
+            totals=self.totals[kept],
+            quotas=self.quotas[kept],
+            **{name: getattr(self, name)[kept] for name in ("low", "high", "price", "hard", "scale", "worst_group")},
+            whole=self.whole and len(kept) == len(self),
+        )
+
+    def beside(self, totals: FloatArray) -> Rows:
+        """Return the rows for what comes on top of rep ``totals`` (n_reps, n_quantities) that stay."""
+        used = np.asarray(self.totals @ totals.ravel())
+        return replace(self, low=self.low - used, high=self.high - used)
+
     def activity(self, totals: FloatArray, quotas: FloatArray) -> FloatArray:
         """Return each row's value, (n_rows,), for rep totals (n_reps, n_quantities) and quotas (n_reps,)."""
         return np.asarray(self.totals @ totals.ravel() + self.quotas @ quotas)

@@ -299,6 +299,74 @@ class LumpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Wave:
+    """One wave of relax and fix."""
+
+    per_rep: float
+    """Accounts placed per rep, ..."""
+    within: float
+    """... on pairs that lose at most so many times the median loss of a node's second-best rep; ..."""
+    gap: float
+    """... the gap of branch and bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelaxSettings:
+    """Relax and fix: large accounts first, all others shared."""
+
+    most_nodes: int = 150_000
+    """Above so many nodes the linear program of everyone takes too long."""
+    share: float = 0.01
+    """An account is worth placing from this share of an average territory on."""
+    waves: tuple[Wave, ...] = (Wave(6.0, 6.0, 5e-3), Wave(10.0, 3.0, 1e-3))
+    """From the largest accounts on."""
+    width: int = 20
+    """Reps of an account, best by reduced value."""
+    small_width: int = 3
+    """Reps that a small account may be shared among, ..."""
+    small_within: float = 2.0
+    """... if they lose at most so many times the median loss of a node's second-best rep."""
+    hard_factor: float = 3.0
+    """Breaking a hard row costs so many times the largest multiplier of its rule."""
+    group: int = 40
+    """Reps at most in one model."""
+    side_by_side: int = 2
+    """Models solved at a time; fixed, so that the plan does not depend on the machine."""
+    tree: int = 20
+    """Nodes of branch and bound."""
+    seconds: float = 60.0
+    """Safety only: nodes and gap end a model."""
+    least_seconds: float = 1.0
+    """With less time left nothing is begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettleSettings:
+    """Annealing of the small accounts around the large ones."""
+
+    steps: int = 3_000
+    """Steps per node, ..."""
+    most_steps: int = 10_000_000
+    """... fewer where these would be more in all, ..."""
+    least_steps: int = 200
+    """... but so many at least."""
+    hot: tuple[float, ...] = (0.1, 0.03)
+    """First temperatures, in units of the median loss of a node's second-best rep: more undoes what was placed."""
+    cold: float = 0.005
+    """How far they fall."""
+    width: int = 8
+    """Reps per node."""
+    hard_factor: float = 1.05
+    """A hard row costs this multiple of its rule's largest multiplier, ..."""
+    dearer: float = 1.3
+    """... so many times more each time it is still broken, ..."""
+    retries: int = 6
+    """... and that so often at most."""
+    sweeps: int = 5
+    """Sweeps of exchanges at the end."""
+
+
+@dataclass(frozen=True, slots=True)
 class PolishSettings:
     """Exact models over a few neighbouring reps."""
 
@@ -454,6 +522,10 @@ class Settings:
     """Moves and exchanges."""
     lumps: LumpSettings = LumpSettings()
     """Large accounts first."""
+    relax: RelaxSettings = RelaxSettings()
+    """Large accounts first where quotas are set."""
+    settle: SettleSettings = SettleSettings()
+    """Small accounts around them."""
     polish: PolishSettings = PolishSettings()
     """Exact models over a few reps."""
     core: CoreSettings = CoreSettings()

@@ -50,6 +50,17 @@ class LinearModel:
         """Number of x variables."""
         return len(self.pairs.rep)
 
+    def whole_only(self, whole: npt.NDArray[np.bool_]) -> LinearModel:
+        """Return the model in which only some nodes are ``whole`` (n_nodes,); all others may be shared."""
+        integer = self.integer.copy()
+        integer[: self.n_pairs] &= whole[self.pairs.node]
+        return replace(self, integer=integer)
+
+    def shared_before(self, gone: FloatArray) -> LinearModel:
+        """Return the model in which a part of each node, ``gone`` (n_nodes,), has its place elsewhere."""
+        left = np.concatenate([1.0 - gone, self.low[self.n_nodes :]]), np.concatenate([1.0 - gone, self.high[self.n_nodes :]])
+        return replace(self, low=left[0], high=left[1])
+
     def multipliers(self, duals: FloatArray) -> FloatArray:
         """Return row multipliers (n_rows,) in money per unit from the solver's duals, within their prices."""
         rows = self.rows
