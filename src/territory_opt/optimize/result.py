@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,7 +12,7 @@ from territory_opt.errors import NoPlanError
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation
 from territory_opt.plan.certificate import Multipliers, relative_gap
-from territory_opt.plan.claims import CLAIMED
+from territory_opt.plan.claims import BRANCH_AND_BOUND, CLAIMED
 from territory_opt.plan.evaluate import Evaluation, kappa_drift
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.outcome import Outcome
@@ -124,6 +125,12 @@ class Result(Outcome):
     def broken_rules(self) -> int:
         """Number of hard rules that the plan breaks; ``violations`` lists them."""
         return len(self.violations)
+
+    @property
+    def searched(self) -> bool:
+        """Whether branch and bound claims to have searched the whole problem without finding a better plan."""
+        claimed = math.isfinite(self.solver_bound) and BRANCH_AND_BOUND not in self.cut_short
+        return claimed and self.method == "exact" and self.status is Status.OPTIMAL
 
     @property
     def proven(self) -> bool:
