@@ -97,8 +97,11 @@ class DataError(TerritoryError):
         return type(self), (self.issues,)
 
 
-class GivenError(TerritoryError):
-    """Something was handed in that a verb does not take; the message says what it takes and how to get it."""
+class GivenError(TerritoryError, ValueError):
+    """Something was handed in that a verb does not take; the message says what it takes and how to get it.
+
+    For options out of range or of another kind too; it is a ValueError as well.
+    """
 
     @classmethod
     def of(cls, given: object, accepted: str, way: str) -> GivenError:

@@ -23,7 +23,7 @@ from territory_opt.cli.exit_codes import ABORTED, BAD_INPUT, DEFECT, DONE
 from territory_opt.cli.inputs import default_out, overrides_of, positive, read_scenario, share_of
 from territory_opt.cli.solving import plan_and_save, plan_the_rest
 from territory_opt.errors import TerritoryError
-from territory_opt.problem.limits import LARGEST_SEED
+from territory_opt.problem.limits import LARGEST_SEED, MOST_DRAWS
 from territory_opt.synthetic.settings import SIZE
 
 DEBUG = "TERRITORY_OPT_DEBUG"
@@ -200,7 +200,9 @@ def explain(
 @app.command()
 def review(
     folder: FolderPath,
-    draws: Annotated[int, typer.Option("--draws", min=LEAST_DRAWS, help="Plan years to simulate.")] = DRAWS,
+    draws: Annotated[
+        int, typer.Option("--draws", min=LEAST_DRAWS, max=MOST_DRAWS, help="Plan years to simulate.")
+    ] = DRAWS,
     seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Same plan and seed, same figures.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", help="Also write the table of reps to this CSV file.")] = None,
     scenario: OtherScenario = None,

@@ -20,6 +20,7 @@ from territory_opt.geography.adjacency import adjacency_from_polygons, delaunay_
 from territory_opt.geography.sphere import distance_km, unit_vectors
 from territory_opt.model import pairs
 from territory_opt.model.model import Model
+from territory_opt.problem.options import whole
 from territory_opt.problem.problem import Problem
 
 if TYPE_CHECKING:
@@ -201,8 +202,8 @@ def planning_graph(problem_or_model: Problem | Model, *, nearest: int | None = N
     >>> graph.n_candidates, graph.drop_reason("A04", "R1")
     (43, 'lacks the required language')
     """
-    if nearest is not None and nearest < 1:
-        raise TerritoryError(f"nearest is {nearest}; it must be at least 1, or None for every eligible rep")
+    if nearest is not None:
+        whole("nearest", nearest, least=1, must="at least 1, or None for every eligible rep")
     if isinstance(problem_or_model, Model):
         source = problem_or_model.source
     else:

@@ -8,6 +8,9 @@ MOST_A_YEAR = 1e6
 LARGEST_SHARE = 1e6
 LARGEST_SEED = 2**31 - 1
 LONGEST_LIMIT = 1e9
+MOST_DRAWS = 1_000_000
+MOST_MADE_UP = 10_000_000
+MOST_MONTHS = 600
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 LONGEST_ID = 255
 LONGEST_CURRENCY = 20
@@ -32,6 +35,9 @@ LIMITS: tuple[tuple[str, str, str], ...] = (
     ("a share", f"{LARGEST_SHARE:g}", "no rule means more than a million times its target"),
     ("a seed", f"{LARGEST_SEED:,}", "solvers take 31 bits"),
     ("`solve.time_limit`", f"{LONGEST_LIMIT:g} seconds", "thirty years; clocks of solvers overflow beyond"),
+    ("plan years that a review simulates", f"{MOST_DRAWS:,}", "odds no longer change in the third digit"),
+    ("accounts of a made-up company", f"{MOST_MADE_UP:,}", "ten times what plans are made for"),
+    ("months of its history", f"{MOST_MONTHS}", "fifty years"),
     ("first day of the plan", f"{FIRST_YEAR} to {LAST_YEAR}", "a year beyond is a slip of the keyboard"),
     ("an id, or another name that rows are matched by", f"{LONGEST_ID} characters", "longer ones are texts"),
     (

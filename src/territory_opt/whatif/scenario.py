@@ -16,11 +16,12 @@ from typing import Any
 
 import pandas as pd
 
-from territory_opt.errors import DataError, GivenError, Issue, ScenarioError
+from territory_opt.errors import DataError, Issue, ScenarioError
 from territory_opt.intake.table_source import TableSource
 from territory_opt.intake.tables import expand_path, read_table
 from territory_opt.intake.validate import validate_tables
 from territory_opt.problem.limits import MOST_VARIANTS
+from territory_opt.problem.options import mapping, place, text
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.problem import Problem
 from territory_opt.problem.show import html_lines
@@ -189,15 +190,18 @@ def load_scenario(
     """Read a scenario file, or the ``scenario.yaml`` of a folder, and check all of it, every variant included.
 
     ``overrides`` are dotted keys applied after the variant's. Raises :class:`ScenarioError` with one line per
-    problem, :class:`GivenError` for what is no path. Tables are read later, by :meth:`Scenario.problem`.
+    problem, :class:`GivenError` for what is no path, name or mapping. Tables are read later, by
+    :meth:`Scenario.problem`.
 
     >>> import territory_opt as to
     >>> to.load_scenario("scenarios/toy", overrides={"quotas.target": 1300}).problem()
     Problem(12 accounts · 4 reps · target USD 1,300)
     """
-    if not isinstance(path, str | os.PathLike):
-        raise GivenError.of(path, "the path of a scenario file or of its folder", 'write it as text, "scenarios/toy"')
-    entry = scenario_path(Path(path))
+    way = 'write it as text, "scenarios/toy"'
+    entry = scenario_path(place(path, "the path of a scenario file or of its folder", way))
+    if variant is not None:
+        text("variant", variant, '"growth"')
+    mapping("overrides", {} if overrides is None else overrides, '{"quotas.target": 1e6}')
     chain = read_chain(entry)
     merged = merge(chain)
     _raise(_check_all(merged, chain))
