@@ -65,13 +65,16 @@ class PlanningGraph:
     """Candidate and spatial edges of a problem.
 
     Candidate edges of account ``i`` stand at ``start[i]:start[i + 1]``, by rep position: ``start``
-    (n_accounts + 1,) and, one per edge (n_candidates,), ``rep`` and the attributes of :data:`EDGE_UNITS`.
+    (n_accounts + 1,) and, one per edge (n_candidates,), ``rep``, ``distance_km`` from the rep's home, ``fit`` of skills
+    from 0 to 1, and in money per year ``expected_sales``, ``loss`` (margin that a change of rep may lose) and ``cost``
+    (of travel).
     Positions are rows of the problem's tables. Only eligible pairs stand here; ``dropped`` (reason, pairs) counts
     every other pair once, under the first rule that applies, so that both together are accounts x reps.
 
     Spatial neighbours of node ``k`` stand at ``spatial_start[k]:spatial_start[k + 1]`` in ``spatial_neighbor``,
     with the distance of the two places in ``spatial_km``; each edge stands at both of its ends. The nodes are
-    rows of the units table if ``spatial_kind`` is ``unit``, else of the accounts table.
+    rows of the units table if ``spatial_kind`` is ``unit``, else of the accounts table. ``nearest``: how many reps per
+    account were kept, None for all; ``source`` computes pairs that are not in the graph.
     """
 
     problem: Problem

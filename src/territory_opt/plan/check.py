@@ -31,6 +31,8 @@ VIOLATION_KEYS = {"rule", "subject", "amount", "unit", "value", "limit", "text"}
 class Check:
     """Outcome of checking a plan folder: ``faults`` is empty when everything it claims holds.
 
+    ``certificate`` is what the plan is worth and what no plan can exceed, recomputed; ``violations`` are the hard rules
+    it breaks, ``claims`` what ``plan.json`` states.
     ``not_checked`` names what the folder says beyond that: nobody can recompute it from data and proof.
     """
 

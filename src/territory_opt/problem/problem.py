@@ -50,8 +50,12 @@ class Problem:
     and ``reps.manager`` are empty strings where there is none. Accounts and reps have finite ``lat``/``lon``.
     ``accounts.current_sales`` is the last 12 months of the sales table where there is one, and
     ``reps.last_quota`` / ``reps.last_sales`` are NaN where unknown.
-    ``quota_history`` has one row per rep and past period.
+    ``managers`` has one row per node of the hierarchy, ``rules`` one per lock or forbidden pair, ``units`` and
+    ``adjacency`` are None where they were not given, as is
+    ``quota_history``, which has one row per rep and past period.
     ``sales`` may hold months of the plan year, which nothing but a replan reads: see ``past_sales``.
+    ``policy`` is everything that was decided and is no table. ``issues``: what was found in the tables, and every cell
+    that was filled.
     Do not change the frames: use :meth:`from_tables` with new ones. ``calendar`` and ``past_sales`` are worked out on
     first use and kept.
 

@@ -62,7 +62,8 @@ class Planned(Protocol):
 class Comparison:
     """Two plans or more of the same accounts and reps, each judged by the rules it was made for.
 
-    What changes, changes against the first plan.
+    What changes, changes against the first plan. ``sides`` are the plans in the order given, each with its ``name``,
+    ``figures`` and ``bound``.
     """
 
     sides: tuple[Side, ...]

@@ -42,6 +42,8 @@ class SavedPlan(Outcome):
     once an input has changed (:attr:`changed_inputs`), all of them are recomputed, and the plan says so wherever it
     shows itself. Where the data cannot be read any more, it says that, and these figures stay what the folder states;
     tables and pictures, which need the data, raise the error. Which of the three it is, is looked up once.
+
+    ``folder`` is what the folder says; ``moved_to`` where the scenario is now, if it was given.
     """
 
     folder: PlanFolder

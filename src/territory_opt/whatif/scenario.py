@@ -49,8 +49,9 @@ __all__ = ["Scenario", "ScenarioFile", "load_scenario", "parse_overrides", "scen
 class Scenario:
     """A scenario file, or one of its variants, ready to become a :class:`Problem`.
 
-    ``overrides`` are the dotted keys that were applied on top of the file, the variant's and the caller's.
-    ``warnings`` are findings of the file itself; :meth:`problem` adds them to the problem's issues.
+    ``path`` is that of the file, ``variant`` the name of the variant, None for the file itself; ``file`` holds its
+    sections as they were read. ``overrides`` are the dotted keys that were applied on top of the file, the variant's
+    and the caller's. ``warnings`` are findings of the file itself; :meth:`problem` adds them to the problem's issues.
 
     >>> import territory_opt as to
     >>> scenario = to.load_scenario("scenarios/toy", "growth")
