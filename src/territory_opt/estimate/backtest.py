@@ -64,10 +64,10 @@ class Score:
 class Backtest:
     """Scores of each method, best first by ``rep_error``, and ``looks``: one row per look, method and rep.
 
-    ``scores`` hold what :meth:`table` has as columns. Columns of ``looks``: first_month (text), method,
-    rep_id; forecast, spread (NaN: the method gives none), sales and book (sales of the rep's accounts a year earlier)
-    in money. ``horizon`` months were hidden at each of ``n_looks``
-    looks. ``shocks``: what many reps shared of the errors. ``warnings`` says what makes the scores doubtful.
+    ``scores`` hold what :meth:`table` has as columns. Columns of ``looks``: first_month (text), method, rep_id;
+    forecast, spread (NaN: the method gives none), sales and book (sales of the rep's accounts a year earlier) in money.
+    ``horizon`` months were hidden at each of ``n_looks`` looks. ``shocks``: what many reps shared of the errors.
+    ``warnings`` says what makes the scores doubtful.
     """
 
     scores: tuple[Score, ...]

@@ -71,11 +71,11 @@ class Result(Outcome):
 
     ``status`` is in planner terms. ``objective`` and ``bound`` are money per year; ``bound`` is verified from
     ``certificate``; ``solver_bound`` is what branch and bound claims (NaN: no claim). ``joint_gain`` is the objective
-    of joint solving less that of territories first and quotas after (NaN where not compared). ``method`` is ``exact`` or
-    ``large``, ``why`` says in words which and why. ``proven`` says, for an
-    infeasible status, whether multipliers prove that the hard rules cannot all hold. ``raw_status`` is ``complete``
-    where nothing depends on the time limit; else ``cut_short`` names the work, in the words of ``phases``, that the
-    time limit or Ctrl-C ended: search, branch and bound, bound, cases (of the proof), ...
+    of joint solving less that of territories first and quotas after (NaN where not compared). ``method`` is ``exact``
+    or ``large``, ``why`` says in words which and why. ``proven`` says, for an infeasible status, whether multipliers
+    prove that the hard rules cannot all hold. ``raw_status`` is ``complete`` where nothing depends on the time limit;
+    else ``cut_short`` names the work, in the words of ``phases``, that the time limit or Ctrl-C ended: search, branch
+    and bound, bound, cases (of the proof), ...
 
     ``model`` holds pairs, rows and hierarchy that decide what a plan is worth. ``violations`` are the hard rules that
     the plan breaks, ``relaxations`` what could give instead: ``text``, and whether it is ``enough`` alone;

@@ -32,8 +32,8 @@ class Check:
     """Outcome of checking a plan folder: ``faults`` is empty when everything it claims holds.
 
     ``certificate`` is what the plan is worth and what no plan can exceed, recomputed; ``violations`` are the hard rules
-    it breaks, ``claims`` what ``plan.json`` states.
-    ``not_checked`` names what the folder says beyond that: nobody can recompute it from data and proof.
+    it breaks, ``claims`` what ``plan.json`` states. ``not_checked`` names what the folder says beyond that: nobody can
+    recompute it from data and proof.
     """
 
     certificate: Certificate

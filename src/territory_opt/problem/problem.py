@@ -45,19 +45,16 @@ class _Unread:
 class Problem:
     """Accounts, reps and rules after validation.
 
-    Every frame has a RangeIndex and the columns of :mod:`territory_opt.problem.schema`, plus any other
-    column the source had (as skill attributes or further metrics). Ids are strings. ``accounts.incumbent``
-    and ``reps.manager`` are empty strings where there is none. Accounts and reps have finite ``lat``/``lon``.
-    ``accounts.current_sales`` is the last 12 months of the sales table where there is one, and
-    ``reps.last_quota`` / ``reps.last_sales`` are NaN where unknown.
-    ``managers`` has one row per node of the hierarchy, ``rules`` one per lock or forbidden pair, ``units`` and
-    ``adjacency`` are None where they were not given, as is
-    ``quota_history``, which has one row per rep and past period.
-    ``sales`` may hold months of the plan year, which nothing but a replan reads: see ``past_sales``.
+    Every frame has a RangeIndex and the columns of :mod:`territory_opt.problem.schema`, plus any other column the
+    source had (as skill attributes or further metrics). Ids are strings. ``accounts.incumbent`` and ``reps.manager``
+    are empty strings where there is none. Accounts and reps have finite ``lat``/``lon``. ``accounts.current_sales`` is
+    the last 12 months of the sales table where there is one, and ``reps.last_quota`` / ``reps.last_sales`` are NaN
+    where unknown. ``managers`` has one row per node of the hierarchy, ``rules`` one per lock or forbidden pair,
+    ``units`` and ``adjacency`` are None where they were not given, as is ``quota_history``, which has one row per rep
+    and past period. ``sales`` may hold months of the plan year, which nothing but a replan reads: see ``past_sales``.
     ``policy`` is everything that was decided and is no table. ``issues``: what was found in the tables, and every cell
-    that was filled.
-    Do not change the frames: use :meth:`from_tables` with new ones. ``calendar`` and ``past_sales`` are worked out on
-    first use and kept.
+    that was filled. Do not change the frames: use :meth:`from_tables` with new ones. ``calendar`` and ``past_sales``
+    are worked out on first use and kept.
 
     >>> import pandas as pd
     >>> import territory_opt as to
