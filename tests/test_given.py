@@ -187,7 +187,7 @@ OPTIONS: dict[str, Option] = {
     "solve progress": ("text", ["x"], lambda bad, all_, _: to.solve(all_["problem"], progress=bad)),
     "save_plan folder": ("file", [None], lambda bad, all_, _: to.save_plan(all_["result"], bad)),
     "save_plan name": (
-        "text", ["\ud800", "a\0b", "x" * 40_000, None],
+        "text", ["\ud800", "a\0b", "a\nb", "\x1b[31m", "\u202ea", "x" * 256, None],
         lambda bad, all_, place: to.save_plan(all_["result"], place / "x", name=bad)),
     "save_plan scenario": (
         "file", [], lambda bad, all_, place: to.save_plan(all_["result"], place / "x", scenario=bad)),

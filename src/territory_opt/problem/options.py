@@ -8,14 +8,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from territory_opt.errors import GivenError
-from territory_opt.problem.limits import LARGEST_SEED, LARGEST_SHARE, LONGEST_LIMIT, LONGEST_PATH, LONGEST_TEXT
-from territory_opt.words import UNWRITABLE, brief, escaped
+from territory_opt.problem.limits import LARGEST_SEED, LARGEST_SHARE, LONGEST_ID, LONGEST_LIMIT, LONGEST_PATH
+from territory_opt.words import HIDDEN, UNWRITABLE, brief, escaped
 
 MOST_WHOLE = 10**15
 """Larger whole numbers are shown as large: nobody reads their digits."""
@@ -23,7 +22,7 @@ MOST_WHOLE = 10**15
 
 def whole(name: str, given: object, *, least: int = 0, most: int = MOST_WHOLE, must: str = "") -> int:
     """Return a whole number from ``least`` to ``most``; ``must`` says in words what it has to be."""
-    if isinstance(given, int | np.integer) and not isinstance(given, bool) and least <= given <= most:
+    if isinstance(given, Integral) and not isinstance(given, bool) and least <= int(given) <= most:
         return int(given)
     upwards = f"of {least:,} or more" if most == MOST_WHOLE else f"from {least:,} to {most:,}"
     raise _refused(name, given, must or f"a whole number {upwards}")
@@ -31,7 +30,7 @@ def whole(name: str, given: object, *, least: int = 0, most: int = MOST_WHOLE, m
 
 def number(name: str, given: object, holds: Callable[[float], bool], must: str) -> float:
     """Return a finite number for which ``holds`` is true; ``must`` says in words which these are."""
-    if isinstance(given, int | float | np.integer | np.floating) and not isinstance(given, bool):
+    if isinstance(given, Real) and not isinstance(given, bool):
         try:
             value = float(given)
         except OverflowError:
@@ -48,10 +47,9 @@ def seconds(name: str, given: object) -> float:
     )
 
 
-def share(name: str, given: object, *, most: float, example: str) -> float:
-    """Return a share from 0 to ``most``."""
-    limit = "of 0 or more" if most > 1 else f"from 0 to {most:g}"
-    return number(name, given, lambda x: 0 <= x <= most, f"a share {limit}, such as {example}")
+def share(name: str, given: object, example: str) -> float:
+    """Return a share of 0 or more."""
+    return number(name, given, lambda x: 0 <= x <= LARGEST_SHARE, f"a share of 0 or more, such as {example}")
 
 
 def seed_of(given: object) -> int:
@@ -67,14 +65,14 @@ def flag(name: str, given: object) -> bool:
 
 
 def text(name: str, given: object, example: str) -> str:
-    """Return a text that a file can hold."""
+    """Return a short text of one line, without characters that nobody sees."""
     if not isinstance(given, str):
         raise _refused(name, given, f"a text, such as {example}")
-    hidden = UNWRITABLE.search(given)
+    hidden = HIDDEN.search(given)
     if hidden:
-        raise GivenError(f'{name} holds "{escaped(hidden[0])}", which no file can hold; give it without')
-    if len(given) > LONGEST_TEXT:
-        raise GivenError(f"{name} has {len(given):,} characters; give {LONGEST_TEXT:,} at most")
+        raise GivenError(f'{name} holds "{escaped(hidden[0])}", which nobody can see; give it without')
+    if len(given) > LONGEST_ID:
+        raise GivenError(f"{name} has {len(given):,} characters; give {LONGEST_ID:,} at most")
     return given
 
 
@@ -107,7 +105,7 @@ def texts(name: str, given: object, example: str) -> list[str]:
 def check_solving(*, time_limit: object, gap: object, seed: object, threads: object, progress: object) -> None:
     """Check the options of a solve."""
     seconds("time_limit", time_limit)
-    share("gap", gap, most=LARGEST_SHARE, example="0.001")
+    share("gap", gap, "0.001")
     seed_of(seed)
     if threads is not None:
         whole("threads", threads, least=1, must="1 or more")
@@ -120,7 +118,7 @@ def _refused(name: str, given: object, must: str) -> GivenError:
 
 
 def _shown(given: object) -> str:
-    if isinstance(given, int | np.integer) and not isinstance(given, bool):
+    if isinstance(given, Integral) and not isinstance(given, bool):
         return str(given) if -MOST_WHOLE <= int(given) <= MOST_WHOLE else "a larger number"
     if isinstance(given, float):
         return f"{given:g}"

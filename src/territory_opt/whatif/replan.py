@@ -22,7 +22,6 @@ from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.calendar import month_numbers, read_month
-from territory_opt.problem.limits import LARGEST_SHARE
 from territory_opt.problem.numbers import TINY
 from territory_opt.problem.options import share, whole
 from territory_opt.problem.policy import Guard, Policy
@@ -94,7 +93,7 @@ def replan(
     if max_moved_accounts is not None:
         whole("max_moved_accounts", max_moved_accounts)
     if max_quota_change is not None:
-        share("max_quota_change", max_quota_change, most=LARGEST_SHARE, example="0.1")
+        share("max_quota_change", max_quota_change, "0.1")
     _refuse_strangers(problem, plan)
     now = now or problem
     last = _frozen_until(plan, as_of)
