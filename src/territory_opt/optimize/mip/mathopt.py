@@ -24,7 +24,7 @@ from territory_opt.optimize.settings import SOLVERS
 FloatArray = npt.NDArray[np.float64]
 
 INTERRUPTED = "interrupted"
-GAVE_UP = ("GScipOutput.status: UNKNOWN", "HighsModelStatus was Unknown")
+GAVE_UP = ("GScipOutput.status: UNKNOWN", "HighsModelStatus was Unknown", "HighsStatus: kError")
 """What SCIP says when it ends before it has begun, and HiGHS where numbers are too far apart: no plan and no proof."""
 
 Outcome = Literal["optimal", "feasible", "infeasible", "none"]
