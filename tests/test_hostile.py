@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -343,6 +344,42 @@ def test_a_sheet_has_no_more_rows_than_spreadsheets_have(tmp_path: Path) -> None
         "a.xlsx  claims to have more than 1,048,576 rows, the most that a sheet has; "
         "open it in a spreadsheet program and save it as .xlsx"
     ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ('<row r="99999999999"><c r="A99999999999"><v>1</v></c></row>', "claims to have more than 1,048,576 rows"),
+        ('<row r="1e300"/>', "claims to have more than 1,048,576 rows"),
+        (f'<row r="{"9" * 5_000}"/>', "cannot be read as a workbook"),
+        ('<row r="4"><c r="XFE4"><v>1</v></c></row>', "row 4  claims to have more than 16,384 columns"),
+        ('<row r="4"><c r="ZZZZ4"><v>1</v></c></row>', "cannot be read as a workbook"),
+        (f'<row r="4">{"<c/>" * 16_385}</row>', "row 4  claims to have more than 16,384 columns"),
+        ('<row r="2"><c r="A2"><v>1</v></c></row>', "is damaged: row 2 comes after row 3"),
+        ('<row r="-7"/>', "is damaged: row -7 comes after row 3"),
+        ('<row r="4"><c r="A4"><v>1</v></c><c r="A4"><v>2</v></c></row>', "row 4  is damaged: two cells of the row"),
+    ],
+)  # fmt: skip
+def test_rows_and_columns_that_no_sheet_has(tmp_path: Path, rows: str, expected: str) -> None:
+    """None of them is left out without a word, and no time is spent on the rows before it."""
+    end = b"</sheetData>"
+    started = time.perf_counter()
+    (said,) = respelt(tmp_path, "sheet1.xml", lambda content: content.replace(end, rows.encode() + end))
+    assert said.startswith(f"a.xlsx  {expected}")
+    assert time.perf_counter() - started < 2.0
+
+
+def test_empty_rows_take_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    values = sys.modules["territory_opt.intake.workbook"]._values
+
+    def counted(file: Any, number: int, *rest: Any, **more: Any) -> Any:
+        made.append(number)
+        return values(file, number, *rest, **more)
+
+    monkeypatch.setattr(sys.modules["territory_opt.intake.workbook"], "_values", counted)
+    workbook(tmp_path, lambda sheet: sheet.cell(1_048_576, 1, "x"))
+    assert made == [1, 2, 3, 1_048_576]
 
 
 @pytest.mark.parametrize("line", ["1", "1,2\n"])

@@ -66,13 +66,12 @@ class TableFile:
                 self.error(f"{count} columns have this header ({places})", "rename one", row=1, column=column)
         self.raise_errors()
 
-    def report_empty(self, rows: Iterable[int]) -> None:
-        """Record empty rows between filled ones, a run of them as one finding."""
-        for first, last in runs(rows):
-            if first == last:
-                self.error("the row is empty", "delete it", row=first)
-            else:
-                self.error(f"the rows down to {last:,} are empty", "delete them", row=first)
+    def report_empty(self, first: int, last: int) -> None:
+        """Record the empty rows ``first`` to ``last`` between filled ones as one finding."""
+        if first == last:
+            self.error("the row is empty", "delete it", row=first)
+        elif first < last:
+            self.error(f"the rows down to {last:,} are empty", "delete them", row=first)
 
 
 def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:

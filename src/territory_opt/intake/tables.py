@@ -20,7 +20,7 @@ import pandas as pd
 
 from territory_opt.errors import DataError, ScenarioError
 from territory_opt.geography.sphere import WGS84
-from territory_opt.intake.table_file import TableFile, fold
+from territory_opt.intake.table_file import TableFile, fold, runs
 from territory_opt.intake.table_source import TableSource
 from territory_opt.intake.workbook import read_workbook
 from territory_opt.problem.limits import MOST_CELLS, MOST_CELLS_PER_BYTE
@@ -218,7 +218,8 @@ def _collect(file: TableFile, header: list[str], rows: Iterator[list[str]]) -> p
         if not cells:
             empty_rows.append(number)
             continue
-        file.report_empty(empty_rows)
+        for run in runs(empty_rows):
+            file.report_empty(*run)
         empty_rows.clear()
         if len(cells) != width:
             fix = f'quote cells that hold the delimiter: "{brief(cells[0])}, ..."' if len(cells) > width else ""

@@ -24,8 +24,9 @@ from territory_opt.optimize.settings import SOLVERS
 FloatArray = npt.NDArray[np.float64]
 
 INTERRUPTED = "interrupted"
-GAVE_UP = ("GScipOutput.status: UNKNOWN", "HighsModelStatus was Unknown", "HighsStatus: kError")
-"""What SCIP says when it ends before it has begun, and HiGHS where numbers are too far apart: no plan and no proof."""
+GAVE_UP = ("[INTERNAL]", "HighsModelStatus was Unknown")
+"""What MathOpt says of a solver that fails at a sound model (one that is wrong in itself is "[INVALID_ARGUMENT]"): SCIP
+where it ends before it has begun, HiGHS and GLOP where numbers are too far apart. There is no plan and no proof then."""
 
 Outcome = Literal["optimal", "feasible", "infeasible", "none"]
 
