@@ -204,8 +204,8 @@ def test_a_link_out_of_the_folder_is_refused(copy: Path, tmp_path: Path) -> None
         ("0x" + "f" * 5_000, "is not a whole number"),
         ("1" + ":10" * 5_000, "is not a whole number"),
         ("1" * 500 + ".5", "is not a number"),
-        ("!!set [a]", "expected a mapping node, but found sequence"),
-        ("{a: !!map [a]}", "expected a mapping node, but found sequence"),
+        ("!!set [a]", 'this is of kind "set"'),
+        ("{a: !!map [a]}", "this is not keys with values"),
         ("\x07", r"holds what nobody can see: \x07"),
         ('"\\e[31m"', r"holds what nobody can see: \x1b"),
         ('"\\ud800"', r"holds what nobody can see: \ud800"),
@@ -228,6 +228,86 @@ def test_what_is_nearly_a_number_is_read_in_no_time() -> None:
     assert np.isnan(numbers_from_text(np.array([f"{long}x"], dtype=object), NumberFormat())).all()
     with pytest.raises(ValueError, match="is not a share"):
         parse_share(f"1{' ' * len(long)}x")
+
+
+TAGS = [
+    *(f"!!{kind}" for kind in ("map", "seq", "omap", "set", "pairs", "str", "int", "float", "bool", "null", "binary")),
+    "!!timestamp", "!!merge", "!!value", "!!yaml", "!!python/object:os.system", "!mine", "!", "!<tag:x>", "!!",
+]  # fmt: skip
+NODES = [
+    "a", "1", "''", "'a b'", "~", "=", "<<", "[]", "[a]", "[[a, b]]", "[{a: 1}]", "[{a: 1, b: 2}]", "{}", "{a: 1}",
+    "{a}", "{? [a] : 1}", "{<<: a}", "{<<: [a]}", "{<<: {a: 1}}", "{1: 2}", "2027-13-01", "2027-01-01 00:00:00 +99:99",
+]  # fmt: skip
+LONG = 3_000
+NUMBERS = [
+    f"{sign}{text}"
+    for sign in ("", "-", "+")
+    for text in (
+        "9" * LONG, "0x" + "f" * LONG, "0b" + "1" * LONG, "0" + "7" * LONG, "1" + ":1" * LONG, "1" + ":59" * LONG + ".5",
+        "1" * LONG + ".", "1" * LONG + "x", "1e" + "9" * LONG, "1_" * LONG + "1", "0x" + "f" * 250, "1" + ":59" * 80,
+        "1:1:1.e", "0x", "0b", "0b2", "09", "0o7", "1e400", ".inf", ".nan", "._", "1__", "0x_", "0b_", ":", "1:", "::",
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tag", ["", *TAGS])
+def test_every_tag_on_every_node(tag: str, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Read as what it says, or refused with its line: in a file, in a variant, on the command line."""
+    for text in (f"{tag} {node}" for node in [*NODES, *NUMBERS]):
+        try:
+            parse_value(text)
+        except ScenarioError as error:
+            assert "line 1" in str(error)
+            assert len(str(error)) < 600
+    whole = (copy / "scenario.yaml").read_text(encoding="utf-8")
+    for node in ("a", "[a]", "{a: 1}", "0x" + "f" * LONG, "1" + ":1" * LONG):
+        assert run(["validate", str(TOY), "--set", f"quotas.target={tag} {node}"]) == 2
+        for more in (f"territories.margin: {tag} {node}", f"name: {tag} {node}"):
+            (copy / "scenario.yaml").write_text(f"{whole}  more: {{{more}}}\n", encoding="utf-8")
+            run_without_defect(["validate", str(copy)], capsys)
+        (copy / "scenario.yaml").write_text(whole.replace("quotas:\n", f"quotas: {tag} {node}\n#", 1), encoding="utf-8")
+        run_without_defect(["validate", str(copy)], capsys)
+
+
+def run_without_defect(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) in (0, 2)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ["%YAML 1." + "9" * 5_000 + "\n--- a", '"\\UFFFFFFFF"', '"\\U00110000"', "%TAG ! %ff%fe\n--- !a b", "!%ff a"]
+)
+def test_what_no_yaml_can_mean(text: str) -> None:
+    with pytest.raises(ScenarioError, match=r"line \d") as caught:
+        parse_value(text)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("!!map a", '"a" is not keys with values'),
+        ("!!seq a", '"a" is not a list'),
+        ("!!set {a}", 'this is of kind "set", which no setting is'),
+        ("!!omap [a: 1]", 'this is of kind "omap"'),
+        ("!!binary aGk=", '"aGk=" is of kind "binary"'),
+        ("!!null secret", '"secret" is not null'),
+        ("0x" + "f" * LONG, "is not a whole number: it has 3,002 characters"),
+        ("1" + ":1" * LONG, "is not a whole number: it has 6,001 characters"),
+    ],
+)
+def test_kinds_that_no_setting_has(text: str, expected: str) -> None:
+    """A set has no order, bytes are no text: what would be read as something else is refused."""
+    with pytest.raises(ScenarioError) as caught:
+        parse_value(text)
+    assert expected in str(caught.value)
+
+
+def test_a_number_that_python_cannot_show() -> None:
+    for key in ("quotas.target", "name", "solve.seed", "reps.remove"):
+        with pytest.raises(ScenarioError) as caught:
+            to.load_scenario(TOY, overrides={key: 10**5_000})
+        assert key in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,10 @@ def escaped(character: str) -> str:
 
 def brief(text: object, most: int = LONGEST_SHOWN) -> str:
     """Return a text of others as :func:`visible`, and cut to ``most`` characters."""
-    seen = visible(str(text)[: most + 1])
+    try:
+        seen = visible(str(text)[: most + 1])
+    except ValueError:  # a whole number of more digits than Python writes
+        seen = "what cannot be written out"
     return seen if len(seen) <= most else seen[: most - len(CUT)] + CUT
 
 

@@ -24,9 +24,10 @@ from territory_opt.optimize.settings import SOLVERS
 FloatArray = npt.NDArray[np.float64]
 
 INTERRUPTED = "interrupted"
-GAVE_UP = ("[INTERNAL]", "HighsModelStatus was Unknown")
+GAVE_UP = ("[INTERNAL]", "HighsModelStatus was Unknown", "is not in SCIP's finite range")
 """What MathOpt says of a solver that fails at a sound model (one that is wrong in itself is "[INVALID_ARGUMENT]"): SCIP
-where it ends before it has begun, HiGHS and GLOP where numbers are too far apart. There is no plan and no proof then."""
+where it ends before it has begun or numbers are too large, HiGHS and GLOP where they are too far apart. There is no
+plan and no proof then."""
 
 Outcome = Literal["optimal", "feasible", "infeasible", "none"]
 
