@@ -23,6 +23,7 @@ from territory_opt.geography.sphere import WGS84
 from territory_opt.intake.table_file import TableFile, fold, runs
 from territory_opt.intake.table_source import TableSource
 from territory_opt.intake.workbook import read_workbook
+from territory_opt.paths import stays_in
 from territory_opt.problem.limits import MOST_CELLS, MOST_CELLS_PER_BYTE
 from territory_opt.problem.schema import TABLES
 from territory_opt.words import MOST_NAMED, UNWRITABLE, brief, listed
@@ -82,14 +83,6 @@ def expand_path(text: str, folder: Path) -> Path:
             "or name its folder by an absolute path or an environment variable: ${DATA}/file.csv"
         )
     return inside
-
-
-def stays_in(path: Path, folder: Path) -> bool:
-    """Whether a path lies in the folder once links are followed; one that cannot be followed leads nowhere."""
-    try:
-        return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError, RuntimeError):
-        return True
 
 
 def read_table(name: str, source: TableSource, folder: Path) -> pd.DataFrame:
