@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import time
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,7 @@ from territory_opt.problem.policy import parse_share
 from territory_opt.report.page import isolated
 from territory_opt.whatif.strict_yaml import parse_value
 from territory_opt.whatif.write import write_scenario
-from territory_opt.words import HIDDEN, brief, message, visible
+from territory_opt.words import HIDDEN, UNSEEN, brief, escaped, message, visible
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=12)
@@ -105,6 +106,59 @@ def test_ids_that_nobody_can_see_are_refused(wrong: str) -> None:
     assert issue.fix in ("remove it", "shorten it")
     with pytest.raises(DataError):
         company(segment=wrong)
+
+
+SEEN_FORMATS = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
+"""Of category Cf, but seen: signs that stand before or below a number."""
+
+
+@pytest.mark.parametrize("around", ["{}", "A{}", "A{}B", "{}B", "\u6771{}\u4eac"])
+def test_no_character_of_an_id_is_invisible(around: str) -> None:
+    """By Unicode's own categories; fillers and selectors, which are letters and marks there, one by one."""
+    formats = [chr(k) for k in range(0x110000) if unicodedata.category(chr(k)) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+    hidden = [c for c in formats if ord(c) not in SEEN_FORMATS]
+    hidden += "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2065\u2800\u3164\ufe00\ufe0f\uffa0\ufff0"
+    hidden += [chr(plane * 0x10000 + last) for plane in range(17) for last in (0xFFFE, 0xFFFF)]
+    hidden += "\ufdd0\ufdef\U000e0000\U000e0041\U000e0100\U000e0fff"
+    assert [hex(ord(c)) for c in hidden if not UNSEEN.search(around.format(c))] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Müller & Söhne", "東京", "שלום", "العربية", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "क्\u200dष",
+        "\u2764\ufe0f\u200d\U0001f525", "\U0001f469\U0001f3fd\u200d\u2695\ufe0f",
+        "\U0001f469\u200d\U0001f469\u200d\U0001f467", "e\u0301", "\ue000", "A\u00a0B",
+    ],
+)  # fmt: skip
+def test_ids_of_all_scripts_are_accepted(text: str) -> None:
+    assert company(key=text, segment=text).accounts["account_id"].tolist() == [text, "B"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "\u200b",
+        "A\u00ad",
+        "A\u2060",
+        "A\u034f",
+        "\u115f",
+        "\u3164",
+        "A\u180e",
+        "\ufff9",
+        "\U000e0041",
+        "\ufffe",
+        "A\uffff",
+    ],
+)
+def test_ids_that_look_like_others_are_refused(wrong: str) -> None:
+    for columns in ({"key": wrong}, {"segment": wrong}):
+        with pytest.raises(DataError) as caught:
+            company(**columns)
+        issue = caught.value.issues[0]
+        assert (issue.severity, issue.row) == ("error", 2)
+        assert issue.problem == f"holds what nobody can see: {escaped(wrong[-1])}"
+    assert company(name=f"soft\u00adly {wrong}").accounts["name"].tolist()[0].startswith("soft\u00adly")
 
 
 # --- shown ----------------------------------------------------------------------------------------------------
