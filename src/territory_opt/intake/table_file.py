@@ -36,9 +36,9 @@ class TableFile:
             return
         self.errors.append(Issue("error", self.path.name, row, column, value, problem, fix))
 
-    def warn(self, problem: str, fix: str = "", *, row: int = 0, value: str = "") -> None:
+    def warn(self, problem: str, fix: str = "", *, row: int = 0, column: str = "", value: str = "") -> None:
         """Record a warning."""
-        self.warnings.append(Issue("warning", self.path.name, row, "", value, problem, fix))
+        self.warnings.append(Issue("warning", self.path.name, row, column, value, problem, fix))
 
     def stop(self, problem: str, fix: str = "", *, row: int = 0, column: str = "", value: str = "") -> NoReturn:
         """Record an error and raise all that were found."""
