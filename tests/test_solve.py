@@ -168,6 +168,21 @@ def test_seconds_of_compiling_are_lent_to_the_time_limit() -> None:
     assert clock.left == pytest.approx(max(10.0 + compiling - clock.seconds, 0.0), abs=0.1)
 
 
+@pytest.mark.parametrize(("folder", "said"), [(Path("kept"), "once for this machine"), (None, "set NUMBA_CACHE_DIR")])
+def test_code_that_cannot_be_kept_is_no_secret(monkeypatch: pytest.MonkeyPatch, folder: Path | None, said: str) -> None:
+    monkeypatch.setattr("territory_opt.optimize.clock.cache_folder", lambda: folder)
+    clock, told = Clock(10.0, lambda progress: told.append(progress.detail)), []
+
+    @numba.njit
+    def triple(x: float) -> float:
+        return 3 * x
+
+    with clock.lends():
+        triple(2.0)
+    assert len(told) == 1
+    assert said in told[0]
+
+
 def test_work_is_stopped_at_its_deadline_and_not_before_it() -> None:
     clock = Clock(0.05)
     with clock.deadline():

@@ -23,6 +23,7 @@ from territory_opt.cli.exit_codes import ABORTED, BAD_INPUT, DEFECT, DONE
 from territory_opt.cli.inputs import default_out, overrides_of, positive, read_scenario, share_of
 from territory_opt.cli.solving import plan_and_save, plan_the_rest
 from territory_opt.errors import TerritoryError
+from territory_opt.paths import resolved
 from territory_opt.problem.limits import LARGEST_SEED, MOST_DRAWS
 from territory_opt.synthetic.settings import SIZE
 
@@ -285,7 +286,7 @@ def replan(
     change = None if max_change is None else share_of(max_change, "--max-quota-change")
     rest = api.replan(plan, as_of=as_of, sales=sales, now=now, max_moved_accounts=max_moves, max_quota_change=change)
     screen.several([str(issue) for issue in rest.issues])
-    target = out or Path("out") / f"{folder.resolve().name}-after-{rest.as_of}"
+    target = out or Path("out") / f"{resolved(folder).name}-after-{rest.as_of}"
     with reserve(target) as place:
         require_new(target)
         code = plan_the_rest(screen, rest, place, f"{now.label} after {rest.as_of}", now.file.solve)

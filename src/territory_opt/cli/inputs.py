@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from territory_opt.errors import GivenError
+from territory_opt.paths import resolved
 from territory_opt.problem.options import seconds as check_seconds
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def read_scenario(
 
 def default_out(chosen: Scenario) -> Path:
     """Where a plan goes if nobody says."""
-    path = chosen.path.resolve()
+    path = resolved(chosen.path)
     name = path.parent.name if path.name == "scenario.yaml" else path.stem
     return Path("out") / (f"{name}-{chosen.variant}" if chosen.variant else name)
 

@@ -19,7 +19,7 @@ LONGEST_PATH = 4_096
 MOST_FINDINGS = 1_000
 LARGEST_UNPACKED = 2**28
 MOST_CELLS = 20_000_000
-MOST_ROWS = 2**20
+MOST_ROWS, MOST_COLUMNS = 2**20, 2**14
 MOST_CELLS_PER_BYTE = 100
 LONGEST_GAP = 1_000
 MOST_STRAY = 20
@@ -60,7 +60,11 @@ LIMITS: tuple[tuple[str, str, str], ...] = (
         f"{MOST_CELLS:,}, or {MOST_CELLS_PER_BYTE} for each of its bytes",
         "a real table fills more than that; a few bytes can claim a billion equal cells",
     ),
-    ("rows of a workbook", f"{MOST_ROWS:,}", "spreadsheet programs have no more; a file can claim any number"),
+    (
+        "rows and columns of a workbook",
+        f"{MOST_ROWS:,} and {MOST_COLUMNS:,}",
+        "spreadsheet programs have no more; a file can claim any number",
+    ),
     ("empty rows before a stray cell", f"{LONGEST_GAP:,}", "what follows is left out with a warning if it is no row"),
     ("stray rows", f"{MOST_STRAY}", "more are a second table: an error, as nothing is dropped"),
     ("a scenario file", f"{LARGEST_YAML // 2**20} MiB", "reading takes about 10 seconds per MiB"),

@@ -15,6 +15,7 @@ import pandas as pd
 
 from territory_opt.errors import ComparisonError, GivenError
 from territory_opt.model.model import Model
+from territory_opt.paths import resolved
 from territory_opt.plan.audit import Violation
 from territory_opt.plan.certificate import certify_figures
 from territory_opt.plan.explain_account import at_kappa_of
@@ -262,7 +263,7 @@ def _own_name(plan: Planned | PlanFolder | str) -> str:
     if isinstance(plan, str):
         return plan
     folder = plan if isinstance(plan, PlanFolder) else plan.folder if isinstance(plan, SavedPlan) else None
-    return "" if folder is None else folder.path.resolve().name
+    return "" if folder is None else resolved(folder.path).name
 
 
 def _side(name: str, given: Planned | PlanFolder, base: Model) -> Side:

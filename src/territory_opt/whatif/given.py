@@ -15,13 +15,14 @@ import pandas as pd
 
 from territory_opt.errors import GivenError
 from territory_opt.intake.actuals import check_actuals, check_metrics, read_actuals, read_metrics
+from territory_opt.paths import is_there
 from territory_opt.plan.certificate import Multipliers
 from territory_opt.plan.folder import PlanFolder
 from territory_opt.plan.outcome import Outcome
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.options import place
 from territory_opt.problem.problem import Problem
-from territory_opt.whatif.overlay import is_there, scenario_path
+from territory_opt.whatif.overlay import scenario_path
 from territory_opt.whatif.saved import SavedPlan, holds_plan, load_plan
 from territory_opt.whatif.scenario import Scenario, load_scenario
 

@@ -20,6 +20,7 @@ from territory_opt.errors import DataError, Issue, ScenarioError
 from territory_opt.intake.table_source import TableSource
 from territory_opt.intake.tables import expand_path, read_table
 from territory_opt.intake.validate import validate_tables
+from territory_opt.paths import resolved
 from territory_opt.problem.limits import MOST_VARIANTS
 from territory_opt.problem.options import mapping, place, text
 from territory_opt.problem.policy import Policy
@@ -180,9 +181,9 @@ class Scenario:
 def relative_path(path: Path, folder: Path) -> str:
     """Return ``path`` as seen from ``folder`` if one can be reached from the other, so that both may move."""
     try:
-        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+        return Path(os.path.relpath(resolved(path), resolved(folder))).as_posix()
     except ValueError:  # another drive
-        return str(path.resolve())
+        return str(resolved(path))
 
 
 def load_scenario(
@@ -249,16 +250,12 @@ def _check_all(merged: Merged, chain: Sequence[Source]) -> list[str]:
     for name, (overrides, folder) in merged.variants.items():
         found = misplaced(overrides)
         if not found:
-            known = {_without_file(line) for line in own}
-            found = [
-                line for line in validate_file(apply_overrides(merged, overrides, folder)[0])[1] if line not in known
-            ]
+            told = folder == entry.parent
+            known = validate_file(merged.raw, told=told)[1] if own else []
+            lines_here = validate_file(apply_overrides(merged, overrides, folder)[0], told=told)[1]
+            found = [line for line in lines_here if line not in known]
         lines += [f"{entry}: scenarios.{name}: {line}" for line in found]
     return lines
-
-
-def _without_file(line: str) -> str:
-    return line.split(": ", 1)[1]
 
 
 def _name_variable(issue: Issue, source: TableSource) -> Issue:
