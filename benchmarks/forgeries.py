@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +23,7 @@ import territory_opt as to
 Change = Callable[[Path], None]
 FOR_PEOPLE = ("plan.xlsx", "report.html")
 JSON_FILES = ("plan.json", "manifest.json")
+ARABIC = str.maketrans("0123456789", "".join(map(chr, range(0x660, 0x66A))))
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ def forgeries(folder: Path) -> Iterator[Forgery]:
             yield from _of_key(file, key, content[key])
         yield Forgery(f"{file}: a key more", partial(_set, file=file, keys=("made_up",), value=1))
         yield Forgery(f"{file}: a key twice", partial(_key_twice, file=file))
+        yield Forgery(f"{file}: other spaces", partial(_replaced, file=file, old=b": ", new=b" : "))
+        yield Forgery(f"{file}: other line ends", partial(_replaced, file=file, old=b"\n", new=b"\r\n"))
     for path in sorted(folder.iterdir()):
         yield Forgery(
             f"{path.name}: removed",
@@ -91,8 +96,9 @@ def forgeries(folder: Path) -> Iterator[Forgery]:
         for name in arrays.files:
             yield Forgery(f"certificate.npz: {name}", partial(_array, name=name))
     yield Forgery("certificate.npz: an array more", partial(_array, name="made_up"))
+    yield from _of_archive()
     yield Forgery("a file more, listed", _another_file)
-    yield Forgery("a file more, not listed", _file_beside, "note.txt: no part of a plan")
+    yield Forgery("a folder more, not listed", _beside, "note.txt: no part of a plan")
 
 
 IN_PLAN = ("name", "seed", "status", "raw_status", "cut_short", "solver_bound", "joint_gain", "ways_out", "violations")
@@ -127,9 +133,10 @@ def _others(value: Any) -> list[Any]:
     if isinstance(value, bool) or value is None:
         return [1, "x"]
     if isinstance(value, int | float):
-        return [value + 1, value * 1.01 + 0.02, -value - 1, None, str(value), True]
+        near = [value * 1.0045] if isinstance(value, float) and value else []
+        return [value + 1, value * 1.01 + 0.02, *near, -value - 1, None, str(value), True]
     if isinstance(value, str):
-        return [f"{value}x", "", None, "optimal" if value != "optimal" else "feasible"]
+        return [f"{value}x", "", None, *(word for word in ("optimal", "feasible") if word != value)]
     if isinstance(value, dict):
         return [{**value, "made up": 1}, {}, []]
     return [[*value, {"text": "made up", "enough": True}], {}, [1]]
@@ -144,11 +151,48 @@ def _of_table(path: Path) -> Iterator[Forgery]:
     yield Forgery(
         f"{path.name}: a row twice", partial(_lines, file=path.name, lines=[*lines, lines[-1]]), _issues(path.name)
     )
+    yield from _of_bytes(path.name, lines)
     cells = lines[-1].split(",")
     for k in range(len(cells)):
         other = [*cells[:k], "1.23" if cells[k] != "1.23" else "4.56", *cells[k + 1 :]]
         changed = [*lines[:-1], ",".join(other)]
         yield Forgery(f"{path.name}: cell {k}", partial(_lines, file=path.name, lines=changed), said)
+
+
+def _of_bytes(file: str, lines: list[str]) -> Iterator[Forgery]:
+    """The same table in other bytes: line ends, quotes, order, digits of amounts."""
+    said = _issues(file)
+    order = said or (f"{file}: the order" if file in ("assignments.csv", "quotas.csv") else "and the order of its rows")
+    yield Forgery(f"{file}: other line ends", partial(_replaced, file=file, old=b"\n", new=b"\r\n"), said)
+    yield Forgery(f"{file}: no last line end", partial(_text, file=file, text="\n".join(lines)), said)
+    yield Forgery(
+        f"{file}: a byte order mark", partial(_text, file=file, text="\ufeff" + "\n".join([*lines, ""])), said
+    )
+    yield Forgery(f"{file}: quoted", partial(_lines, file=file, lines=[*lines[:-1], _quoted(lines[-1])]), said)
+    if len(lines) > 2:
+        yield Forgery(f"{file}: rows reversed", partial(_lines, file=file, lines=[lines[0], *lines[:0:-1]]), order)
+    start, _, amount = lines[-1].rpartition(",")
+    if re.fullmatch(r"[0-9]+\.[0-9]+", amount):
+        for k, other in enumerate((amount.translate(ARABIC), f"0{amount}", f"{amount}0", f" {amount}", f"+{amount}")):
+            changed = [*lines[:-1], f"{start},{other}"]
+            yield Forgery(f"{file}: other digits {k}", partial(_lines, file=file, lines=changed), said)
+
+
+def _of_archive() -> Iterator[Forgery]:
+    """The same arrays in another archive, bytes that hide in it, and half a proof by cases."""
+    packed, file = "certificate.npz: how it is packed", "certificate.npz"
+    yield Forgery(f"{file}: bytes after an array", partial(_packed, tail=b"hidden"))
+    yield Forgery(f"{file}: remarks on members", partial(_packed, remark=b"hidden"))
+    yield Forgery(f"{file}: a remark on the archive", partial(_packed, note=b"hidden"))
+    yield Forgery(f"{file}: not packed", partial(_packed, kind=zipfile.ZIP_STORED), packed)
+    yield Forgery(f"{file}: wider numbers", partial(_array_as, dtype=">f8"))
+    for names in (("case_accounts", "case_reps"), ("case_accounts",)):
+        yield Forgery(f"{file}: only {' and '.join(names)}", partial(_part_of_cases, names=names))
+
+
+def _quoted(line: str) -> str:
+    first, _, rest = line.partition(",")
+    return f'"{first}",{rest}' if rest and not first.startswith('"') else f'"{line}"'
 
 
 def _bytes(path: Path) -> bytes:
@@ -190,8 +234,7 @@ def _lines(folder: Path, *, file: str, lines: list[str]) -> None:
 
 
 def _array(folder: Path, *, name: str) -> None:
-    with np.load(folder / "certificate.npz") as arrays:
-        found = {key: arrays[key] for key in arrays.files}
+    found = _arrays(folder)
     array = found.get(name, np.zeros(1))
     found[name] = np.char.add(array, "x") if array.dtype.kind == "U" else array * 1.01 + 1.0
     if not array.size:
@@ -199,12 +242,49 @@ def _array(folder: Path, *, name: str) -> None:
     np.savez_compressed(folder / "certificate.npz", allow_pickle=False, **found)
 
 
+def _replaced(folder: Path, *, file: str, old: bytes, new: bytes) -> None:
+    (folder / file).write_bytes((folder / file).read_bytes().replace(old, new))
+
+
+def _text(folder: Path, *, file: str, text: str) -> None:
+    (folder / file).write_bytes(text.encode("utf-8"))
+
+
+def _packed(
+    folder: Path, *, tail: bytes = b"", remark: bytes = b"", note: bytes = b"", kind: int = zipfile.ZIP_DEFLATED
+) -> None:
+    """Pack the arrays of a certificate anew, with what does not belong there."""
+    path = folder / "certificate.npz"
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for name, content in members.items():
+            member = zipfile.ZipInfo(name)
+            member.comment, member.compress_type = remark, kind
+            archive.writestr(member, content + tail)
+        archive.comment = note
+
+
+def _array_as(folder: Path, *, dtype: str) -> None:
+    found = _arrays(folder)
+    np.savez_compressed(folder / "certificate.npz", **{**found, "values": found["values"].astype(dtype)})
+
+
+def _part_of_cases(folder: Path, *, names: tuple[str, ...]) -> None:
+    """Leave only ``names`` of a proof by cases, made up where there is none."""
+    found = {name: array for name, array in _arrays(folder).items() if not name.startswith("case_")}
+    np.savez_compressed(folder / "certificate.npz", **found, **{name: np.array(["A01", "", ""]) for name in names})
+
+
+def _arrays(folder: Path) -> dict[str, Any]:
+    with np.load(folder / "certificate.npz") as arrays:
+        return dict(arrays)
+
+
 def _another_file(folder: Path) -> None:
     (folder / "note.txt").write_text("my own", encoding="utf-8")
 
 
-def _file_beside(folder: Path) -> None:
-    """A file that the manifest does not list: it is touched, so that it stays as it is."""
-    _another_file(folder)
-    with (folder / "manifest.json").open("ab") as out:
-        out.write(b"\n")
+def _beside(folder: Path) -> None:
+    """What the manifest does not list, since it lists no folders."""
+    (folder / "note.txt").mkdir()

@@ -304,7 +304,16 @@ def test_the_summary_is_what_the_judge_finds(planned: to.Result) -> None:
     assert found["expected_hits"] == pytest.approx(planned.reps["hit_probability"].sum())
     assert found["low_80"] < found["expected_sales"] < found["high_80"]
     assert found["target"] == 5_000_000
+    assert found["cut_short"] == ""
     json.dumps(found)
+
+
+def test_the_summary_names_what_was_cut_short(scenario: to.Scenario, tmp_path: Path) -> None:
+    """A made-up cut: a result and the plan that is loaded from its folder say it alike."""
+    result = replace(to.solve(scenario.problem()), raw_status="time limit", cut_short=("search", "cases"))
+    assert result.summary()["cut_short"] == "search, cases"
+    loaded = to.load_plan(to.save_plan(result, tmp_path / "plan"))
+    assert loaded.summary()["cut_short"] == "search, cases"
 
 
 def test_the_summary_of_a_clash_counts_what_is_broken(scenario: to.Scenario) -> None:

@@ -7,11 +7,13 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 import territory_opt as to
 
@@ -35,6 +37,12 @@ word or a count.
 
 This page is made from the docstrings by `python tests/test_api_docs.py`; the examples are tested.
 """
+LINKED = ("Outcome", "Settings", "StrEnum")
+"""Bases whose members are not repeated: the entry links to them, or they are those of every settings class."""
+NOT_OFFERED = {"reader", "model_config", "of"}
+"""What the library itself needs to be without an underscore."""
+PLAIN = {"account_id", "rep_id", "name", "rep_name", "currency", "period", "territories", "quotas", "problem"}
+"""Fields that need no words."""
 VERBS, CLASSES, ERRORS, FUNCTIONS = "Verbs", "Classes", "Errors", "Other functions"
 
 
@@ -82,6 +90,15 @@ def as_markdown(text: str) -> str:
     return "\n\n".join(blocks)
 
 
+def fields_of(cls: type) -> dict[str, str]:
+    """Return what each instance holds, name and type: of a dataclass, a settings class, an error."""
+    if is_dataclass(cls):
+        return {field.name: str(field.type) for field in fields(cls) if not field.name.startswith("_")}
+    if issubclass(cls, BaseModel):
+        return {name: getattr(field.annotation, "__name__", "") for name, field in cls.model_fields.items()}
+    return {"issues": "list[Issue]"} if cls is to.DataError else {}
+
+
 def members(cls: type) -> Iterator[str]:
     """Yield one line for each public property and method that the class defines itself."""
     for name, member in vars(cls).items():
@@ -109,7 +126,8 @@ def entry(name: str) -> str:
     parts.append(as_markdown(doc or ""))
     if inspect.isclass(thing):
         bases = [base.__name__ for base in thing.__mro__[1:] if base.__name__ in to.__all__]
-        lines = list(members(thing))
+        held = [f"`.{field}: {kind}`" for field, kind in fields_of(thing).items()]
+        lines = [*([f"- holds {', '.join(held)}"] if held else []), *members(thing)]
         if bases and not issubclass(thing, Exception):
             lines.append(f"- all of [`{bases[0]}`](#{bases[0].lower()})")
         if lines:
@@ -143,6 +161,32 @@ def test_every_public_name_says_what_it_is(name: str) -> None:
     assert not doc.startswith(f"{name}(")
     first = doc.strip().splitlines()[0]
     assert first[0].isupper() or first[0] == "`"
+
+
+def public_classes() -> list[str]:
+    return [name for name in to.__all__ if inspect.isclass(home_of(name))]
+
+
+@pytest.mark.parametrize("name", public_classes())
+def test_everything_that_an_object_offers_is_on_the_page(name: str) -> None:
+    """Whatever a reader may write after the dot: fields, properties and methods, those of its bases by a link."""
+    cls = home_of(name)
+    text = re.split(rf"^### {name}$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1].split("\n### ")[0]
+    assert inspect.isclass(cls)
+    own = [base for base in cls.__mro__ if base.__module__.startswith("territory_opt") and base.__name__ not in LINKED]
+    offered = {key for base in own for key in (*vars(base), *getattr(base, "__annotations__", ()))}
+    offered = {key for key in offered if not key.startswith("_") and key not in NOT_OFFERED}
+    offered |= {"issues"} if cls is to.DataError else set()
+    assert {key for key in offered if not re.search(rf"`\.{key}\b|`{key.lower()}`", text)} == set()
+
+
+@pytest.mark.parametrize("name", public_classes())
+def test_what_an_object_holds_is_explained(name: str) -> None:
+    """A field whose name does not say it all stands in the docstring."""
+    cls = home_of(name)
+    assert inspect.isclass(cls)
+    said = set(re.findall(r"``([a-z_0-9]+)", vars(cls)["__doc__"]))
+    assert set(fields_of(cls)) - said - PLAIN == set()
 
 
 def test_no_markup_of_another_kind_is_left() -> None:

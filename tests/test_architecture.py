@@ -40,7 +40,7 @@ MAY_IMPORT = {
 }
 """Folder -> folders it may import; everything may import what stands ``BELOW_ALL``. Only ``cli`` may import
 ``api``, the door above all folders."""
-BELOW_ALL = {"errors", "words", "atomic", "_version"}
+BELOW_ALL = {"errors", "words", "paths", "atomic", "_version"}
 
 ONLY_IN = {
     "ortools": {"optimize/mip", "quota"},
@@ -72,6 +72,7 @@ NO_SETTING = {
     "estimate/looks.py::UNKNOWN": "a month number before all others",
     "optimize/compiled.py::KEY_DIGITS": "of the name of a folder",
     "optimize/compiled.py::UNUSED_SECONDS": "when files that nobody needs are removed",
+    "optimize/mip/linear.py::MOST_PER_UNIT": "what solvers take at all",
     "optimize/pairs/factors.py::NONE": "the mark of nothing",
     "optimize/pairs/pricing.py::_ASIN": "a polynomial",
     "optimize/pairs/pricing.py::_FAR": "where a formula for angles changes",

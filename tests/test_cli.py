@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from territory_opt import __version__
 from territory_opt.cli import commands as cli
 from territory_opt.cli import exit_codes
+from territory_opt.plan.write_folder import json_text
 
 ROOT = Path(__file__).parents[1]
 TOY = ROOT / "scenarios" / "toy"
@@ -474,13 +475,13 @@ def rewrite_hashes(plan: Path) -> None:
     manifest = json.loads((plan / "manifest.json").read_text(encoding="utf-8"))
     for name in manifest["outputs"]:
         manifest["outputs"][name] = hashlib.sha256((plan / name).read_bytes()).hexdigest()
-    (plan / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (plan / "manifest.json").write_text(json_text(manifest), encoding="utf-8")
 
 
 def restate(plan: Path, **claims: Any) -> None:
     """Change what plan.json claims."""
     stated = json.loads((plan / "plan.json").read_text(encoding="utf-8"))
-    (plan / "plan.json").write_text(json.dumps({**stated, **claims}), encoding="utf-8")
+    (plan / "plan.json").write_text(json_text({**stated, **claims}), encoding="utf-8")
 
 
 def set_multipliers(plan: Path, values: np.ndarray) -> None:

@@ -67,7 +67,7 @@ def test_today_is_a_plan_like_any_other(base: to.Result) -> None:
     assert today.annual.to_dict() == {"R1": 500.0, "R2": 300.0, "R3": 300.0, "R4": 100.0}
     figures = to.compare("today", base).to_frame()
     assert figures.loc["objective", "today"] == Figures(base.model, today).evaluation.objective
-    there, back = to.compare("today", base, names="ab"), to.compare(base, "today", names="ba")
+    there, back = to.compare("today", base, names=["a", "b"]), to.compare(base, "today", names=["b", "a"])
     pd.testing.assert_frame_equal(there.to_frame(), back.to_frame()[["a", "b"]])
     assert there.accounts[["from", "to"]].to_numpy().tolist() == back.accounts[["to", "from"]].to_numpy().tolist()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -14,12 +15,12 @@ import pytest
 
 import territory_opt as to
 from builders import bare_claims
-from territory_opt.plan.check import _unconfirmed_violations, check_folder
+from territory_opt.plan.check import _otherwise, _unconfirmed_violations, check_folder
 from territory_opt.plan.check_files import MANIFEST_KEYS, issue_table
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import changed_inputs, read_folder
 from territory_opt.plan.rollup import roll_up
-from territory_opt.plan.write_folder import file_hash, table_csv, write_folder
+from territory_opt.plan.write_folder import file_hash, quotas_csv, table_csv, write_folder
 from territory_opt.report.save import save_plan
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
@@ -127,12 +128,10 @@ def test_every_figure_is_held_to_what_the_data_give(tmp_path: Path, name: str) -
 
 @pytest.mark.parametrize(
     ("money", "off", "holds"),
-    [(1.5, 0.004, True), (1.5, 0.006, False), (150.0, 0.004, True), (150.0, 0.006, False), (0.5, 0.004, False)],
+    [(money, *case) for money in (0.5, 1.5, 150.0) for case in ((1e-12, True), (1e-5, False), (0.004, False))],
 )
-def test_money_may_be_stated_to_the_cent_and_less_than_one_is_exact(
-    tmp_path: Path, money: float, off: float, holds: bool
-) -> None:
-    """Travel by today's territories costs ``money`` a year: half a cent off is rounding, unless it is all but small."""
+def test_parts_are_held_to_the_digits_of_their_sum(tmp_path: Path, money: float, off: float, holds: bool) -> None:
+    """Travel by today's territories costs ``money`` a year: what floats lose is none, a part of a cent is off."""
     problem = to.load_scenario(TOY, overrides={"quotas.target": None}).problem()
     at_ten_cents = -kept(problem).evaluation.parts["travel"]
     policy = problem.policy.model_dump()
@@ -234,15 +233,53 @@ def test_several_broken_rules_of_one_name_are_each_admitted(tmp_path: Path) -> N
     assert _unconfirmed_violations({"violations": lines}, [*found, *found])[0].startswith("breaks a rule that the plan")
 
 
-def test_amounts_are_written_in_digits_that_every_program_reads(tmp_path: Path) -> None:
+OTHER_DIGITS = {
+    "digits of another script": lambda amount: "".join(chr(0x660 + int(c)) if c.isdigit() else c for c in amount),
+    "a zero before": lambda amount: f"0{amount}",
+    "a zero after": lambda amount: f"{amount}0",
+    "an exponent": lambda amount: f"{float(amount):e}",
+    "quoted": lambda amount: f'"{amount}"',
+}
+
+
+@pytest.mark.parametrize("how", OTHER_DIGITS)
+def test_amounts_are_written_in_one_way(tmp_path: Path, how: str) -> None:
     """Python takes digits of any script for a number, a spreadsheet does not."""
     write(tmp_path / "plan")
     path = tmp_path / "plan" / "quotas.csv"
     head, first, *lines = path.read_text(encoding="utf-8").splitlines()
     start, _, amount = first.rpartition(",")
-    other = "".join(chr(0x660 + int(c)) if c.isdigit() else c for c in amount)
-    path.write_text("\n".join([head, f"{start},{other}", *lines]) + "\n", encoding="utf-8")
-    assert "quotas.csv: 1 amounts are not written in whole cents" in checked(tmp_path)
+    path.write_text("\n".join([head, f"{start},{OTHER_DIGITS[how](amount)}", *lines]) + "\n", encoding="utf-8")
+    faults = checked(tmp_path)
+    assert any(fault.startswith("quotas.csv says what it says in other bytes") for fault in faults), faults
+
+
+def test_quotas_are_never_minus_nothing() -> None:
+    quotas = pd.DataFrame({"rep_id": ["R1", "R2"], "period": "2027", "quota": [-0.0, -0.001]})
+    assert quotas_csv(quotas).splitlines()[1:] == ["R1,2027,0.00", "R2,2027,0.00"]
+
+
+@pytest.mark.parametrize("value", ["NaN", "[" * 400 + "]" * 400])
+def test_what_no_plan_is_written_with_is_a_fault(tmp_path: Path, value: str) -> None:
+    """A number that JSON does not have, and a list nested deeper than it can be written again."""
+    write(tmp_path / "plan")
+    path = tmp_path / "plan" / "manifest.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("{", f'{{\n  "made_up": {value},', 1), encoding="utf-8")
+    assert any(fault.startswith("manifest.json says what it says in other bytes") for fault in checked(tmp_path))
+
+
+def test_a_figure_that_is_off_is_shown_in_so_many_digits_that_it_differs() -> None:
+    for stated, found in ((1.0215, 1.01695), (0.50000001, 0.5), (1234567.004, 1234567.0), (2e9 + 8, 2e9), (3, None)):
+        said = re.fullmatch(r"stated as (.+), recomputed it is (.+)", _otherwise(stated, found))
+        assert said
+        assert said[1] != said[2]
+
+
+@pytest.mark.parametrize("off", [1e-6, 0.004])
+@pytest.mark.parametrize("name", ["objective", "bound", "gap", "gap_money", "kappa", "moved_sales", "sales_at_risk"])
+def test_no_figure_may_be_off_by_less_than_a_cent_either(tmp_path: Path, name: str, off: float) -> None:
+    stated = toy_result().claims("toy")[name]
+    assert [fault for fault in checked(tmp_path, **{name: stated + off}) if fault.startswith(f"{name} is stated as")]
 
 
 def test_a_search_that_was_cut_short_was_not_complete(tmp_path: Path) -> None:
@@ -255,7 +292,10 @@ def test_the_fair_share_is_no_money(tmp_path: Path) -> None:
     assert stated > 1
     for more in (0.004, 1e-7):
         (fault,) = checked(tmp_path, kappa=stated + more)
-        assert fault == f"kappa is stated as {stated + more:.10g}, recomputed it is {stated:.10g}"
+        said = re.fullmatch(r"kappa is stated as (\S+), recomputed it is (\S+)", fault)
+        assert said
+        assert said[1] != said[2]
+        assert float(said[1]) == pytest.approx(stated + more, abs=more)
 
 
 def test_quotas_come_back_in_the_order_of_the_reps_and_their_roll_up_is_checked(tmp_path: Path) -> None:

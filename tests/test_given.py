@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -152,3 +155,129 @@ def test_the_answer_is_the_same_however_it_is_handed_in(things: dict[str, Any]) 
         kinds = sorted(accepted - {"scenario folder", "scenario file"})  # which know nothing of the overrides
         answers = [call(things[kind], things, Path()) for kind in kinds]
         assert len({str(answer) for answer in answers}) == 1, verb
+
+
+# --- options --------------------------------------------------------------------------------------------------
+
+NAN, INF = float("nan"), float("inf")
+KINDS_OF_SLIPS: dict[str, list[object]] = {
+    "whole": ["5", "x", 1.5, NAN, INF, -5, True, [1], 10**400, 1e12, {}],
+    "number": ["1", "x", NAN, INF, -1, -1e-9, True, [1], 10**400, 1e300, {}],
+    "text": [5, b"2027-06", ["x"], True, {}, NAN],
+    "file": ["a\0b", "\ud800", "x" * 5_000, 5, b"x", ["x"], {}],
+    "flag": ["yes", 1, [], {}],
+}
+"""What nobody means, by the kind of option that it is given for."""
+Option = tuple[str, list[object], Callable[[Any, dict[str, Any], Path], object]]
+OPTIONS: dict[str, Option] = {
+    "generate accounts": ("whole", [0, None], lambda bad, _, __: to.generate(bad, 1)),
+    "generate reps": ("whole", [0, None], lambda bad, _, __: to.generate(9, bad)),
+    "generate seed": ("whole", [2**31, None], lambda bad, _, __: to.generate(9, 1, seed=bad)),
+    "generate months": ("whole", [601, None], lambda bad, _, __: to.generate(9, 1, months=bad)),
+    "generate truth": ("flag", [None], lambda bad, _, __: to.generate(9, 1, truth=bad)),
+    "generate folder": ("file", [], lambda bad, _, __: to.generate(9, 1, folder=bad)),
+    "backtest months": ("whole", [0], lambda bad, all_, _: to.backtest(all_["problem"], months=bad)),
+    "backtest looks": ("whole", [0], lambda bad, all_, _: to.backtest(all_["problem"], looks=bad)),
+    "backtest seed": ("whole", [None], lambda bad, all_, _: to.backtest(all_["problem"], seed=bad)),
+    "planning_graph nearest": ("whole", [0], lambda bad, all_, _: to.planning_graph(all_["problem"], nearest=bad)),
+    "solve seed": ("whole", [2**31, None], lambda bad, all_, _: to.solve(all_["problem"], seed=bad)),
+    "solve time_limit": ("number", [0, 2e9, None], lambda bad, all_, _: to.solve(all_["problem"], time_limit=bad)),
+    "solve gap": ("number", [None], lambda bad, all_, _: to.solve(all_["problem"], gap=bad)),
+    "solve threads": ("whole", [0], lambda bad, all_, _: to.solve(all_["problem"], threads=bad)),
+    "solve progress": ("text", ["x"], lambda bad, all_, _: to.solve(all_["problem"], progress=bad)),
+    "save_plan folder": ("file", [None], lambda bad, all_, _: to.save_plan(all_["result"], bad)),
+    "save_plan name": (
+        "text", ["\ud800", "a\0b", "a\nb", "\x1b[31m", "\u202ea", "x" * 256, None],
+        lambda bad, all_, place: to.save_plan(all_["result"], place / "x", name=bad)),
+    "save_plan scenario": (
+        "file", [], lambda bad, all_, place: to.save_plan(all_["result"], place / "x", scenario=bad)),
+    "load_plan folder": ("file", [None], lambda bad, _, __: to.load_plan(bad)),
+    "load_plan scenario": ("file", [], lambda bad, all_, _: to.load_plan(all_["plan folder"], scenario=bad)),
+    "load_scenario path": ("file", [None], lambda bad, _, __: to.load_scenario(bad)),
+    "load_scenario variant": (
+        "text", ["\ud800"], lambda bad, all_, _: to.load_scenario(all_["scenario file"], bad)),
+    "load_scenario overrides": (
+        "whole", [[("quotas.target", 1)], {5: 1}],
+        lambda bad, all_, _: to.load_scenario(all_["scenario file"], overrides=bad or 5)),
+    "validate place": ("file", [], lambda bad, _, __: to.validate(bad)),
+    "audit place": ("file", [], lambda bad, _, __: to.audit(bad)),
+    "check place": ("file", [], lambda bad, _, __: to.check(bad)),
+    "certify place": ("file", [], lambda bad, all_, _: to.certify(all_["problem"], bad)),
+    "compare place": ("file", [], lambda bad, _, __: to.compare("today", bad)),
+    "compare names": (
+        "whole", ["today", ["one"], [1, 2]], lambda bad, all_, _: to.compare("today", all_["result"], names=bad)),
+    "explain none": ("flag", [], lambda _, all_, __: to.explain(all_["result"])),
+    "review draws": ("whole", [0, None], lambda bad, all_, _: to.review(all_["result"], draws=bad)),
+    "review seed": ("whole", [2**31, None], lambda bad, all_, _: to.review(all_["result"], seed=bad)),
+    "track sales": ("file", [None], lambda bad, all_, _: to.track(all_["result"], bad)),
+    "track metrics": ("file", [], lambda bad, all_, _: to.track(all_["result"], all_["sold"], metrics=bad)),
+    "track as_of": ("text", ["June", ""], lambda bad, all_, _: to.track(all_["result"], all_["sold"], as_of=bad)),
+    "replan as_of": ("text", ["June", "", None], lambda bad, all_, _: to.replan(all_["result"], as_of=bad)),
+    "replan moves": ("whole", [], lambda bad, all_, _: to.replan(
+        all_["result"], as_of="2027-03", max_moved_accounts=bad)),
+    "replan change": ("number", [1e30], lambda bad, all_, _: to.replan(
+        all_["result"], as_of="2027-03", max_quota_change=bad)),
+    "Replan.year": ("file", [None], lambda bad, all_, _: all_["replan"].year(bad)),
+    "from_tables accounts": ("file", [None], lambda bad, all_, _: to.Problem.from_tables(bad, all_["problem"].reps)),
+    "from_tables sales": ("file", [], lambda bad, all_, _: to.Problem.from_tables(
+        all_["problem"].accounts, all_["problem"].reps, sales=bad)),
+    "from_tables policy": ("whole", ["x"], lambda bad, all_, _: to.Problem.from_tables(
+        all_["problem"].accounts, all_["problem"].reps, policy=bad)),
+    "from_tables strict": ("flag", [None], lambda bad, all_, _: to.Problem.from_tables(
+        all_["problem"].accounts, all_["problem"].reps, strict=bad)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_that_makes_no_sense_is_refused_in_words(option: str, things: dict[str, Any], tmp_path: Path) -> None:
+    """Each kind of slip for each option of each verb: never an error from the inside, always what to give."""
+    kind, more, call = OPTIONS[option]
+    for bad in [*KINDS_OF_SLIPS[kind], *more]:
+        with pytest.raises(to.TerritoryError) as caught:
+            call(bad, things, tmp_path)
+        said = str(caught.value)
+        assert re.search(r"it must be |give |write |check the path|no such|missing|not a month", said), (bad, said)
+        assert len(said) < 1_500, (bad, said)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_option_of_every_verb_is_tried() -> None:
+    """An option that is added to a verb has to be added to the table above, or to the names here."""
+    tried = {tuple(name.split(" ")) for name in OPTIONS}
+    things_given = {"problem", "result", "plan", "certificate", "previous", "now", "sales", "account", "rep", "given"}
+    shorter = {"max_moved_accounts": "moves", "max_quota_change": "change"}
+    for verb in [name for name in to.__all__ if name[0].islower()]:
+        for option in set(inspect.signature(getattr(import_module(to._HOME[verb]), verb)).parameters) - things_given:
+            assert (verb, shorter.get(option, option)) in tried, (verb, option)
+
+
+def test_whole_numbers_of_numpy_and_whole_seconds_are_options_too(things: dict[str, Any]) -> None:
+    assert to.review(things["result"], draws=np.int64(50), seed=np.int32(1)).odds.draws == 50
+    found = to.solve(things["problem"], seed=np.int64(3), time_limit=np.float32(20), progress=lambda _: False)
+    assert found.raw_status == "interrupted"
+
+
+def test_tables_are_given_as_frames_or_as_paths(things: dict[str, Any]) -> None:
+    folder = Path(things["scenario folder"])
+    frames = {name: pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False)
+              for name in ("accounts", "reps", "sales")}  # fmt: skip
+    whole = to.Problem.from_tables(**frames)
+    for given in ({**frames, "accounts": folder / "accounts.csv"}, {k: str(folder / f"{k}.csv") for k in frames}):
+        found = to.Problem.from_tables(**given)
+        for name in frames:
+            pd.testing.assert_frame_equal(getattr(found, name), getattr(whole, name))
+
+
+def test_findings_of_all_files_come_at_once(tmp_path: Path) -> None:
+    with pytest.raises(to.DataError) as caught:
+        to.Problem.from_tables(accounts=tmp_path / "accounts.csv", reps=str(tmp_path / "reps.csv"))
+    assert [issue.table for issue in caught.value.issues] == ["accounts.csv", "reps.csv"]
+
+
+def test_the_year_of_a_replan_takes_whatever_has_a_plan(things: dict[str, Any], tmp_path: Path) -> None:
+    rest = things["replan"]
+    second = to.solve(rest.problem, time_limit=10)
+    folder = to.save_plan(second, tmp_path / "rest")
+    wanted = rest.year(second)
+    for given in (second.plan, folder, str(folder), to.load_plan(folder)):
+        pd.testing.assert_frame_equal(rest.year(given), wanted, check_dtype=False)

@@ -20,7 +20,10 @@ from builders import mostly_slow, random_problem
 from territory_opt.cli.screen import Screen
 from territory_opt.cli.wording import outcome
 from territory_opt.optimize.clock import Clock
-from territory_opt.optimize.mip import mathopt
+from territory_opt.optimize.mip import exact, mathopt
+from territory_opt.optimize.mip.linear import LinearModel
+from territory_opt.optimize.mip.mathopt import MipLimits, Solution, solve_mip
+from territory_opt.report.headline import proof_sentence
 from territory_opt.synthetic.market import generate_market
 
 TOY = Path(__file__).parents[1] / "scenarios" / "toy"
@@ -97,6 +100,35 @@ def test_a_market_beyond_the_exact_method() -> None:
     assert result.plan.assignment.index.tolist() == market().accounts["account_id"].tolist()
 
 
+@pytest.mark.parametrize("limit", [1e-3, 0.02, 0.1, 0.3, 5.0])
+def test_a_search_is_called_complete_only_if_it_was(limit: float) -> None:
+    """Whatever the clock cut: what is called optimal by a complete search names no branch and bound as cut short."""
+    result = to.solve(toy(), time_limit=limit)
+    by_search = result.status is to.Status.OPTIMAL and result.gap > 1e-3
+    assert result.searched or not by_search
+    assert not (result.searched and "branch and bound" in result.cut_short)
+    said = "a complete search found no better one" in proof_sentence(result)
+    assert said == (result.searched and result.gap_money >= 0.005)
+    if limit > 1:
+        assert result.searched
+
+
+def test_a_search_that_was_cut_short_is_not_called_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Branch and bound gives back the plan it was given, and no better bound, as at the end of its time."""
+
+    def cut(linear: LinearModel, limits: MipLimits, *, start: Any = None, **options: Any) -> Solution:
+        found = solve_mip(linear, limits, start=start, **options)
+        return replace(found, outcome="feasible", bound=found.bound + 1e6)
+
+    monkeypatch.setattr(exact, "solve_mip", cut)
+    monkeypatch.setattr(Clock, "out", lambda clock, work, needs=0.0: clock.note_cut(work) or True)
+    result = to.solve(toy())
+    assert "branch and bound" in result.cut_short
+    assert result.status is to.Status.FEASIBLE
+    assert not result.searched
+    assert "complete search" not in proof_sentence(result)
+
+
 def test_no_time_before_any_plan() -> None:
     """A limit no solver can keep still gives a result that says what it knows, with or without a plan."""
     result = to.solve(market(), time_limit=1e-6)
@@ -134,6 +166,21 @@ def test_seconds_of_compiling_are_lent_to_the_time_limit() -> None:
     clock.started -= 10.0
     assert clock.over is (clock.seconds >= 10.0 + compiling)
     assert clock.left == pytest.approx(max(10.0 + compiling - clock.seconds, 0.0), abs=0.1)
+
+
+@pytest.mark.parametrize(("folder", "said"), [(Path("kept"), "once for this machine"), (None, "set NUMBA_CACHE_DIR")])
+def test_code_that_cannot_be_kept_is_no_secret(monkeypatch: pytest.MonkeyPatch, folder: Path | None, said: str) -> None:
+    monkeypatch.setattr("territory_opt.optimize.clock.cache_folder", lambda: folder)
+    clock, told = Clock(10.0, lambda progress: told.append(progress.detail)), []
+
+    @numba.njit
+    def triple(x: float) -> float:
+        return 3 * x
+
+    with clock.lends():
+        triple(2.0)
+    assert len(told) == 1
+    assert said in told[0]
 
 
 def test_work_is_stopped_at_its_deadline_and_not_before_it() -> None:

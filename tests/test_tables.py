@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -255,3 +257,65 @@ def test_bad_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, me
     with pytest.raises(ScenarioError) as caught:
         expand_path(text, tmp_path)
     assert str(caught.value) == message
+
+
+# --- what is said beside the rows -----------------------------------------------------------------------------
+
+
+def units(folder: Path, *, closed: bool) -> pd.DataFrame:
+    """Write a map of one square whose ring is closed or not, and read it."""
+    ring = [[0, 0], [0, 1], [1, 1], [1, 0], *([[0, 0]] if closed else [])]
+    square = {"type": "Polygon", "coordinates": [ring]}
+    features = [{"type": "Feature", "properties": {"unit_id": "u1"}, "geometry": square}]
+    (folder / "units.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return read_table("units", TableSource(path="units.geojson"), folder)
+
+
+def test_a_ring_that_is_not_closed(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    with pytest.raises(DataError, match=r"cannot be read as a map file \(.*do not form a closed linestring"):
+        units(tmp_path, closed=False)
+    assert not recwarn.list
+
+
+def test_what_the_reader_of_maps_warns_of_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import geopandas
+
+    ordinary = geopandas.read_file
+
+    def warned(*arguments: object, **options: object) -> object:
+        for _ in range(2):
+            warnings.warn("a ring is odd", RuntimeWarning, stacklevel=1)
+        warnings.warn("a function is old", DeprecationWarning, stacklevel=1)
+        return ordinary(*arguments, **options)
+
+    monkeypatch.setattr(geopandas, "read_file", warned)
+    (issue,) = units(tmp_path, closed=True).attrs["issues"]
+    assert str(issue) == "units.geojson  the reader of maps warns: a ring is odd; correct the map"
+    assert issue.severity == "warning"
+
+
+@pytest.mark.parametrize("other", ["Potential", "POTENTIAL", "Account ID", "account-id"])
+def test_a_column_that_is_nearly_another_one_is_named(tmp_path: Path, other: str) -> None:
+    (tmp_path / "accounts.csv").write_text(f"account_id,potential,{other}\nA,1,2\n", encoding="utf-8")
+    frame = read_table("accounts", TableSource(path="accounts.csv"), tmp_path)
+    (issue,) = frame.attrs["issues"]
+    assert (issue.severity, issue.column) == ("warning", other)
+    assert f'differs from "{"account_id" if "ccount" in other else "potential"}" only in case' in issue.problem
+    assert frame["potential"].tolist() == ["1"]
+
+
+def test_nearly_equal_columns_that_are_attributes_or_mapped(tmp_path: Path) -> None:
+    (tmp_path / "accounts.csv").write_text("account_id,Pot,Potential,Tier,tier\nA,1,2,x,y\n", encoding="utf-8")
+    source = TableSource(path="accounts.csv", columns={"potential": "Pot"})
+    found = read_table("accounts", source, tmp_path).attrs["issues"]
+    assert [issue.column for issue in found] == ["Potential", "Tier"]
+
+
+def test_no_names_of_other_folders_are_offered(tmp_path: Path) -> None:
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "own").mkdir()
+    (tmp_path / "foreign" / "secret-accounts.csv").touch()
+    for path in (tmp_path / "foreign" / "secret-acounts.csv", "/dev/stdim"):
+        with pytest.raises(DataError, match=r"no such file; correct the path") as caught:
+            read_table("accounts", TableSource(path=str(path)), tmp_path / "own")
+        assert "nearest" not in str(caught.value)

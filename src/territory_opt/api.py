@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from territory_opt.whatif.scenario import Scenario
 
 
+MONTH = '"2027-06"'
+"""How a month is written."""
+
 # --- before a plan ----------------------------------------------------------------------------------------------
 
 
@@ -50,15 +53,25 @@ def generate(
 
     ``months`` of sales history (0: none). ``truth`` adds a table of that name, which no problem takes: what each
     account will sell in the plan year. With ``folder``, a new one, the tables and a scenario that solves them are
-    written there. Raise ValueError for sizes that make no company, :class:`ScenarioError` if the folder holds files.
+    written there. Raise :class:`GivenError` for an option out of range, :class:`ScenarioError` for sizes that make no
+    company or if the folder holds files.
 
     >>> import territory_opt as to
     >>> tables = to.generate(60, 3, seed=1, months=0)
     >>> to.Problem.from_tables(**tables)
     Problem(60 accounts · 3 reps)
     """
+    from territory_opt.problem import options
+    from territory_opt.problem.limits import MOST_MADE_UP, MOST_MONTHS
     from territory_opt.synthetic.market import generate_market, write_market
 
+    for option, given in (("accounts", accounts), ("reps", reps)):
+        options.whole(option, given, least=1, most=MOST_MADE_UP)
+    options.whole("months", months, most=MOST_MONTHS)
+    options.seed_of(seed)
+    options.flag("truth", truth)
+    if folder is not None:
+        folder = options.place(folder, "the path of a new folder", 'write it as text, "company"')
     tables = generate_market(accounts, reps, seed, months=months, truth=truth)
     if folder is not None:
         write_market(tables, folder, seed=seed)
@@ -105,7 +118,7 @@ def backtest(problem: ProblemLike, *, months: int | None = None, looks: int | No
     """Hide part of the past, forecast it in every way quotas are commonly set, and say which would have been best.
 
     ``months`` to hide at each look, ``looks`` how many times at most; by default as the history allows. Raise
-    :class:`DataError` if the history is too short.
+    :class:`DataError` if the history is too short, :class:`GivenError` for options out of range.
 
     >>> import territory_opt as to
     >>> company = to.Problem.from_tables(**to.generate(80, 4, seed=1, months=24))
@@ -158,7 +171,7 @@ def solve(
     Ctrl-C, and so does the time limit); ``result.raw_status`` is then ``interrupted``. ``previous`` is a result or a
     loaded plan for the problem before an edit: its plan and multipliers are the start, which takes a fraction of the
     time. The same inputs and seed give the same plan, whatever the number of ``threads``, unless time cuts it short.
-    Raise :class:`DataError` if an account has no eligible rep, ValueError for a setting that makes no sense.
+    Raise :class:`DataError` if an account has no eligible rep, :class:`GivenError` for an option out of range.
 
     >>> import territory_opt as to
     >>> problem = to.load_scenario("scenarios/toy").problem()
@@ -208,9 +221,11 @@ def save_plan(result: PlanLike, folder: Place, *, scenario: Scenario | Place | N
     ...     print(to.check(loaded).holds, loaded.gap_money == result.gap_money)
     True True
     """
+    from territory_opt.problem.options import text
     from territory_opt.report import save
     from territory_opt.whatif.given import as_path, as_result, as_scenario
 
+    text("name", name, '"plan A"')
     origin = None if scenario is None else as_scenario(scenario)
     return save.save_plan(as_result(result), as_path(folder), scenario=origin, name=name)
 
@@ -291,7 +306,8 @@ def explain(
 ) -> AccountExplanation | QuotaExplanation:
     """Say why an account is with its rep, or why a rep owes this quota, in lines that add up.
 
-    Give one of ``account`` and ``rep``, an id. Raise :class:`DataError` for one that is unknown or has no quota.
+    Give one of ``account`` and ``rep``, an id. Raise :class:`DataError` for one that is unknown or has no quota,
+    :class:`GivenError` for both or none.
 
     >>> import territory_opt as to
     >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
@@ -300,10 +316,11 @@ def explain(
     >>> print(to.explain(result, account="A10").reason)
     Dan has room for potential; Ada's quota has enough sales
     """
+    from territory_opt.errors import GivenError
     from territory_opt.whatif.given import as_outcome
 
     if (account is None) == (rep is None):
-        raise ValueError("give either account=ID or rep=ID")
+        raise GivenError("give either account=ID or rep=ID")
     found = as_outcome(result)
     if account is not None:
         from territory_opt.plan.certificate import multiplier_problems
@@ -319,7 +336,8 @@ def explain(
 def review(result: PlanLike, *, draws: int = 10_000, seed: int = 0) -> Review:
     """Look at a plan's quotas: odds and pay by simulation, whether they are fair, whether each is SMART.
 
-    ``draws`` plan years are simulated. Raise :class:`ScenarioError` if the plan sets no quotas.
+    ``draws`` plan years are simulated. Raise :class:`ScenarioError` if the plan sets no quotas, :class:`GivenError`
+    for an option out of range.
 
     >>> import territory_opt as to
     >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
@@ -362,9 +380,12 @@ def track(
     2     R2       0.0   behind
     3     R3       0.0   behind
     """
+    from territory_opt.problem.options import text
     from territory_opt.quota.track import track as hold_against
     from territory_opt.whatif.given import as_metrics, as_outcome, as_sales
 
+    if as_of is not None:
+        text("as_of", as_of, MONTH)
     planned = as_outcome(result)
     so_far = as_sales(sales, planned.problem, planned)
     beside = None if metrics is None else as_metrics(metrics, planned.problem)
@@ -386,7 +407,7 @@ def replan(
     ``as_of`` is the last frozen month, "2027-06": a quota period ends with it. ``sales`` so far join the history;
     ``now`` is how things stand today if tables or rules have changed. At most ``max_moved_accounts`` accounts change
     owner, and the rest of each quota by at most the share ``max_quota_change``. Raise :class:`ScenarioError` if
-    nothing can be frozen there or nothing of the target is left.
+    nothing can be frozen there or nothing of the target is left, :class:`GivenError` for an option out of range.
 
     >>> import territory_opt as to
     >>> toy = to.load_scenario("scenarios/toy", overrides={"quotas.periods": "quarter"})
@@ -396,9 +417,11 @@ def replan(
     >>> float(year["quota"].sum())
     1200.0
     """
+    from territory_opt.problem.options import text
     from territory_opt.whatif.given import as_outcome, as_problem, as_sales, loaded
     from territory_opt.whatif.replan import replan as freeze
 
+    text("as_of", as_of, MONTH)
     planned = as_outcome(result)
     origin = planned if now is None else loaded(now)
     today = None if now is None else as_problem(origin)

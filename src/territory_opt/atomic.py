@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from territory_opt.errors import PlanFolderError
+from territory_opt.paths import resolved
 
 try:
     import fcntl
@@ -133,7 +134,7 @@ def recover(folder: Path, ours: Ours) -> None:
     its content is.
     """
     try:
-        path = Path(os.path.realpath(folder))
+        path = resolved(folder)
     except ValueError:  # no name of a file
         return
     left = [*_leftovers(path, NEW), *_leftovers(path, OLD)]
@@ -153,7 +154,7 @@ def recover(folder: Path, ours: Ours) -> None:
 
 def real_path(folder: Path) -> Path:
     """Return where a folder is, or is to be, links followed; raise for a link to nowhere and an impossible name."""
-    path = Path(os.path.realpath(folder))
+    path = resolved(folder)
     if os.path.islink(folder) and not os.path.exists(path):  # noqa: PTH110, PTH114
         raise PlanFolderError(f"{folder} is a link to {path}, which is not there; make it, or choose another --out")
     with contextlib.suppress(FileNotFoundError):
@@ -173,7 +174,7 @@ def naming(path: Path) -> Iterator[None]:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; errors name it."""
     with naming(path):
-        path = Path(os.path.realpath(path))
+        path = resolved(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.parent / f"{_prefix(path)}{PART}{os.getpid()}-{threading.get_ident()}"
         try:

@@ -15,7 +15,9 @@ Severity = Literal["error", "warning", "imputed"]
 class Issue:
     """One finding in the input: where it stands, what is wrong and what to do next.
 
-    ``row`` is the row a spreadsheet shows (the header is row 1); 0 means the whole table.
+    ``table`` is the name of its file, or the table's own; ``column`` and ``value`` are of the cell, empty where it is
+    none; ``problem`` says what is wrong and ``fix`` what to do. ``row`` is the row a spreadsheet shows (the header is
+    row 1); 0 means the whole table.
     ``severity`` is ``error`` (nothing can be solved), ``warning`` or ``imputed`` (a cell we filled). What comes from a
     file is shortened, and characters that would act instead of being seen are spelt out. ``count`` is larger than 1 for
     findings that are not listed one by one.
@@ -97,8 +99,11 @@ class DataError(TerritoryError):
         return type(self), (self.issues,)
 
 
-class GivenError(TerritoryError):
-    """Something was handed in that a verb does not take; the message says what it takes and how to get it."""
+class GivenError(TerritoryError, ValueError):
+    """Something was handed in that a verb does not take; the message says what it takes and how to get it.
+
+    For options out of range or of another kind too; it is a ValueError as well.
+    """
 
     @classmethod
     def of(cls, given: object, accepted: str, way: str) -> GivenError:

@@ -38,9 +38,24 @@ LONGEST_SHOWN = 80
 LONGEST_LINE = 1_000
 """Characters of one line of a message; a longer one is cut in its middle, since it ends with what to do."""
 CUT = "..."
-HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+_ACTING = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff"
+HIDDEN = re.compile(f"[{_ACTING}]")
 """Characters that nobody sees but that do something: control a terminal, end a line, turn the direction of writing, or
 cannot be written at all."""
+_NO_CHARACTERS = "\ufdd0-\ufdef" + "".join(f"{chr(p + 0xFFFE)}{chr(p + 0xFFFF)}" for p in range(0, 0x110000, 0x10000))
+_BLANK = (
+    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2065\u206a-\u206f\u2800\u3164"
+    "\ufe00-\ufe0e\uffa0\ufff0-\ufffb\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+"""Unicode's Default_Ignorable_Code_Point, formats that are not seen (category Cf), and blank Braille."""
+_EMOJI = "\u2190-\u2bff\U0001f000-\U0001faff"
+_JOINING = f"\u0600-\u109f\u1780-\u18af\ufe0f{_EMOJI}"
+"""Letters that a joiner changes the look of: Arabic to Myanmar, Khmer, Mongolian; and emoji."""
+UNSEEN = re.compile(
+    f"[{_ACTING}{_NO_CHARACTERS}{_BLANK}]"
+    f"|(?<![{_JOINING}])[\u200c\u200d]|[\u200c\u200d](?![{_JOINING}])|(?<![{_EMOJI}])\ufe0f"
+)
+"""What nobody sees in an id, which would look like another one; joiners are seen between letters that they join."""
 UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 """What no file of text can hold."""
 _SIZES = ((1e9, "B"), (MILLION, "M"), (1e3, "k"))
@@ -62,7 +77,10 @@ def escaped(character: str) -> str:
 
 def brief(text: object, most: int = LONGEST_SHOWN) -> str:
     """Return a text of others as :func:`visible`, and cut to ``most`` characters."""
-    seen = visible(str(text)[: most + 1])
+    try:
+        seen = visible(str(text)[: most + 1])
+    except ValueError:  # a whole number of more digits than Python writes
+        seen = "what cannot be written out"
     return seen if len(seen) <= most else seen[: most - len(CUT)] + CUT
 
 

@@ -23,7 +23,8 @@ from territory_opt.cli.exit_codes import ABORTED, BAD_INPUT, DEFECT, DONE
 from territory_opt.cli.inputs import default_out, overrides_of, positive, read_scenario, share_of
 from territory_opt.cli.solving import plan_and_save, plan_the_rest
 from territory_opt.errors import TerritoryError
-from territory_opt.problem.limits import LARGEST_SEED
+from territory_opt.paths import resolved
+from territory_opt.problem.limits import LARGEST_SEED, MOST_DRAWS
 from territory_opt.synthetic.settings import SIZE
 
 DEBUG = "TERRITORY_OPT_DEBUG"
@@ -200,7 +201,9 @@ def explain(
 @app.command()
 def review(
     folder: FolderPath,
-    draws: Annotated[int, typer.Option("--draws", min=LEAST_DRAWS, help="Plan years to simulate.")] = DRAWS,
+    draws: Annotated[
+        int, typer.Option("--draws", min=LEAST_DRAWS, max=MOST_DRAWS, help="Plan years to simulate.")
+    ] = DRAWS,
     seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Same plan and seed, same figures.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", help="Also write the table of reps to this CSV file.")] = None,
     scenario: OtherScenario = None,
@@ -283,7 +286,7 @@ def replan(
     change = None if max_change is None else share_of(max_change, "--max-quota-change")
     rest = api.replan(plan, as_of=as_of, sales=sales, now=now, max_moved_accounts=max_moves, max_quota_change=change)
     screen.several([str(issue) for issue in rest.issues])
-    target = out or Path("out") / f"{folder.resolve().name}-after-{rest.as_of}"
+    target = out or Path("out") / f"{resolved(folder).name}-after-{rest.as_of}"
     with reserve(target) as place:
         require_new(target)
         code = plan_the_rest(screen, rest, place, f"{now.label} after {rest.as_of}", now.file.solve)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from territory_opt.problem.limits import LONGEST_LIMIT
+from territory_opt.errors import GivenError
+from territory_opt.paths import resolved
+from territory_opt.problem.options import seconds as check_seconds
 
 if TYPE_CHECKING:
     from territory_opt.model.model import Model
@@ -37,16 +39,17 @@ def read_scenario(
 
 def default_out(chosen: Scenario) -> Path:
     """Where a plan goes if nobody says."""
-    path = chosen.path.resolve()
+    path = resolved(chosen.path)
     name = path.parent.name if path.name == "scenario.yaml" else path.stem
     return Path("out") / (f"{name}-{chosen.variant}" if chosen.variant else name)
 
 
 def positive(seconds: float) -> float:
     """Check a number of seconds."""
-    if not 0 < seconds <= LONGEST_LIMIT:
-        raise typer.BadParameter(f"--time-limit is {seconds:g}; it must be positive seconds, at most {LONGEST_LIMIT:g}")
-    return seconds
+    try:
+        return check_seconds("--time-limit", seconds)
+    except GivenError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def share_of(text: str, option: str = "--gap") -> float:

@@ -23,6 +23,7 @@ from territory_opt.estimate.looks import UNKNOWN, Stage
 from territory_opt.estimate.methods import ESTIMATE, METHODS, Method, Past
 from territory_opt.estimate.shocks import SharedErrors, Shocks
 from territory_opt.problem.numbers import MONTHS_PER_YEAR, RANGE_80, ROUNDING, TINY
+from territory_opt.problem.options import seed_of, whole
 from territory_opt.problem.problem import Problem
 from territory_opt.problem.units import PROBABILITY, SHARE, with_units
 from territory_opt.words import aligned, plain_rows
@@ -61,11 +62,12 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """Scores, best first by ``rep_error``, and ``looks``: one row per look, method and rep.
+    """Scores of each method, best first by ``rep_error``, and ``looks``: one row per look, method and rep.
 
-    Columns of ``looks``: first_month (text), method, rep_id; forecast, spread (NaN: the method gives none), sales and
-    book (sales of the rep's accounts a year earlier) in money. ``horizon`` months were hidden at each of ``n_looks``
-    looks. ``shocks``: what many reps shared of the errors. ``warnings`` says what makes the scores doubtful.
+    ``scores`` hold what :meth:`table` has as columns. Columns of ``looks``: first_month (text), method, rep_id;
+    forecast, spread (NaN: the method gives none), sales and book (sales of the rep's accounts a year earlier) in money.
+    ``horizon`` months were hidden at each of ``n_looks`` looks. ``shocks``: what many reps shared of the errors.
+    ``warnings`` says what makes the scores doubtful.
     """
 
     scores: tuple[Score, ...]
@@ -129,6 +131,10 @@ def backtest(
     by default every past quota period, else up to eight. Raise :class:`DataError` if the history is too short or if a
     method's figures depend on the hidden months.
     """
+    for name, given in (("months", months), ("looks", looks)):
+        if given is not None:
+            whole(name, given, least=1)
+    seed_of(seed)
     if not len(problem.sales):
         raise _refused(problem, "there is no sales table to look back on", "name one under tables.sales")
     history = History.of(problem)

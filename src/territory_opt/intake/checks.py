@@ -32,7 +32,7 @@ from territory_opt.intake.parse import (
 from territory_opt.problem.limits import LONGEST_ID, LONGEST_TEXT, MOST_FINDINGS
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.schema import TABLES, Column
-from territory_opt.words import HIDDEN, UNWRITABLE, brief, escaped, listed
+from territory_opt.words import UNSEEN, UNWRITABLE, brief, escaped, listed
 
 Positions = npt.NDArray[np.intp]
 _LOOKUPS = 200
@@ -322,11 +322,11 @@ class _Reader:
             for position in np.flatnonzero([len(cell) > most for cell in text]):
                 problem = f"has {len(text[position]):,} characters, more than {most:,}"
                 self.findings.error(self.name, row_of(position), column.name, text[position], problem, "shorten it")
-        self._report_unwritable(column.name, text, UNWRITABLE if column.free else HIDDEN)
+        self._report_unwritable(column.name, text, UNWRITABLE if column.free else UNSEEN)
 
     def _report_unwritable(self, column: str, text: Texts, pattern: re.Pattern[str] = UNWRITABLE) -> None:
         whole = "".join(text)
-        if whole.isprintable() or not pattern.search(whole):
+        if (whole.isascii() and whole.isprintable()) or not pattern.search(whole):
             return
         for position in np.flatnonzero([pattern.search(cell) is not None for cell in text]):
             hidden = listed([escaped(c) for c in dict.fromkeys(pattern.findall(text[position]))], most=3)

@@ -36,9 +36,9 @@ class TableFile:
             return
         self.errors.append(Issue("error", self.path.name, row, column, value, problem, fix))
 
-    def warn(self, problem: str, fix: str = "", *, row: int = 0, value: str = "") -> None:
+    def warn(self, problem: str, fix: str = "", *, row: int = 0, column: str = "", value: str = "") -> None:
         """Record a warning."""
-        self.warnings.append(Issue("warning", self.path.name, row, "", value, problem, fix))
+        self.warnings.append(Issue("warning", self.path.name, row, column, value, problem, fix))
 
     def stop(self, problem: str, fix: str = "", *, row: int = 0, column: str = "", value: str = "") -> NoReturn:
         """Record an error and raise all that were found."""
@@ -66,13 +66,12 @@ class TableFile:
                 self.error(f"{count} columns have this header ({places})", "rename one", row=1, column=column)
         self.raise_errors()
 
-    def report_empty(self, rows: Iterable[int]) -> None:
-        """Record empty rows between filled ones, a run of them as one finding."""
-        for first, last in runs(rows):
-            if first == last:
-                self.error("the row is empty", "delete it", row=first)
-            else:
-                self.error(f"the rows down to {last:,} are empty", "delete them", row=first)
+    def report_empty(self, first: int, last: int) -> None:
+        """Record the empty rows ``first`` to ``last`` between filled ones as one finding."""
+        if first == last:
+            self.error("the row is empty", "delete it", row=first)
+        elif first < last:
+            self.error(f"the rows down to {last:,} are empty", "delete them", row=first)
 
 
 def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:

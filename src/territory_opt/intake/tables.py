@@ -13,6 +13,7 @@ import difflib
 import io
 import os
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,9 +21,10 @@ import pandas as pd
 
 from territory_opt.errors import DataError, ScenarioError
 from territory_opt.geography.sphere import WGS84
-from territory_opt.intake.table_file import TableFile, fold
+from territory_opt.intake.table_file import TableFile, fold, runs
 from territory_opt.intake.table_source import TableSource
 from territory_opt.intake.workbook import read_workbook
+from territory_opt.paths import stays_in
 from territory_opt.problem.limits import MOST_CELLS, MOST_CELLS_PER_BYTE
 from territory_opt.problem.schema import TABLES
 from territory_opt.words import MOST_NAMED, UNWRITABLE, brief, listed
@@ -84,14 +86,6 @@ def expand_path(text: str, folder: Path) -> Path:
     return inside
 
 
-def stays_in(path: Path, folder: Path) -> bool:
-    """Whether a path lies in the folder once links are followed; one that cannot be followed leads nowhere."""
-    try:
-        return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError, RuntimeError):
-        return True
-
-
 def read_table(name: str, source: TableSource, folder: Path) -> pd.DataFrame:
     """Read table ``name`` from ``source``, columns renamed to the names this library knows.
 
@@ -99,14 +93,18 @@ def read_table(name: str, source: TableSource, folder: Path) -> pd.DataFrame:
     ``file``, ``decimal``, ``thousands`` and ``date_format``. Row ``i`` of the frame is row ``i + 2`` of the
     file (a quoted cell with line breaks belongs to one row). Raises :class:`DataError` with every finding.
     """
-    return read_file(name, source, expand_path(source.path, folder))
+    return read_file(name, source, expand_path(source.path, folder), folder)
 
 
-def read_file(name: str, source: TableSource, path: Path) -> pd.DataFrame:
-    """Read table ``name`` from the file at ``path``, written as ``source`` says; else like :func:`read_table`."""
+def read_file(name: str, source: TableSource, path: Path, folder: Path | None = None) -> pd.DataFrame:
+    """Read table ``name`` from the file at ``path``, written as ``source`` says; else like :func:`read_table`.
+
+    If there is none, a file of a similar name is offered: one that lies in ``folder``, where that is given.
+    """
     file = TableFile(name, source, path)
     if not _is_file(path):
-        file.stop("no such file", _nearest_file(path))
+        told = folder is None or stays_in(path.parent, folder)
+        file.stop("no such file", _nearest_file(path) if told else "correct the path")
     try:
         frame = _read_raw(file)
     except MemoryError:
@@ -218,7 +216,8 @@ def _collect(file: TableFile, header: list[str], rows: Iterator[list[str]]) -> p
         if not cells:
             empty_rows.append(number)
             continue
-        file.report_empty(empty_rows)
+        for run in runs(empty_rows):
+            file.report_empty(*run)
         empty_rows.clear()
         if len(cells) != width:
             fix = f'quote cells that hold the delimiter: "{brief(cells[0])}, ..."' if len(cells) > width else ""
@@ -269,11 +268,17 @@ def _read_map(file: TableFile) -> pd.DataFrame:
     import geopandas as gpd
 
     try:
-        frame = gpd.read_file(file.path, layer=file.source.sheet)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", RuntimeWarning)
+            warnings.simplefilter("always", UserWarning)
+            frame = gpd.read_file(file.path, layer=file.source.sheet)
+            if getattr(frame, "crs", None) is not None:
+                frame = frame.to_crs(epsg=WGS84)
     except Exception as error:  # the drivers raise many kinds, none of them ours
         file.stop(f"cannot be read as a map file ({_said(error)})", "write it as GeoJSON or GeoPackage")
-    if getattr(frame, "crs", None) is not None:
-        frame = frame.to_crs(epsg=WGS84)
+    for text in dict.fromkeys(brief(warning.message, most=_LONGEST_CAUSE) for warning in told):
+        file.warn(f"the reader of maps warns: {text}", "correct the map")
     return _checked(file, pd.DataFrame(frame))
 
 
@@ -312,9 +317,20 @@ def _rename(file: TableFile, frame: pd.DataFrame) -> pd.DataFrame:
             fix = f"remove the mapping under tables.{file.table}.columns or rename the column in the file"
             file.error(f'the file has this column, and "{brief(header)}" is mapped to it too', fix, column=wanted)
         parts[wanted] = header
+    _warn_of_doubles(file, list(parts))
     out = frame[list(parts.values())].copy()
     out.columns = pd.Index(list(parts))
     return out
+
+
+def _warn_of_doubles(file: TableFile, columns: Sequence[str]) -> None:
+    """Warn of columns that would have been read as another one, had it not been there."""
+    first: dict[str, str] = {}
+    for column in sorted(columns, key=lambda column: column != fold(column)):
+        other = first.setdefault(fold(column), column)
+        if other != column:
+            problem = f'differs from "{brief(other)}" only in case, spaces or hyphens, and is not read as that column'
+            file.warn(problem, "remove or rename one of the two", row=1, column=column)
 
 
 def _mapped(file: TableFile, wanted: str, given: str, headers: list[str]) -> str:

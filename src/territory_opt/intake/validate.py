@@ -7,15 +7,18 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from territory_opt.errors import ScenarioError
+from territory_opt.errors import DataError, GivenError, Issue, ScenarioError
 from territory_opt.intake import crosschecks as check
 from territory_opt.intake import fill, places
 from territory_opt.intake.checks import Findings, names_of, nearest, read_columns
 from territory_opt.intake.managers import build_managers
 from territory_opt.intake.sales_checks import after_long_gap, check_history
+from territory_opt.intake.table_source import TableSource
+from territory_opt.intake.tables import read_file
 from territory_opt.problem.calendar import before_plan_year
+from territory_opt.problem.options import flag, place
 from territory_opt.problem.policy import Policy
-from territory_opt.problem.problem import Problem
+from territory_opt.problem.problem import Problem, Table
 from territory_opt.problem.schema import TABLES
 
 
@@ -181,4 +184,28 @@ def _empty_rules() -> pd.DataFrame:
     return frame
 
 
-Problem.reader = staticmethod(validate_tables)
+def read_tables(given: Mapping[str, Table], policy: Policy, *, strict: bool = False) -> Problem:
+    """As :func:`validate_tables`, for tables or paths of their files, with the findings of all files at once.
+
+    Raise :class:`~territory_opt.errors.GivenError` for anything else.
+    """
+    if not isinstance(policy, Policy):
+        raise GivenError.of(policy, "a policy", "policy=to.Policy(...), or the .policy of a scenario or a problem")
+    flag("strict", strict)
+    frames: dict[str, pd.DataFrame] = {}
+    issues: list[Issue] = []
+    for name, table in given.items():
+        if isinstance(table, pd.DataFrame):
+            frames[name] = table
+            continue
+        path = place(table, "a table or the path of one", f"{name}=DataFrame or {name}=PATH")
+        try:
+            frames[name] = read_file(name, TableSource(path=path.name), path)
+        except DataError as error:
+            issues += error.issues
+    if issues:
+        raise DataError(issues)
+    return validate_tables(frames, policy, strict=strict)
+
+
+Problem.reader = staticmethod(read_tables)

@@ -5,14 +5,21 @@ from __future__ import annotations
 import difflib
 import warnings
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pandas as pd
 
 from territory_opt.intake.table_file import TableFile, fold
-from territory_opt.problem.limits import LARGEST_UNPACKED, LONGEST_GAP, MOST_CELLS, MOST_ROWS, MOST_STRAY
+from territory_opt.problem.limits import (
+    LARGEST_UNPACKED,
+    LONGEST_GAP,
+    MOST_CELLS,
+    MOST_COLUMNS,
+    MOST_ROWS,
+    MOST_STRAY,
+)
 from territory_opt.words import brief, listed
 
 _Row = list[Any]
@@ -35,8 +42,8 @@ def read_workbook(file: TableFile) -> pd.DataFrame:
         name = _sheet_name(file, names)
         with _readable(file):
             sheet = book[name]
-            sheet.reset_dimensions()
-        rows = _rows(file, sheet)
+        with closing(_parsed(sheet)) as parsed:
+            rows = _rows(file, parsed)
     finally:
         book.close()
     return _grid(file, rows)
@@ -82,26 +89,62 @@ def _sheet_name(file: TableFile, names: list[str]) -> str:
     return same[0] if same else names[0]
 
 
-def _rows(file: TableFile, sheet: Any) -> list[tuple[int, _Row]]:
+def _parsed(sheet: Any) -> Generator[tuple[int, list[dict[str, Any]]], None, None]:
+    """Yield the rows that the sheet writes down, each with its number and cells.
+
+    Openpyxl's own walk makes every row between them too, be it a thousand million of them, and leaves out what stands
+    in another order.
+    """
+    from openpyxl.worksheet._reader import WorkSheetParser
+
+    book = sheet.parent
+    with sheet._get_source() as source:
+        yield from WorkSheetParser(
+            source,
+            sheet._shared_strings,
+            data_only=True,
+            epoch=book.epoch,
+            date_formats=book._date_formats,
+            timedelta_formats=book._timedelta_formats,
+        ).parse()
+
+
+def _rows(file: TableFile, parsed: Iterator[tuple[int, list[dict[str, Any]]]]) -> list[tuple[int, _Row]]:
     """Return the rows that are not empty, each with its number in the sheet."""
     rows: list[tuple[int, _Row]] = []
-    cells_seen, number = 0, 0
-    with _readable(file):
-        for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
-            cells_seen += len(cells)
-            if cells_seen > MOST_CELLS or number > MOST_ROWS:
-                break
-            row = list(cells)
-            while row and (row[-1] is None or row[-1] == ""):
-                row.pop()
-            if row:
-                rows.append((number, row))
-    if cells_seen > MOST_CELLS:
-        fix = f"delete what lies beside the table, or {_SMALLER}"
-        file.stop(f"holds more than the {MOST_CELLS:,} cells that are read, empty ones included", fix)
+    cells_seen = last = 0
+    while True:
+        with _readable(file):
+            found = next(parsed, None)
+        if found is None:
+            return rows
+        number, row = found[0], _values(file, *found, after=last)
+        cells_seen, last = cells_seen + len(row), number
+        if cells_seen > MOST_CELLS:
+            fix = f"delete what lies beside the table, or {_SMALLER}"
+            file.stop(f"holds more than the {MOST_CELLS:,} cells that are read, empty ones included", fix)
+        while row and (row[-1] is None or row[-1] == ""):
+            row.pop()
+        if row:
+            rows.append((number, row))
+
+
+def _values(file: TableFile, number: int, cells: list[dict[str, Any]], *, after: int) -> _Row:
+    """Return the values of a row up to its last cell; rows and cells without a place of their own are damage."""
+    columns = [cell["column"] for cell in cells]
+    width = max(columns, default=0)
     if number > MOST_ROWS:
         file.stop(f"claims to have more than {MOST_ROWS:,} rows, the most that a sheet has", _AGAIN)
-    return rows
+    if width > MOST_COLUMNS:
+        file.stop(f"claims to have more than {MOST_COLUMNS:,} columns, the most that a sheet has", _AGAIN, row=number)
+    if number <= after:
+        file.stop(f"is damaged: row {number:,} comes after row {after:,}", _AGAIN)
+    if len(set(columns)) < len(columns):
+        file.stop("is damaged: two cells of the row are in one column", _AGAIN, row=number)
+    row: _Row = [None] * width
+    for column, cell in zip(columns, cells, strict=True):
+        row[column - 1] = cell["value"]
+    return row
 
 
 def _grid(file: TableFile, rows: list[tuple[int, _Row]]) -> pd.DataFrame:
@@ -117,7 +160,7 @@ def _grid(file: TableFile, rows: list[tuple[int, _Row]]) -> pd.DataFrame:
         file.error("holds a header but no rows", "export it again")
     width, last = len(header), 1
     for number, cells in body:
-        file.report_empty(range(last + 1, number))
+        file.report_empty(last + 1, number - 1)
         last = number
         if len(cells) > width:
             file.error(f"has {len(cells):,} cells, the header has {width:,}", row=number)

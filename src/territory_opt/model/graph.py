@@ -20,6 +20,7 @@ from territory_opt.geography.adjacency import adjacency_from_polygons, delaunay_
 from territory_opt.geography.sphere import distance_km, unit_vectors
 from territory_opt.model import pairs
 from territory_opt.model.model import Model
+from territory_opt.problem.options import whole
 from territory_opt.problem.problem import Problem
 
 if TYPE_CHECKING:
@@ -64,13 +65,16 @@ class PlanningGraph:
     """Candidate and spatial edges of a problem.
 
     Candidate edges of account ``i`` stand at ``start[i]:start[i + 1]``, by rep position: ``start``
-    (n_accounts + 1,) and, one per edge (n_candidates,), ``rep`` and the attributes of :data:`EDGE_UNITS`.
+    (n_accounts + 1,) and, one per edge (n_candidates,), ``rep``, ``distance_km`` from the rep's home, ``fit`` of skills
+    from 0 to 1, and in money per year ``expected_sales``, ``loss`` (margin that a change of rep may lose) and ``cost``
+    (of travel).
     Positions are rows of the problem's tables. Only eligible pairs stand here; ``dropped`` (reason, pairs) counts
     every other pair once, under the first rule that applies, so that both together are accounts x reps.
 
     Spatial neighbours of node ``k`` stand at ``spatial_start[k]:spatial_start[k + 1]`` in ``spatial_neighbor``,
     with the distance of the two places in ``spatial_km``; each edge stands at both of its ends. The nodes are
-    rows of the units table if ``spatial_kind`` is ``unit``, else of the accounts table.
+    rows of the units table if ``spatial_kind`` is ``unit``, else of the accounts table. ``nearest``: how many reps per
+    account were kept, None for all; ``source`` computes pairs that are not in the graph.
     """
 
     problem: Problem
@@ -201,8 +205,8 @@ def planning_graph(problem_or_model: Problem | Model, *, nearest: int | None = N
     >>> graph.n_candidates, graph.drop_reason("A04", "R1")
     (43, 'lacks the required language')
     """
-    if nearest is not None and nearest < 1:
-        raise TerritoryError(f"nearest is {nearest}; it must be at least 1, or None for every eligible rep")
+    if nearest is not None:
+        whole("nearest", nearest, least=1, must="at least 1, or None for every eligible rep")
     if isinstance(problem_or_model, Model):
         source = problem_or_model.source
     else:

@@ -53,6 +53,8 @@ class Pairs:
 class Model:
     """Everything that decides what a plan is worth: pairs on demand, rows, shares, hierarchy.
 
+    ``estimate``: what to expect of accounts; ``source``: pairs of account and rep; ``rows``: the rules; ``hierarchy``:
+    managers and their reps; ``share`` (n_reps,): each rep's fair share of the company, adding up to 1.
     ``kappa`` is fair quota per unit of :meth:`fair_base` (0 without quotas); it is data, carried by the plan.
     """
 

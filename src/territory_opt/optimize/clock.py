@@ -13,8 +13,11 @@ from types import FrameType
 import numpy as np
 import numpy.typing as npt
 
-from territory_opt.optimize.compiled import on_compiling
+from territory_opt.optimize.compiled import cache_folder, on_compiling
 from territory_opt.optimize.result import Progress, ProgressCallback
+
+ONCE = "once for this machine, about half a minute in all"
+EVERY_TIME = "in every run about half a minute: set NUMBA_CACHE_DIR to a folder that can be written, to keep it"
 
 
 @dataclass(slots=True)
@@ -141,7 +144,7 @@ class Clock:
 
         def begin() -> None:
             began[0] = time.perf_counter()
-            self.tell("compiling", "once for this machine, about half a minute in all")
+            self.tell("compiling", ONCE if cache_folder() else EVERY_TIME)
 
         def end() -> None:
             self.lent += time.perf_counter() - began[0]

@@ -19,7 +19,7 @@ from territory_opt.optimize.task import Task
 from territory_opt.optimize.way import Way
 from territory_opt.plan.audit import Violation, audit_figures
 from territory_opt.plan.certificate import Multipliers, tolerated
-from territory_opt.plan.claims import COMPLETE, INTERRUPTED, TIME_LIMIT
+from territory_opt.plan.claims import BRANCH_AND_BOUND, COMPLETE, INTERRUPTED, TIME_LIMIT
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
 
@@ -45,7 +45,8 @@ def finish(found: Found, way: Way) -> Result:
     clock.bound, ended = bound, _ended(found)
     clock.show(float("nan") if violations else evaluation.objective, "done", "hard rules broken" if violations else "")
     near = bound - evaluation.objective <= task.gap * abs(evaluation.objective)
-    optimal = Status.OPTIMAL if found.claim.complete or near else Status.FEASIBLE
+    searched = found.claim.complete and BRANCH_AND_BOUND not in clock.cut
+    optimal = Status.OPTIMAL if searched or near else Status.FEASIBLE
     return Result(
         status=Status.INFEASIBLE if violations else optimal,
         raw_status=ended,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,7 +12,7 @@ from territory_opt.errors import NoPlanError
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation
 from territory_opt.plan.certificate import Multipliers, relative_gap
-from territory_opt.plan.claims import CLAIMED
+from territory_opt.plan.claims import BRANCH_AND_BOUND, CLAIMED
 from territory_opt.plan.evaluate import Evaluation, kappa_drift
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.outcome import Outcome
@@ -33,7 +34,12 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One step of a running solve: best plan so far and the bound, in money; NaN while unknown."""
+    """One step of a running solve.
+
+    ``phase`` is the work at hand ("bound", "search", "branch and bound" ..., as in ``Result.phases``), ``seconds`` are
+    those since the start. ``incumbent`` is what the best plan so far is worth and ``bound`` what no plan can exceed, in
+    money of the plan's period; NaN while unknown. ``detail`` says more in words.
+    """
 
     phase: str
     seconds: float
@@ -63,13 +69,20 @@ class Relaxation:
 class Result(Outcome):
     """A solved problem: its plan, how good it is, and its tables (see :class:`Outcome`).
 
-    ``objective`` and ``bound`` are money per year; ``bound`` is verified from ``certificate``;
-    ``solver_bound`` is what branch and bound claims (NaN: no claim). ``joint_gain`` is the objective of joint
-    solving less that of territories first and quotas after (NaN where not compared). ``method`` is ``exact`` or
-    ``large``, ``why`` says in words which and why. ``proven`` says, for an
-    infeasible status, whether multipliers prove that the hard rules cannot all hold. ``raw_status`` is ``complete``
-    where nothing depends on the time limit; else ``cut_short`` names the work, in the words of ``phases``, that the
-    time limit or Ctrl-C ended: search, branch and bound, bound, cases (of the proof), ...
+    ``status`` is in planner terms. ``objective`` and ``bound`` are money per year; ``bound`` is verified from
+    ``certificate``; ``solver_bound`` is what branch and bound claims (NaN: no claim). ``joint_gain`` is the objective
+    of joint solving less that of territories first and quotas after (NaN where not compared). ``method`` is ``exact``
+    or ``large``, ``why`` says in words which and why. ``proven`` says, for an infeasible status, whether multipliers
+    prove that the hard rules cannot all hold. ``raw_status`` is ``complete`` where nothing depends on the time limit;
+    else ``cut_short`` names the work, in the words of ``phases``, that the time limit or Ctrl-C ended: search, branch
+    and bound, bound, cases (of the proof), ...
+
+    ``model`` holds pairs, rows and hierarchy that decide what a plan is worth. ``violations`` are the hard rules that
+    the plan breaks, ``relaxations`` what could give instead: ``text``, and whether it is ``enough`` alone;
+    ``least_violation`` is by how much hard rules must at least be broken, each in units of its scale (0: not proven
+    that any must). ``seed`` is that of the solve, ``seconds`` how long it took (NaN for a loaded plan), ``phases`` the
+    seconds of each kind of work. ``warnings`` say in words what to know about how the plan came about. ``bound_kind``
+    is always ``verified``: recomputed from the multipliers.
     """
 
     status: Status
@@ -124,6 +137,12 @@ class Result(Outcome):
     def broken_rules(self) -> int:
         """Number of hard rules that the plan breaks; ``violations`` lists them."""
         return len(self.violations)
+
+    @property
+    def searched(self) -> bool:
+        """Whether branch and bound claims to have searched the whole problem without finding a better plan."""
+        claimed = math.isfinite(self.solver_bound) and BRANCH_AND_BOUND not in self.cut_short
+        return claimed and self.method == "exact" and self.status is Status.OPTIMAL
 
     @property
     def proven(self) -> bool:

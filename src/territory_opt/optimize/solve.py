@@ -29,7 +29,7 @@ from territory_opt.optimize.search.rounds import search_stage
 from territory_opt.optimize.settings import Settings
 from territory_opt.optimize.task import Task
 from territory_opt.optimize.way import Way
-from territory_opt.problem.limits import LARGEST_SEED
+from territory_opt.problem.options import check_solving
 from territory_opt.problem.problem import Problem
 
 IntArray = npt.NDArray[np.int64]
@@ -57,7 +57,7 @@ def solve(
     the same plan, whatever the number of ``threads``. ``settings`` are the numbers that steer the work: the defaults
     are those of the benchmarks.
     """
-    _check(time_limit, gap, seed, threads)
+    check_solving(time_limit=time_limit, gap=gap, seed=seed, threads=threads, progress=progress)
     clock = Clock(time_limit, progress)
     with clock.ctrl_c(), clock.lends():
         with clock.phase("model"):
@@ -215,18 +215,3 @@ def _large_plan(way: Way, task: Task, starts: list[IntArray]) -> Found:
         core = core_stage(task, best)
     clock.show(core.best.shown, "core", core.best.broken)
     return Found(task, core.best, Claim.of(task, core.best, core.bound, gap=task.gap))
-
-
-# --- options ----------------------------------------------------------------------------------------------------
-
-
-def _check(time_limit: float, gap: float, seed: int, threads: int | None) -> None:
-    """Raise ValueError for an option out of range."""
-    if not time_limit > 0:
-        raise ValueError(f"time_limit is {time_limit:g}; it must be positive seconds")
-    if not 0 <= gap < np.inf:
-        raise ValueError(f"gap is {gap:g}; it must be a share of 0 or more, such as 0.001")
-    if not 0 <= seed <= LARGEST_SEED:
-        raise ValueError(f"seed is {seed}; it must be a whole number from 0 to {LARGEST_SEED:,}")
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads is {threads}; it must be 1 or more")

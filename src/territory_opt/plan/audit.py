@@ -29,7 +29,11 @@ QUOTA_TOLERANCE = HALF_CENT
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One broken rule: ``amount`` in ``unit``; ``value`` against ``limit``; ``sentence`` is the rule in words."""
+    """One broken rule: by how much (``amount``, in ``unit``) the ``value`` of ``subject`` is outside the ``limit``.
+
+    ``rule`` is its name ("balance: potential"), ``subject`` the rep, account, family or node of the hierarchy.
+    ``share`` is the amount as a share of what is fair or allowed (0: there is none), ``sentence`` the rule in words.
+    """
 
     rule: str
     subject: str

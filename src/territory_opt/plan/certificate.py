@@ -49,6 +49,8 @@ PRICE_TOLERANCE = 1e-9
 class Multipliers:
     """What a plan carries as its proof: one multiplier per row, with the names of the rows.
 
+    ``values`` are those that prove the bound, (n_rows,), in money per unit of the row; ``rules`` and ``subjects`` name
+    the rows, ``kappa`` is the fair quota per unit of expected sales that they were built with.
     ``least_violation`` are the multipliers (per row, in units of the row's scale) that prove how much the hard
     rules must at least be broken; empty when they can all hold. ``cases`` prove a tighter bound where few accounts
     decide.
@@ -89,7 +91,9 @@ class Certificate:
     It says what a plan is worth and what no plan can exceed, not whether the plan keeps the rules: ask :func:`audit`.
     Both hold at the plan's kappa; ``kappa_drift`` is by how much the plan's own fair share of expected sales differs
     from it (0 without quotas), which is small for a plan that was solved and large for one with a forged kappa.
-    ``problems`` lists why the multipliers do not prove anything (then ``bound`` is infinite).
+    ``objective`` and ``bound`` are money of the plan's period. ``problems`` lists why the multipliers do not prove
+    anything (then ``bound`` is infinite). ``least_violation``: by how much hard rules must at least be broken, each in
+    units of its scale; 0 where nothing is proven.
     """
 
     objective: float

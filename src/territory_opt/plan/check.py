@@ -19,8 +19,10 @@ from territory_opt.plan.folder import PlanFolder
 from territory_opt.problem.numbers import HALF_CENT, ROUNDING
 from territory_opt.problem.problem import Problem
 
-SHARES = ("kappa", "kappa_drift", "least_violation")
-"""Figures that are held to the last digits: half a cent means nothing there."""
+SUMS = ("objective", "bound", "gap_money", "incumbent_objective")
+"""Figures that are sums of large amounts of both signs: floats lose digits of these, not of what is left."""
+MOST_DIGITS = 17
+"""Digits that tell any two floating-point numbers apart."""
 VIOLATION_KEYS = {"rule", "subject", "amount", "unit", "value", "limit", "text"}
 """What ``plan.json`` says of a broken rule."""
 
@@ -29,7 +31,9 @@ VIOLATION_KEYS = {"rule", "subject", "amount", "unit", "value", "limit", "text"}
 class Check:
     """Outcome of checking a plan folder: ``faults`` is empty when everything it claims holds.
 
-    ``not_checked`` names what the folder says beyond that: nobody can recompute it from data and proof.
+    ``certificate`` is what the plan is worth and what no plan can exceed, recomputed; ``violations`` are the hard rules
+    it breaks, ``claims`` what ``plan.json`` states. ``not_checked`` names what the folder says beyond that: nobody can
+    recompute it from data and proof.
     """
 
     certificate: Certificate
@@ -54,7 +58,7 @@ def check_folder(found: PlanFolder, problem: Problem) -> Check:
     faults = list(certificate.problems)
     faults += _unconfirmed_claims(found, figures, certificate, violations)
     faults += file_faults(found, figures)
-    unchecked = (*unchecked_claims(found.claims), *unchecked_files(found))
+    unchecked = (*unchecked_claims(found.claims), *unchecked_files(found, figures.model))
     return Check(certificate, tuple(violations), tuple(faults), found.claims, unchecked)
 
 
@@ -64,10 +68,12 @@ def _unconfirmed_claims(
     """Every figure of plan.json that a recomputation does not confirm."""
     claims = found.claims
     evaluation = None if found.plan.assignment.index.has_duplicates else figures.evaluation
+    today = None if evaluation is None else figures.today.evaluation
+    size = max(_size(certificate.bound), *(sum(map(abs, e.parts.values())) for e in (evaluation, today) if e), 1.0)
     faults = [
-        f"{name} is stated as {_stated(claims.get(name), is_money)}, recomputed it is {_stated(value, is_money)}"
+        f"{name} is {_otherwise(claims.get(name), value)}"
         for name, value in _recomputed(figures, evaluation, certificate, violations).items()
-        if not _same(claims.get(name), value, is_money=(is_money := name not in SHARES))
+        if not _same(claims.get(name), value, size=size if name in SUMS else 1.0)
     ]
     if not certificate.problems and certificate.objective > certificate.bound + HALF_CENT and not violations:
         faults.append("the objective is above the bound: one of them is wrong")
@@ -76,10 +82,8 @@ def _unconfirmed_claims(
         faults.append(f'the currency is stated as "{claims.get("currency")}", not as in the scenario')
     if (claims.get("status") == "infeasible") != bool(violations):
         faults.append(f'the status is stated as "{claims.get("status")}", with {len(violations)} hard rules broken')
-    if evaluation is not None:
-        today = figures.today.evaluation.parts
-        faults += _unconfirmed_parts("the objective", claims.get("parts"), evaluation.parts)
-        faults += _unconfirmed_parts("today's objective", claims.get("incumbent_parts"), today)
+    for whose, stated, judged in (("the", "parts", evaluation), ("today's", "incumbent_parts", today)):
+        faults += [] if judged is None else _unconfirmed_parts(f"{whose} objective", claims.get(stated), judged.parts)
     return faults + _unconfirmed_violations(claims, violations)
 
 
@@ -110,9 +114,9 @@ def _unconfirmed_parts(whose: str, stated: object, parts: dict[str, float]) -> l
     """Parts of ``whose`` worth that the recomputed ``parts`` do not confirm, missing and made-up ones too."""
     given = stated if isinstance(stated, dict) else {}
     return [
-        f'part "{name}" of {whose} is stated as {_stated(given.get(name))}, recomputed it is {_stated(parts.get(name))}'
+        f'part "{name}" of {whose} is {_otherwise(given.get(name), parts.get(name))}'
         for name in dict.fromkeys([*parts, *map(str, given)])
-        if not _same(given.get(name), parts.get(name))
+        if not _same(given.get(name), parts.get(name), size=sum(map(abs, parts.values())))
     ]
 
 
@@ -136,27 +140,39 @@ def _unconfirmed_violations(claims: Mapping[str, Any], violations: list[Violatio
 
 def _admits(line: Mapping[str, Any], violation: Violation) -> bool:
     """Whether a line of ``violations`` holds the figures of a broken rule, and no others."""
+    figures = {"amount": violation.amount, "value": violation.value, "limit": violation.limit}
+    size = max(map(abs, figures.values()))  # the amount is what the other two are apart
     return (
         set(line) <= VIOLATION_KEYS
         and line.get("unit") == violation.unit
-        and all(_same(line.get(name), getattr(violation, name)) for name in ("amount", "value", "limit"))
+        and all(_same(line.get(name), value, size=size) for name, value in figures.items())
     )
 
 
-def _same(stated: object, value: float | None, *, is_money: bool = True) -> bool:
-    """Whether a stated figure is the recomputed ``value``: but for rounding, and for half a cent of what is money."""
+def _same(stated: object, value: float | None, *, size: float = 1.0) -> bool:
+    """Whether a stated figure is the recomputed ``value``, but for rounding of figures of this ``size``."""
     if value is None or not np.isfinite(value):
         return stated is None
-    allowed = HALF_CENT * (is_money and abs(value) > 1) + ROUNDING * max(abs(value), 1.0)
-    return isinstance(stated, int | float) and abs(value - stated) <= allowed
+    return isinstance(stated, int | float) and abs(value - stated) <= ROUNDING * max(abs(value), size, 1.0)
 
 
-def _stated(value: object, is_money: bool = True) -> str:
-    """Write a figure so exactly that a claim which is off by a cent differs; of a share all digits that count."""
+def _size(value: float) -> float:
+    return abs(value) if np.isfinite(value) else 0.0
+
+
+def _otherwise(stated: object, value: float | None) -> str:
+    """Say what is stated and what was recomputed, in so many digits that they differ."""
+    texts = _shown(stated, 2), _shown(value, 2)
+    for digits in range(2, MOST_DIGITS + 1):
+        if texts[0] != texts[1]:
+            break
+        texts = _shown(stated, digits, "g"), _shown(value, digits, "g")
+    return f"stated as {texts[0]}, recomputed it is {texts[1]}"
+
+
+def _shown(value: object, digits: int, kind: str = "f") -> str:
     if value is None:
         return "nothing"
     if not isinstance(value, int | float):
         return f'"{value}"'
-    if not is_money:
-        return f"{value:.10g}"
-    return f"{value:,.6g}" if isinstance(value, float) and abs(value) < 1 else f"{value:,.2f}"
+    return f"{value:,.{digits}{kind}}" if kind == "g" or abs(value) >= 1 else f"{value:,.6g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,19 +14,28 @@ from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import PlanFolder, named, read_quotas
 from territory_opt.plan.parts import part_problems
-from territory_opt.plan.write_folder import CORE_FILES, MANIFEST, file_hash, table_csv
+from territory_opt.plan.write_folder import (
+    CORE_FILES,
+    MANIFEST,
+    assignments_csv,
+    certificate_arrays,
+    file_hash,
+    json_text,
+    packed,
+    quotas_csv,
+    read_json,
+    table_csv,
+)
 
 ROLL_UP, PARTS, ISSUES = "roll_up.csv", "quotas_by_part.csv", "data_issues.csv"
 FOR_PEOPLE = ("plan.xlsx", "report.html")
 PLAN_FILES = (*CORE_FILES, MANIFEST, ROLL_UP, PARTS, ISSUES, *FOR_PEOPLE)
 """Files that a plan folder may hold, its own tables aside."""
 MANIFEST_KEYS = ("scenario", "variant", "overrides", "inputs", "outputs", "seed", "versions")
-ARRAYS = {"values", "rules", "subjects", "kappa", "least_violation", "case_accounts", "case_reps", "case_values"}
-"""What ``certificate.npz`` may hold."""
+CERTIFICATE = "certificate.npz"
 ZIP_STARTS, ZIP_ENDS, ZIP_END = b"PK\3\4", b"PK\5\6", 22
 """First bytes of an archive and of its end record, and the bytes of that record without a comment."""
-AMOUNT = re.compile(r"-?[0-9]+\.[0-9][0-9]")
-"""Money as it is written: whole cents."""
+_OTHER_BYTES = "says what it says in other bytes than a plan is written in (digits, quotes, line ends): solve again"
 
 
 def file_faults(found: PlanFolder, figures: Figures) -> list[str]:
@@ -36,22 +45,26 @@ def file_faults(found: PlanFolder, figures: Figures) -> list[str]:
         *_changed_files(found),
         *_odd_manifest(found),
         *_odd_certificate(found),
-        *_odd_amounts(found, model),
+        *_other_bytes(found),
+        *_no_quotas(found, model),
         *_wrong_roll_up(found, figures),
         *_wrong_parts(found, model),
         *_wrong_issues(found, model),
     ]
 
 
-def unchecked_files(found: PlanFolder) -> list[str]:
+def unchecked_files(found: PlanFolder, model: Model) -> list[str]:
     """Name what files say that nothing here recomputes."""
     present = _present(found)
     as_written = "only that it is as it was written"
     lines = [f"{name}: {as_written if name in present else 'it is not there'}" for name in FOR_PEOPLE]
     if PARTS in present:
-        lines.append(f"{PARTS}: how quotas are shared out among parts; sums are checked")
+        lines.append(f"{PARTS}: how quotas are shared out among parts, and the order of its rows; sums are checked")
     if ISSUES in present and stands_alone(found):
         lines.append(f"{ISSUES}: findings in the tables as they were first given, {as_written}")
+    if (found.path / CERTIFICATE).read_bytes() != _packed_anew(found):
+        lines.append(f"{CERTIFICATE}: how it is packed, which is not as here; the arrays in it are checked")
+    lines += _other_order(found, model)
     lines.append("manifest.json: that variant, settings, seed and versions are those of the run")
     return lines + [f"{name}: no part of a plan" for name in sorted(_strangers(found))]
 
@@ -115,24 +128,64 @@ def _odd_manifest(found: PlanFolder) -> list[str]:
 
 
 def _odd_certificate(found: PlanFolder) -> list[str]:
-    """Arrays that no certificate has, and bytes before or after the archive."""
-    path = found.path / "certificate.npz"
+    """Arrays that no certificate has, and bytes that are no part of one: before, in, between or after its arrays."""
+    path = found.path / CERTIFICATE
     content = path.read_bytes()
     whole = content.startswith(ZIP_STARTS) and content[-ZIP_END:].startswith(ZIP_ENDS)
-    with zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-    odd = sorted({name for name in names if name not in ARRAYS or names.count(name) > 1})
-    faults = [] if whole else ["certificate.npz holds bytes that are no part of it"]
-    return faults + [f"certificate.npz holds {name}, which no certificate has, or has it twice" for name in odd]
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(io.BytesIO(_packed_anew(found))) as anew:
+        members, wanted = archive.infolist(), {part.filename: anew.read(part) for part in anew.infolist()}
+        names = [part.filename for part in members]
+        remarks = archive.comment or any(part.comment or part.extra for part in members)
+        alike = [archive.read(part) == wanted.get(part.filename) for part in members]
+    odd = sorted({name for name in names if name not in wanted or names.count(name) > 1})
+    faults = [] if whole and not remarks else [f"{CERTIFICATE} holds bytes that are no part of it"]
+    faults += [
+        f"{name.removesuffix('.npy')} in {CERTIFICATE} {_OTHER_BYTES}"
+        for name, same in zip(names, alike, strict=True)
+        if not same and name not in odd
+    ]
+    return faults + [
+        f"{CERTIFICATE} holds {name.removesuffix('.npy')}, which no certificate has, or has it twice" for name in odd
+    ]
 
 
-def _odd_amounts(found: PlanFolder, model: Model) -> list[str]:
-    """Quotas where the plan has none, and amounts that are no whole cents."""
+def _packed_anew(found: PlanFolder) -> bytes:
+    return packed(certificate_arrays(found.certificate))
+
+
+def _other_bytes(found: PlanFolder) -> list[str]:
+    """Files that say what they say in other bytes than a plan is written in: nobody but a plan's writer made them."""
+    written = {"assignments.csv": assignments_csv(found.plan), "quotas.csv": quotas_csv(found.plan.quotas)}
+    written |= {name: _json_anew(found.path / name) for name in ("plan.json", MANIFEST)}
+    return [f"{name} {_OTHER_BYTES}" for name, text in written.items() if not _holds(found.path / name, text)]
+
+
+def _json_anew(path: Path) -> str:
+    try:
+        return json_text(read_json(path))
+    except (RecursionError, ValueError):  # nested deeper than any plan, or a number that JSON does not have
+        return ""
+
+
+def _other_order(found: PlanFolder, model: Model) -> list[str]:
+    """Tables whose rows stand in another order than the data's, which no figure depends on."""
+    problem, quotas = model.problem, found.plan.quotas
+    places = pd.Index(problem.reps["rep_id"]).get_indexer(quotas["rep_id"])
+    here = list(zip(places, quotas["period"], strict=True))
+    accounts = pd.Index(problem.accounts["account_id"]).get_indexer(found.plan.assignment.index)
+    orders = {"assignments.csv": accounts.tolist(), "quotas.csv": here}
+    return [
+        f"{name}: the order of its rows, which is not that of the data"
+        for name, at in orders.items()
+        if at != sorted(at)
+    ]
+
+
+def _no_quotas(found: PlanFolder, model: Model) -> list[str]:
+    """Quotas where the plan has none."""
     if not model.has_quotas and len(found.plan.quotas):
         return ["quotas.csv holds quotas, although the scenario sets no target"]
-    lines = (found.path / "quotas.csv").read_text(encoding="utf-8").splitlines()[1:]
-    odd = sum(1 for line in lines if line and not AMOUNT.fullmatch(line.rpartition(",")[2]))
-    return [f"quotas.csv: {odd:,} amounts are not written in whole cents"] if odd else []
+    return []
 
 
 def _wrong_roll_up(found: PlanFolder, figures: Figures) -> list[str]:
@@ -157,7 +210,11 @@ def _wrong_issues(found: PlanFolder, model: Model) -> list[str]:
 def _compared(path: Path, wanted: str, otherwise: str) -> list[str]:
     if not path.is_file():
         return [f"{path.name} is missing"]
-    return [] if path.read_bytes() == wanted.encode("utf-8") else [f"{path.name} {otherwise}"]
+    return [] if _holds(path, wanted) else [f"{path.name} {otherwise}"]
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.read_bytes() == text.encode("utf-8", "surrogatepass")
 
 
 def _wrong_parts(found: PlanFolder, model: Model) -> list[str]:
@@ -171,4 +228,5 @@ def _wrong_parts(found: PlanFolder, model: Model) -> list[str]:
         table = named(path, lambda path: read_quotas(path, "part"))
     except PlanFolderError as error:
         return [str(error)]
-    return part_problems(model, found.plan.annual, table)
+    faults = [] if _holds(path, table_csv(table)) else [f"{PARTS} {_OTHER_BYTES}"]
+    return faults + part_problems(model, found.plan.annual, table)

@@ -100,8 +100,14 @@ class Alternative:
 class AccountExplanation:
     """Why one account (or the whole family it belongs to) is with its rep.
 
-    ``accounts`` are all accounts of the decision; ``excluded`` counts reps per rule that keeps them out (a rep can
-    count under several); ``eligible`` is the number who may serve it; ``notes`` are facts in words.
+    ``accounts`` are the ids of all accounts of the decision, ``family`` is the name of the family, empty for one
+    account alone. ``km`` is from the rep's home as the crow flies (mean over a family), ``fit`` of skills from 0 to 1
+    (NaN where the account names no preferred skill). ``moved_from`` names the reps who have the accounts today, if
+    others; ``excluded`` counts reps per rule that keeps them out (a rep can count under several); ``eligible`` is the
+    number who may serve it. ``alternatives`` are the best other reps and today's: each with rep_id, name, km, fit,
+    incumbent (whether it is today's), and lines that add up to its ``advantage``, what the chosen rep is worth above
+    it, in ``currency`` and ``term`` ("per year"). ``reason`` says in words why it is this rep, ``notes`` are facts in
+    words.
     """
 
     account_id: str

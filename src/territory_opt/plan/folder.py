@@ -24,6 +24,8 @@ from territory_opt.problem.units import with_units
 from territory_opt.words import message
 
 _T = TypeVar("_T")
+CASE_ARRAYS = ("case_accounts", "case_reps", "case_values")
+"""What a certificate holds of a proof by cases: all of it or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +117,16 @@ def _read_certificate(path: Path) -> Multipliers:
             subjects=tuple(arrays["subjects"].tolist()),
             kappa=float(arrays["kappa"]),
             least_violation=_real(arrays["least_violation"]),
-            cases=_read_cases(arrays) if "case_values" in arrays else None,
+            cases=_read_cases(arrays),
         )
 
 
-def _read_cases(arrays: Mapping[str, Any]) -> Cases:
+def _read_cases(arrays: Mapping[str, Any]) -> Cases | None:
+    given = [name in arrays for name in CASE_ARRAYS]
+    if not any(given):
+        return None
+    if not all(given):
+        raise ValueError(f"it does not hold all of {', '.join(CASE_ARRAYS)}")
     names = arrays["case_accounts"], arrays["case_reps"]
     if any(array.dtype.kind != "U" or array.ndim != 1 for array in names):
         raise ValueError("case_accounts and case_reps are not lists of names")

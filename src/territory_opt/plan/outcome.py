@@ -21,7 +21,7 @@ from territory_opt.problem.show import html_lines
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NOT_HEADLINES = ("parts", "incumbent_parts", "violations", "ways_out", "cut_short", "schema_version")
+NOT_HEADLINES = ("parts", "incumbent_parts", "violations", "ways_out", "schema_version")
 """What ``plan.json`` states in lists; a summary holds single figures."""
 
 
@@ -127,8 +127,9 @@ class Outcome(ABC):
 
         What ``plan.json`` states but its lists (status, objective, bound, gap, gap_money, moved_accounts, sales_at_risk
         ...), and: months (that money is for), broken_rules, gain_over_today, expected_sales with low_80 and high_80 (of
-        the company), quotas_total, target, expected_hits (reps), p_company_target (probability). Money is in
-        ``currency`` for ``months`` months; gap is a share of the objective.
+        the company), quotas_total, target, expected_hits (reps), p_company_target (probability). cut_short names what
+        the time limit or Ctrl-C ended, empty if nothing. Money is in ``currency`` for ``months`` months; gap is a share
+        of the objective.
         """
         claims = self.claims()
         lines = headlines(claims) | {"months": self.problem.policy.period.months, "broken_rules": self.broken_rules}
@@ -196,5 +197,6 @@ class Outcome(ABC):
 
 
 def headlines(claims: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the single figures of ``plan.json``; those that are not known are NaN."""
-    return {key: math.nan if value is None else value for key, value in claims.items() if key not in NOT_HEADLINES}
+    """Return the single figures of ``plan.json``, those that are not known as NaN; what was cut short as one text."""
+    found = {key: math.nan if value is None else value for key, value in claims.items() if key not in NOT_HEADLINES}
+    return found | {"cut_short": ", ".join(claims.get("cut_short", ()))}

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.atomic import Place, naming, recover, refuse_collisions, replaced, reserve, write_whole
@@ -162,33 +163,51 @@ def _shield(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
 
 
-def _writers(plan: Plan, certificate: Multipliers, claims: Mapping[str, Any]) -> dict[str, Callable[[Path], object]]:
-    """The files that every plan folder has, each with what writes it."""
-    assignments = plan.assignment.rename("rep_id").rename_axis("account_id").reset_index()
-    quotas = plan.quotas.assign(quota=[f"{amount:.2f}" for amount in plan.quotas["quota"]])
+def assignments_csv(plan: Plan) -> str:
+    """Return ``assignments.csv`` of a plan."""
+    return table_csv(plan.assignment.rename("rep_id").rename_axis("account_id").reset_index())
+
+
+def quotas_csv(quotas: pd.DataFrame) -> str:
+    """Return quotas, one row per rep and period, as ``quotas.csv`` has them: whole cents, no negative zero."""
+    return table_csv(quotas.assign(quota=[f"{round(amount, 2) + 0.0:.2f}" for amount in quotas["quota"]]))
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """Return ``content`` as JSON files of a plan are written."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def certificate_arrays(certificate: Multipliers) -> dict[str, npt.NDArray[Any]]:
+    """Return what ``certificate.npz`` holds, by name."""
     return {
-        "assignments.csv": lambda path: path.write_text(table_csv(assignments), encoding="utf-8"),
-        "quotas.csv": lambda path: path.write_text(table_csv(quotas), encoding="utf-8"),
-        "plan.json": lambda path: _write_json(path, {"schema_version": SCHEMA_VERSION, **claims}),
-        "certificate.npz": lambda path: _write_certificate(path, certificate),
+        "values": certificate.values,
+        "rules": np.array(certificate.rules, dtype=np.str_),
+        "subjects": np.array(certificate.subjects, dtype=np.str_),
+        "kappa": np.array(certificate.kappa),
+        "least_violation": certificate.least_violation,
+        **_case_arrays(certificate.cases),
     }
 
 
-def _write_certificate(path: Path, certificate: Multipliers) -> None:
+def packed(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """Return arrays as an archive; the same bytes wherever the same version of zlib packs them."""
     whole = io.BytesIO()  # a full disk does not meet half an archive
-    np.savez_compressed(
-        whole,
-        values=certificate.values,
-        rules=np.array(certificate.rules, dtype=np.str_),
-        subjects=np.array(certificate.subjects, dtype=np.str_),
-        kappa=np.array(certificate.kappa),
-        least_violation=certificate.least_violation,
-        **_case_arrays(certificate.cases),
-    )
-    path.write_bytes(whole.getvalue())
+    np.savez_compressed(whole, allow_pickle=False, **arrays)
+    return whole.getvalue()
 
 
-def _case_arrays(cases: Cases | None) -> dict[str, Any]:
+def _writers(plan: Plan, certificate: Multipliers, claims: Mapping[str, Any]) -> dict[str, Callable[[Path], object]]:
+    """The files that every plan folder has, each with what writes it; the same bytes on every system."""
+    return {
+        "assignments.csv": lambda path: path.write_bytes(assignments_csv(plan).encode("utf-8")),
+        "quotas.csv": lambda path: path.write_bytes(quotas_csv(plan.quotas).encode("utf-8")),
+        "plan.json": lambda path: _write_json(path, {"schema_version": SCHEMA_VERSION, **claims}),
+        "certificate.npz": lambda path: path.write_bytes(packed(certificate_arrays(certificate))),
+    }
+
+
+def _case_arrays(cases: Cases | None) -> dict[str, npt.NDArray[Any]]:
     if cases is None:
         return {}
     return {
@@ -199,5 +218,4 @@ def _case_arrays(cases: Cases | None) -> dict[str, Any]:
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    text = json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_bytes(json_text(plain(content)).encode("utf-8"))

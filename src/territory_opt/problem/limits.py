@@ -8,6 +8,9 @@ MOST_A_YEAR = 1e6
 LARGEST_SHARE = 1e6
 LARGEST_SEED = 2**31 - 1
 LONGEST_LIMIT = 1e9
+MOST_DRAWS = 1_000_000
+MOST_MADE_UP = 10_000_000
+MOST_MONTHS = 600
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 LONGEST_ID = 255
 LONGEST_CURRENCY = 20
@@ -16,7 +19,7 @@ LONGEST_PATH = 4_096
 MOST_FINDINGS = 1_000
 LARGEST_UNPACKED = 2**28
 MOST_CELLS = 20_000_000
-MOST_ROWS = 2**20
+MOST_ROWS, MOST_COLUMNS = 2**20, 2**14
 MOST_CELLS_PER_BYTE = 100
 LONGEST_GAP = 1_000
 MOST_STRAY = 20
@@ -32,6 +35,9 @@ LIMITS: tuple[tuple[str, str, str], ...] = (
     ("a share", f"{LARGEST_SHARE:g}", "no rule means more than a million times its target"),
     ("a seed", f"{LARGEST_SEED:,}", "solvers take 31 bits"),
     ("`solve.time_limit`", f"{LONGEST_LIMIT:g} seconds", "thirty years; clocks of solvers overflow beyond"),
+    ("plan years that a review simulates", f"{MOST_DRAWS:,}", "odds no longer change in the third digit"),
+    ("accounts of a made-up company", f"{MOST_MADE_UP:,}", "ten times what plans are made for"),
+    ("months of its history", f"{MOST_MONTHS}", "fifty years"),
     ("first day of the plan", f"{FIRST_YEAR} to {LAST_YEAR}", "a year beyond is a slip of the keyboard"),
     ("an id, or another name that rows are matched by", f"{LONGEST_ID} characters", "longer ones are texts"),
     (
@@ -54,7 +60,11 @@ LIMITS: tuple[tuple[str, str, str], ...] = (
         f"{MOST_CELLS:,}, or {MOST_CELLS_PER_BYTE} for each of its bytes",
         "a real table fills more than that; a few bytes can claim a billion equal cells",
     ),
-    ("rows of a workbook", f"{MOST_ROWS:,}", "spreadsheet programs have no more; a file can claim any number"),
+    (
+        "rows and columns of a workbook",
+        f"{MOST_ROWS:,} and {MOST_COLUMNS:,}",
+        "spreadsheet programs have no more; a file can claim any number",
+    ),
     ("empty rows before a stray cell", f"{LONGEST_GAP:,}", "what follows is left out with a warning if it is no row"),
     ("stray rows", f"{MOST_STRAY}", "more are a second table: an error, as nothing is dropped"),
     ("a scenario file", f"{LARGEST_YAML // 2**20} MiB", "reading takes about 10 seconds per MiB"),

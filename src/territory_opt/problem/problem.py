@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeAlias
 
 import pandas as pd
 
@@ -16,11 +17,14 @@ from territory_opt.problem.calendar import Calendar, before_plan_year
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.show import html_lines
 
+Table: TypeAlias = pd.DataFrame | str | os.PathLike[str]
+"""A table as it is handed in, or the path of its file."""
+
 
 class TableReader(Protocol):
     """Turns tables as given into a checked problem: what :mod:`territory_opt.intake` hands in."""
 
-    def __call__(self, given: Mapping[str, pd.DataFrame], policy: Policy, *, strict: bool = False) -> Problem:
+    def __call__(self, given: Mapping[str, Table], policy: Policy, *, strict: bool = False) -> Problem:
         """Check ``given``, by name of table, against each other and the policy."""
 
 
@@ -31,7 +35,7 @@ class _Unread:
     comes out of a pickle brings the class without it.
     """
 
-    def __call__(self, given: Mapping[str, pd.DataFrame], policy: Policy, *, strict: bool = False) -> Problem:
+    def __call__(self, given: Mapping[str, Table], policy: Policy, *, strict: bool = False) -> Problem:
         """Ask for the public name, whose home hands in the reader, and read with it."""
         public: type[Problem] = sys.modules[__name__.partition(".")[0]].Problem
         return public.reader(given, policy, strict=strict)
@@ -41,15 +45,16 @@ class _Unread:
 class Problem:
     """Accounts, reps and rules after validation.
 
-    Every frame has a RangeIndex and the columns of :mod:`territory_opt.problem.schema`, plus any other
-    column the source had (as skill attributes or further metrics). Ids are strings. ``accounts.incumbent``
-    and ``reps.manager`` are empty strings where there is none. Accounts and reps have finite ``lat``/``lon``.
-    ``accounts.current_sales`` is the last 12 months of the sales table where there is one, and
-    ``reps.last_quota`` / ``reps.last_sales`` are NaN where unknown.
-    ``quota_history`` has one row per rep and past period.
-    ``sales`` may hold months of the plan year, which nothing but a replan reads: see ``past_sales``.
-    Do not change the frames: use :meth:`from_tables` with new ones. ``calendar`` and ``past_sales`` are worked out on
-    first use and kept.
+    Every frame has a RangeIndex and the columns of :mod:`territory_opt.problem.schema`, plus any other column the
+    source had (as skill attributes or further metrics). Ids are strings. ``accounts.incumbent`` and ``reps.manager``
+    are empty strings where there is none. Accounts and reps have finite ``lat``/``lon``. ``accounts.current_sales`` is
+    the last 12 months of the sales table where there is one, and ``reps.last_quota`` / ``reps.last_sales`` are NaN
+    where unknown. ``managers`` has one row per node of the hierarchy, ``rules`` one per lock or forbidden pair,
+    ``units`` and ``adjacency`` are None where they were not given, as is ``quota_history``, which has one row per rep
+    and past period. ``sales`` may hold months of the plan year, which nothing but a replan reads: see ``past_sales``.
+    ``policy`` is everything that was decided and is no table. ``issues``: what was found in the tables, and every cell
+    that was filled. Do not change the frames: use :meth:`from_tables` with new ones. ``calendar`` and ``past_sales``
+    are worked out on first use and kept.
 
     >>> import pandas as pd
     >>> import territory_opt as to
@@ -80,24 +85,24 @@ class Problem:
     @classmethod
     def from_tables(
         cls,
-        accounts: pd.DataFrame,
-        reps: pd.DataFrame,
-        units: pd.DataFrame | None = None,
-        adjacency: pd.DataFrame | None = None,
-        sales: pd.DataFrame | None = None,
-        rules: pd.DataFrame | None = None,
+        accounts: Table,
+        reps: Table,
+        units: Table | None = None,
+        adjacency: Table | None = None,
+        sales: Table | None = None,
+        rules: Table | None = None,
         policy: Policy | None = None,
         *,
-        managers: pd.DataFrame | None = None,
-        quota_history: pd.DataFrame | None = None,
+        managers: Table | None = None,
+        quota_history: Table | None = None,
         strict: bool = False,
     ) -> Problem:
-        """Check the tables against each other and the policy.
+        """Check the tables against each other and the policy; each is a DataFrame or the path of a file.
 
-        Columns are those of ``docs/data-formats.md``. Raises :class:`DataError` with *all* findings;
-        ``strict`` turns warnings into errors. Cost: linear in rows.
+        Columns are those of ``docs/data-formats.md``. Raises :class:`DataError` with *all* findings,
+        :class:`GivenError` for what is no table; ``strict`` turns warnings into errors. Cost: linear in rows.
         """
-        tables: Mapping[str, pd.DataFrame | None] = {
+        tables: Mapping[str, Table | None] = {
             "accounts": accounts,
             "reps": reps,
             "units": units,
@@ -108,7 +113,7 @@ class Problem:
             "quota_history": quota_history,
         }
         given = {name: table for name, table in tables.items() if table is not None}
-        return cls.reader(given, policy or Policy(), strict=strict)
+        return cls.reader(given, Policy() if policy is None else policy, strict=strict)
 
     @cached_property
     def calendar(self) -> Calendar:

@@ -45,7 +45,8 @@ class Consistency:
     ``expected_low`` to ``expected_high`` the 80 % range of ``expected``, ``largest_target`` the largest
     target that hedge, share and spread leave room for: money per year. ``gives`` says for each of the four what it
     would have to become alone; ``contradictions`` lists quota rules that no quotas can meet together; ``flags`` what
-    can hold but should not be. All are empty where nothing is wrong.
+    can hold but should not be. All are empty where nothing is wrong. ``holds``: whether target, hedge, share and spread
+    can be had together; ``sentence`` says it in words.
     """
 
     target: float | None

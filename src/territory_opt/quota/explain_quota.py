@@ -47,10 +47,11 @@ MATTERS = ("potential", "current_sales", "segment", "sales")
 class QuotaExplanation:
     """One rep's yearly quota explained.
 
-    ``money`` holds the lines in whole cents; ``expected_sales`` is M, ``fair_quota`` kappa M, ``odds`` the chance to
-    make the quota (normal approximation). ``binding`` names the rules at their limit, ``what_would_change`` what moves
-    the quota and by how much, ``doubts`` the data that could move it most, ``periods`` has columns period and quota,
-    ``parts`` part and quota (empty without ``quotas.by``); ``attrs["units"]`` of each table has the unit of its money.
+    ``money`` holds the lines in whole cents, which add up to ``quota`` (``term`` says for what: "per year");
+    ``expected_sales`` is M, ``fair_quota`` kappa M, ``odds`` the chance to make the quota (normal approximation).
+    ``binding`` names the rules at their limit, ``what_would_change`` what moves the quota and by how much, ``doubts``
+    the data that could move it most, ``periods`` has columns period and quota, ``parts`` part and quota (empty without
+    ``quotas.by``); ``attrs["units"]`` of each table has the unit of its money.
     """
 
     rep_id: str

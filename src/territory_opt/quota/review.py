@@ -22,8 +22,12 @@ SETTINGS = ReviewSettings()
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What was found; ``past`` is None where last year's quotas or sales are not known.
+    """What was found in a plan's quotas.
 
+    ``odds``: what the simulated years say of reps, nodes of the hierarchy and the company. ``plan`` and ``past``:
+    tests whether quotas of the plan, and of last year, are fair; ``past`` is None where last year's quotas or sales are
+    not known. ``findings``: rep_id, criterion and reason of each quota that is not SMART. ``hit_share``: the share of
+    reps who should make their quota, from the policy.
     ``short`` (Series rep_id -> probability): reps whose simulated odds are below the policy's ``hit_share`` by more
     than chance in the simulation, worst first.
     """

@@ -25,7 +25,9 @@ from territory_opt.errors import ScenarioError
 from territory_opt.estimate.shocks import Shocks, regions
 from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
+from territory_opt.problem.limits import MOST_DRAWS
 from territory_opt.problem.numbers import HALF_CENT
+from territory_opt.problem.options import seed_of, whole
 from territory_opt.problem.policy import Pay
 from territory_opt.problem.units import PROBABILITY, SHARE, money_of, with_units
 from territory_opt.quota.settings import SimulationSettings
@@ -92,13 +94,14 @@ def simulate(
 ) -> Simulation:
     """Simulate ``draws`` plan years of ``plan``; ``pay`` by default the policy's. Cost: linear in draws x reps.
 
-    The same seed gives the same figures. Raise :class:`ScenarioError` if the plan sets no quotas.
+    The same seed gives the same figures. Raise :class:`ScenarioError` if the plan sets no quotas, :class:`GivenError`
+    for draws or a seed out of range.
     """
     model, plan = figures.model, figures.plan
     if not plan.has_quotas:
         raise ScenarioError("the plan sets no quotas; set quotas.target and solve again")
-    if draws < 1:
-        raise ValueError(f"draws is {draws}; it must be 1 or more")
+    whole("draws", draws, least=1, most=MOST_DRAWS)
+    seed_of(seed)
     pay = pay or model.problem.policy.quotas.pay
     books, quotas = Books.of(figures), figures.quotas
     members = membership(model)

@@ -41,6 +41,7 @@ class Tracking:
 
     ``company`` holds the figures of :attr:`reps` once, without units in their names: quota (its target), due, sold (all
     sales there were), pace, p_finish, outlook, low, high, needed, adjusted.
+    ``as_of`` is the last month that counts ("2027-05"). Money is in ``currency``.
     ``uncovered`` of them came while the account's rep was not there: they count for no rep. ``issues``: what was left
     out of the tables, and why.
     """

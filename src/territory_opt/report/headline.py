@@ -68,8 +68,7 @@ def proof_sentence(result: Result) -> str:
     if result.gap_money < HALF_CENT:
         return f"No plan {rules} is worth more than this one (verified)."
     text = f"No plan {rules} is worth more than {at_most(result.gap_money, currency)} above this one"
-    searched = result.method == "exact" and result.status == "optimal"
-    return f"{text} (verified); a complete search found no better one." if searched else f"{text} (verified)."
+    return f"{text} (verified); a complete search found no better one." if result.searched else f"{text} (verified)."
 
 
 def cards(result: Result, pair: Comparison, odds: CompanyOdds | None) -> tuple[Card, ...]:

@@ -17,6 +17,7 @@ from territory_opt._version import __version__
 from territory_opt.atomic import Place
 from territory_opt.errors import ScenarioError
 from territory_opt.optimize.result import Result
+from territory_opt.paths import resolved
 from territory_opt.plan.check_files import FOR_PEOPLE, ISSUES, PARTS, ROLL_UP, issue_table
 from territory_opt.plan.write_folder import file_hash, table_csv, write_folder
 from territory_opt.problem.policy import Policy
@@ -71,8 +72,7 @@ def names_of_files(folder: Path, scenario: Scenario, policy: Policy) -> list[str
 
 def _inside(folder: Path, scenario: Scenario) -> bool:
     """Whether ``folder`` holds data of the scenario: they have to be written with the plan, which takes its place."""
-    place = folder.resolve()
-    return any(path.resolve().is_relative_to(place) for path in scenario.input_files())
+    return any(resolved(path).is_relative_to(resolved(folder)) for path in scenario.input_files())
 
 
 def _write(result: Result, folder: Path | Place, name: str, link: dict[str, Any], tables: dict[str, Any]) -> None:

@@ -15,12 +15,14 @@ import pandas as pd
 
 from territory_opt.errors import ComparisonError, GivenError
 from territory_opt.model.model import Model
+from territory_opt.paths import resolved
 from territory_opt.plan.audit import Violation
 from territory_opt.plan.certificate import certify_figures
 from territory_opt.plan.explain_account import at_kappa_of
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import PlanFolder
 from territory_opt.plan.tables import balanced_metrics, money_unit
+from territory_opt.problem.options import place, texts
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.units import PROBABILITY, money_of, suffix, with_units
 from territory_opt.study.side import Side, TextArray
@@ -61,7 +63,8 @@ class Planned(Protocol):
 class Comparison:
     """Two plans or more of the same accounts and reps, each judged by the rules it was made for.
 
-    What changes, changes against the first plan.
+    What changes, changes against the first plan. ``sides`` are the plans in the order given, each with its ``name``,
+    ``figures`` and ``bound``.
     """
 
     sides: tuple[Side, ...]
@@ -225,7 +228,7 @@ def _folder_at(given: Planned | PlanFolder | Place) -> Planned | PlanFolder | st
         return given
     if given == TODAY:
         return TODAY
-    if not holds_plan(Path(given)):
+    if not holds_plan(place(given, "plans", ACCEPTED.removeprefix("give "))):
         raise ComparisonError(f'"{given}" is no plan; {ACCEPTED}')
     return load_plan(Path(given))
 
@@ -249,9 +252,10 @@ def _called(plans: Sequence[Planned | PlanFolder | str], names: Sequence[str] | 
         names = [_own_name(plan) or f"plan {number}" for number, plan in enumerate(plans, start=1)]
         if len(set(names)) < len(names):
             names = [f"{name} ({number})" for number, name in enumerate(names, start=1)]
+    names = texts("names", names, '"today"')
     if len(names) != len(plans) or len(set(names)) < len(names):
-        raise ComparisonError(f"there are {len(plans)} plans; give as many different names, not {list(names)}")
-    return [str(name) for name in names]
+        raise ComparisonError(f"there are {len(plans)} plans; give as many different names, not {names}")
+    return names
 
 
 def _own_name(plan: Planned | PlanFolder | str) -> str:
@@ -259,7 +263,7 @@ def _own_name(plan: Planned | PlanFolder | str) -> str:
     if isinstance(plan, str):
         return plan
     folder = plan if isinstance(plan, PlanFolder) else plan.folder if isinstance(plan, SavedPlan) else None
-    return "" if folder is None else folder.path.resolve().name
+    return "" if folder is None else resolved(folder.path).name
 
 
 def _side(name: str, given: Planned | PlanFolder, base: Model) -> Side:

@@ -15,12 +15,14 @@ import pandas as pd
 
 from territory_opt.errors import GivenError
 from territory_opt.intake.actuals import check_actuals, check_metrics, read_actuals, read_metrics
+from territory_opt.paths import is_there
 from territory_opt.plan.certificate import Multipliers
 from territory_opt.plan.folder import PlanFolder
 from territory_opt.plan.outcome import Outcome
 from territory_opt.plan.plan import Plan
+from territory_opt.problem.options import place
 from territory_opt.problem.problem import Problem
-from territory_opt.whatif.overlay import is_there, scenario_path
+from territory_opt.whatif.overlay import scenario_path
 from territory_opt.whatif.saved import SavedPlan, holds_plan, load_plan
 from territory_opt.whatif.scenario import Scenario, load_scenario
 
@@ -111,9 +113,7 @@ def as_saved(given: SavedPlan | Place) -> SavedPlan:
 
 def as_path(given: Place) -> Path:
     """Return a path. Raise :class:`GivenError` for what is none."""
-    if isinstance(given, str | os.PathLike):
-        return Path(given)
-    raise GivenError.of(given, "the path of a folder", 'write it as text, "out/plan"')
+    return place(given, "the path of a folder", 'write it as text, "out/plan"')
 
 
 def as_scenario(given: Scenario | Place) -> Scenario:
@@ -142,23 +142,22 @@ def as_metrics(given: TableLike, problem: Problem) -> pd.DataFrame:
 
 
 def _table_at(given: Place, columns: str) -> Path:
-    if not isinstance(given, str | os.PathLike):
-        raise GivenError.of(given, "a table or the path of one", columns)
-    if not is_there(Path(given)):
+    path = place(given, "a table or the path of one", columns)
+    if not is_there(path):
         raise GivenError(f'there is no file "{given}"; check the path')
-    return Path(given)
+    return path
 
 
 def loaded(given: ProblemLike) -> Problem | Scenario | Outcome:
     """Load the plan or the scenario that lies at a path; return anything else as it is."""
     if not isinstance(given, str | os.PathLike):
         return given
-    path = Path(given)
+    path = place(given, PROBLEMS, "check the path")
     return load_plan(path) if holds_plan(path) else _scenario_at(path)
 
 
 def _scenario_at(given: Place) -> Scenario:
-    path = scenario_path(Path(given))
+    path = scenario_path(place(given, "a scenario or its path", "check the path"))
     if not is_there(path):
         raise GivenError(f'there is no scenario and no plan folder at "{given}"; check the path')
     return load_scenario(path)
@@ -166,7 +165,7 @@ def _scenario_at(given: Place) -> Scenario:
 
 def _plan_at(given: Place) -> SavedPlan:
     """Load a plan folder; say so if a scenario lies there, which has no plan yet."""
-    path = Path(given)
+    path = place(given, PLANS, "check the path")
     if not holds_plan(path) and is_there(scenario_path(path)) and scenario_path(path).is_file():
         raise GivenError(f'{path} is no plan folder; to.solve("{path}") makes a plan of a scenario')
     return load_plan(path)

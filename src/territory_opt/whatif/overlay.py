@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from territory_opt.errors import ScenarioError
-from territory_opt.intake.tables import stays_in
+from territory_opt.paths import is_there, resolved, stays_in
 from territory_opt.whatif.keys import nearest
-from territory_opt.whatif.scenario_file import as_source
+from territory_opt.whatif.scenario_file import as_source, is_told
 from territory_opt.whatif.strict_yaml import read_yaml
 from territory_opt.words import MOST_NAMED, brief, listed
 
@@ -53,45 +53,47 @@ def scenario_path(path: Path) -> Path:
     return found
 
 
-def is_there(path: Path) -> bool:
-    """Whether a file or folder is there; a name that no file can have is not."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
 def read_chain(entry: Path) -> list[Source]:
     """Return the file and what it extends, nearest first."""
     chain: list[Source] = []
-    path = entry
-    roots = entry.resolve().parent.parent
+    path, root = entry, resolved(entry.parent).parent
     while True:
-        raw = read_yaml(path)
+        raw = read_yaml(path) if is_told(path, entry) else _read_untold(path)
         chain.append(Source(path, raw))
         if raw.get("extends") is None:
             return chain
-        following = _extended(path, raw["extends"], roots)
-        seen = [source.path.resolve() for source in chain]
-        if following.resolve() in seen:
+        following = _extended(path, raw["extends"], root)
+        seen = [resolved(source.path) for source in chain]
+        if resolved(following) in seen:
             circle = " -> ".join(str(source.path) for source in chain)
             raise ScenarioError(f"{path}: extends: goes in a circle ({circle} -> {following}); remove one extends")
         path = following
 
 
+def _read_untold(path: Path) -> dict[str, Any]:
+    try:
+        return read_yaml(path)
+    except ScenarioError:
+        raise ScenarioError(f"{path}: is no sound scenario file; territory-opt validate {path} says why") from None
+
+
 def _extended(path: Path, text: Any, root: Path) -> Path:
-    """Return the extended file; it stays in the scenario's folder or beside it."""
+    """Return the extended file: in the folder of its file or, where the text says so by "..", beside that folder."""
     if not isinstance(text, str) or not text.strip():
         raise ScenarioError(f"{path}: extends: must be the relative path of a scenario file or folder")
-    target = Path(text)
-    following = scenario_path(Path(os.path.normpath(path.parent / target)))
-    if target.is_absolute() or not stays_in(following, root):
-        raise ScenarioError(
-            f'{path}: extends: "{brief(text)}" leaves the folder of scenarios {root.name}; '
-            "use a relative path inside it"
-        )
+    said = f'{path}: extends: "{brief(text)}"'
+    target = Path(os.path.normpath(text))
+    above = target.parts.count(os.pardir)
+    folder = Path(os.path.normpath(path.parent.joinpath(*[os.pardir] * above)))
+    if target.is_absolute() or not stays_in(folder, root):
+        raise ScenarioError(f"{said} leaves the folder of scenarios {root.name}; use a relative path inside it")
+    following = Path(os.path.normpath(path.parent / target))
+    if stays_in(following, folder):
+        following = scenario_path(following)
+    if not stays_in(following, folder):
+        raise ScenarioError(f"{said} is a link that leaves its folder; copy the file into it")
     if not (is_there(following) and following.is_file()):
-        raise ScenarioError(f'{path}: extends: "{brief(text)}" does not exist; check the path')
+        raise ScenarioError(f"{said} does not exist; check the path")
     return following
 
 

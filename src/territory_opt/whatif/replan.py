@@ -20,14 +20,15 @@ from territory_opt.intake.validate import validate_tables
 from territory_opt.model.hierarchy import Hierarchy
 from territory_opt.model.model import Model
 from territory_opt.plan.figures import Figures
-from territory_opt.plan.outcome import Outcome
 from territory_opt.plan.plan import Plan
 from territory_opt.problem.calendar import month_numbers, read_month
 from territory_opt.problem.numbers import TINY
+from territory_opt.problem.options import share, whole
 from territory_opt.problem.policy import Guard, Policy
 from territory_opt.problem.problem import Problem
 from territory_opt.problem.units import with_units
 from territory_opt.quota.by_part import by_part
+from territory_opt.whatif.given import PlanLike, as_plan
 from territory_opt.words import MOST_NAMED, listed
 
 FloatArray = npt.NDArray[np.float64]
@@ -52,14 +53,14 @@ class Replan:
     as_of: str
     issues: tuple[Issue, ...] = field(default=(), repr=False)
 
-    def year(self, planned: Plan | Outcome) -> pd.DataFrame:
+    def year(self, planned: Plan | PlanLike) -> pd.DataFrame:
         """Return the quotas of the whole year: rep_id, period, quota, before (as planned), status (past or rest).
 
         Quotas are money of their period (``attrs["units"]``).
 
-        ``planned`` is the solved rest of the year.
+        ``planned`` is the solved rest of the year: a result, a loaded plan, the path of its folder, or the plan alone.
         """
-        plan = planned.plan if isinstance(planned, Outcome) else planned
+        plan = as_plan(planned)
         past = self.past.assign(before=self.past["quota"], status="past")
         old = self.ahead.rename(columns={"quota": "before"})
         rest = plan.quotas.merge(old, on=["rep_id", "period"], how="outer").fillna({"quota": 0.0, "before": 0.0})
@@ -89,6 +90,10 @@ def replan(
     """
     if not plan.has_quotas:
         raise ScenarioError("the plan sets no quotas; set quotas.target and solve again")
+    if max_moved_accounts is not None:
+        whole("max_moved_accounts", max_moved_accounts)
+    if max_quota_change is not None:
+        share("max_quota_change", max_quota_change, "0.1")
     _refuse_strangers(problem, plan)
     now = now or problem
     last = _frozen_until(plan, as_of)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from territory_opt.errors import PlanFolderError, TerritoryError
 from territory_opt.model.model import Model
+from territory_opt.paths import is_there, resolved
 from territory_opt.plan.audit import Violation, audit_figures
 from territory_opt.plan.certificate import Multipliers, certify_figures
 from territory_opt.plan.check import Check, check_folder
@@ -21,7 +22,6 @@ from territory_opt.plan.outcome import Outcome, headlines
 from territory_opt.plan.plan import Plan
 from territory_opt.plan.write_folder import CORE_FILES, MANIFEST, recover_folder
 from territory_opt.problem.problem import Problem
-from territory_opt.whatif.overlay import is_there
 from territory_opt.whatif.scenario import Scenario, load_scenario
 from territory_opt.words import listed
 
@@ -42,6 +42,8 @@ class SavedPlan(Outcome):
     once an input has changed (:attr:`changed_inputs`), all of them are recomputed, and the plan says so wherever it
     shows itself. Where the data cannot be read any more, it says that, and these figures stay what the folder states;
     tables and pictures, which need the data, raise the error. Which of the three it is, is looked up once.
+
+    ``folder`` is what the folder says; ``moved_to`` where the scenario is now, if it was given.
     """
 
     folder: PlanFolder
@@ -256,7 +258,7 @@ def _scenario_of(plan: PlanFolder, moved_to: Path | None) -> Scenario:
     named, variant, overrides = (plan.manifest.get(key) for key in ("scenario", "variant", "overrides"))
     if not (isinstance(named, str) and isinstance(variant, str | None) and isinstance(overrides, dict | None)):
         raise PlanFolderError(f"{plan.path / MANIFEST}: scenario, variant or overrides are not as solve writes them")
-    path = moved_to or _shortest(plan.path.resolve() / named)
+    path = moved_to or _shortest(resolved(plan.path) / named)
     if not named and moved_to is None:
         raise PlanFolderError(f"{plan.path}: it does not say what scenario it was made from; {GIVE_IT}")
     if not is_there(path):

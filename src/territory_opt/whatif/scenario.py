@@ -16,11 +16,13 @@ from typing import Any
 
 import pandas as pd
 
-from territory_opt.errors import DataError, GivenError, Issue, ScenarioError
+from territory_opt.errors import DataError, Issue, ScenarioError
 from territory_opt.intake.table_source import TableSource
 from territory_opt.intake.tables import expand_path, read_table
 from territory_opt.intake.validate import validate_tables
+from territory_opt.paths import resolved
 from territory_opt.problem.limits import MOST_VARIANTS
+from territory_opt.problem.options import mapping, place, text
 from territory_opt.problem.policy import Policy
 from territory_opt.problem.problem import Problem
 from territory_opt.problem.show import html_lines
@@ -48,8 +50,9 @@ __all__ = ["Scenario", "ScenarioFile", "load_scenario", "parse_overrides", "scen
 class Scenario:
     """A scenario file, or one of its variants, ready to become a :class:`Problem`.
 
-    ``overrides`` are the dotted keys that were applied on top of the file, the variant's and the caller's.
-    ``warnings`` are findings of the file itself; :meth:`problem` adds them to the problem's issues.
+    ``path`` is that of the file, ``variant`` the name of the variant, None for the file itself; ``file`` holds its
+    sections as they were read. ``overrides`` are the dotted keys that were applied on top of the file, the variant's
+    and the caller's. ``warnings`` are findings of the file itself; :meth:`problem` adds them to the problem's issues.
 
     >>> import territory_opt as to
     >>> scenario = to.load_scenario("scenarios/toy", "growth")
@@ -178,9 +181,9 @@ class Scenario:
 def relative_path(path: Path, folder: Path) -> str:
     """Return ``path`` as seen from ``folder`` if one can be reached from the other, so that both may move."""
     try:
-        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+        return Path(os.path.relpath(resolved(path), resolved(folder))).as_posix()
     except ValueError:  # another drive
-        return str(path.resolve())
+        return str(resolved(path))
 
 
 def load_scenario(
@@ -189,15 +192,18 @@ def load_scenario(
     """Read a scenario file, or the ``scenario.yaml`` of a folder, and check all of it, every variant included.
 
     ``overrides`` are dotted keys applied after the variant's. Raises :class:`ScenarioError` with one line per
-    problem, :class:`GivenError` for what is no path. Tables are read later, by :meth:`Scenario.problem`.
+    problem, :class:`GivenError` for what is no path, name or mapping. Tables are read later, by
+    :meth:`Scenario.problem`.
 
     >>> import territory_opt as to
     >>> to.load_scenario("scenarios/toy", overrides={"quotas.target": 1300}).problem()
     Problem(12 accounts · 4 reps · target USD 1,300)
     """
-    if not isinstance(path, str | os.PathLike):
-        raise GivenError.of(path, "the path of a scenario file or of its folder", 'write it as text, "scenarios/toy"')
-    entry = scenario_path(Path(path))
+    way = 'write it as text, "scenarios/toy"'
+    entry = scenario_path(place(path, "the path of a scenario file or of its folder", way))
+    if variant is not None:
+        text("variant", variant, '"growth"')
+    mapping("overrides", {} if overrides is None else overrides, '{"quotas.target": 1e6}')
     chain = read_chain(entry)
     merged = merge(chain)
     _raise(_check_all(merged, chain))
@@ -244,16 +250,12 @@ def _check_all(merged: Merged, chain: Sequence[Source]) -> list[str]:
     for name, (overrides, folder) in merged.variants.items():
         found = misplaced(overrides)
         if not found:
-            known = {_without_file(line) for line in own}
-            found = [
-                line for line in validate_file(apply_overrides(merged, overrides, folder)[0])[1] if line not in known
-            ]
+            told = folder == entry.parent
+            known = validate_file(merged.raw, told=told)[1] if own else []
+            lines_here = validate_file(apply_overrides(merged, overrides, folder)[0], told=told)[1]
+            found = [line for line in lines_here if line not in known]
         lines += [f"{entry}: scenarios.{name}: {line}" for line in found]
     return lines
-
-
-def _without_file(line: str) -> str:
-    return line.split(": ", 1)[1]
 
 
 def _name_variable(issue: Issue, source: TableSource) -> Issue:

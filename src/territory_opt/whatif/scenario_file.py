@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema, ErrorDetails
 
 from territory_opt.errors import Issue
 from territory_opt.intake.table_source import TableSource
+from territory_opt.paths import stays_in
 from territory_opt.problem.limits import (
     LARGEST_SEED,
     LONGEST_ID,
@@ -122,17 +123,26 @@ def scenario_json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
+def is_told(path: Path, entry: Path) -> bool:
+    """Whether messages may repeat what stands in a file that the file ``entry`` extends: one of its own folder."""
+    return path == entry or stays_in(path, entry.parent)
+
+
 def validate_file(
-    raw: Mapping[str, Any], chain: Sequence[tuple[Path, Mapping[str, Any]]] = ()
+    raw: Mapping[str, Any], chain: Sequence[tuple[Path, Mapping[str, Any]]] = (), *, told: bool = True
 ) -> tuple[ScenarioFile | None, list[str]]:
-    """Return the file, or one line per problem; with a chain each line starts with the file it stands in."""
+    """Return the file, or one line per problem; with a chain each line starts with the file it stands in.
+
+    Values are repeated if ``told``, and never those of a file in another folder than the first of the chain.
+    """
     try:
         return ScenarioFile.model_validate(raw), []
     except ValidationError as error:
         lines = []
         for details in error.errors():
-            line = _line(details)
-            lines.append(f"{_origin(details['loc'], chain)}: {line}" if chain else line)
+            origin = _origin(details["loc"], chain) if chain else None
+            line = _line(details, told=told if origin is None else is_told(origin, chain[0][0]))
+            lines.append(line if origin is None else f"{origin}: {line}")
         return None, lines
 
 
@@ -147,7 +157,7 @@ def _origin(loc: Sequence[str | int], chain: Sequence[tuple[Path, Mapping[str, A
     return chain[0][0]
 
 
-def _line(details: ErrorDetails) -> str:
+def _line(details: ErrorDetails, *, told: bool) -> str:
     """Return "territories.ballance: unknown key; did you mean territories.balance?" for one pydantic error."""
     loc = details["loc"]
     key = dotted(loc)
@@ -160,6 +170,8 @@ def _line(details: ErrorDetails) -> str:
         return f"{key}: holds {len(details['input']):,} entries, more than {details['ctx']['max_length']:,}"
     if details["input"] is None:
         return f"{key}: is empty; give it a value or remove the line"
+    if not told:
+        return f"{key}: is not what it has to be; territory-opt validate says more of the file itself"
     message = details["msg"].removeprefix("Value error, ")
     if not key:
         return message

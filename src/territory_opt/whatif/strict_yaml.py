@@ -13,9 +13,21 @@ from territory_opt.errors import ScenarioError
 from territory_opt.problem.limits import DEEPEST, LARGEST_YAML, LONGEST_ID, MOST_NODES
 from territory_opt.words import HIDDEN, brief, escaped
 
-_MERGE = "tag:yaml.org,2002:merge"
-_KINDS = {"timestamp": "a date", "int": "a whole number", "float": "a number", "bool": "true or false"}
-_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_STANDARD = "tag:yaml.org,2002:"
+_MERGE = f"{_STANDARD}merge"
+_KINDS: dict[str, tuple[type[yaml.Node], str]] = {
+    "map": (yaml.MappingNode, "keys with values"),
+    "seq": (yaml.SequenceNode, "a list"),
+    "str": (yaml.ScalarNode, "text"),
+    "int": (yaml.ScalarNode, "a whole number"),
+    "float": (yaml.ScalarNode, "a number"),
+    "bool": (yaml.ScalarNode, "true or false"),
+    "timestamp": (yaml.ScalarNode, "a date"),
+    "null": (yaml.ScalarNode, "null"),
+}
+"""What a scenario file is made of: how each kind is written, and what it is called. YAML knows more: sets, bytes ..."""
+_NULLS = ("", "~", "null", "Null", "NULL")
+_NUMBERS = ("int", "float")
 _FLOAT = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
@@ -47,23 +59,14 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """Make one value; whatever its tag cannot make of it is a finding with its line."""
         line = node.start_mark.line + 1
-        if node.tag in _NUMBERS and len(node.value) > LONGEST_ID:  # Python reads some of any length, but shows none
-            what = _KINDS[node.tag.rpartition(":")[2]]
-            self.findings.append(
-                f'line {line}: "{brief(node.value)}" is not {what}: it has {len(node.value):,} characters'
-            )
-            return None
         try:
+            if not _is_known(node):
+                raise TypeError
             value = super().construct_object(node, deep=deep)
         except yaml.YAMLError:
             raise
         except Exception as error:  # the readers of types raise what their functions do
-            kind = node.tag.rpartition(":")[2]
-            shown = brief(node.value) if isinstance(node, yaml.ScalarNode) else "this"
-            said = f": {brief(str(error))}" if kind == "timestamp" and isinstance(error, ValueError) else ""
-            self.findings.append(
-                f'line {line}: "{shown}" is not {_KINDS.get(kind, f"a value of kind {brief(kind)}")}{said}'
-            )
+            self.findings.append(f"line {line}: {_refused(node, error)}")
             return None
         if isinstance(value, str) and (hidden := HIDDEN.search(value.replace("\n", "").replace("\t", ""))):
             self.findings.append(f"line {line}: holds what nobody can see: {escaped(hidden[0])}; remove it")
@@ -71,8 +74,7 @@ class _StrictLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, int] = {}
-        pairs = node.value if isinstance(node, yaml.MappingNode) else ()  # !!set [a] is no mapping: an error below
-        for key_node, _ in pairs:
+        for key_node, _ in node.value:
             if key_node.tag == _MERGE:
                 continue
             line = key_node.start_mark.line + 1
@@ -89,6 +91,30 @@ class _StrictLoader(yaml.SafeLoader):
         if self.findings:
             return {}
         return super().construct_mapping(node, deep=deep)
+
+
+def _is_known(node: yaml.Node) -> bool:
+    """Whether a value is of a kind that settings have, written as that kind is, and fit to be read at all."""
+    kind = node.tag.removeprefix(_STANDARD)
+    if kind not in _KINDS or not isinstance(node, _KINDS[kind][0]):
+        return False
+    if kind in _NUMBERS:  # Python reads some of any length, but shows none
+        return len(node.value) <= LONGEST_ID
+    return kind != "null" or node.value in _NULLS
+
+
+def _refused(node: yaml.Node, error: Exception) -> str:
+    """Say what a value is not."""
+    kind = node.tag.removeprefix(_STANDARD)
+    shown = f'"{brief(node.value)}"' if isinstance(node, yaml.ScalarNode) else "this"
+    if kind not in _KINDS:
+        return f'{shown} is of kind "{brief(kind)}", which no setting is; leave "!" and the kind out'
+    why = ""
+    if kind in _NUMBERS and len(node.value) > LONGEST_ID:
+        why = f": it has {len(node.value):,} characters"
+    elif kind == "timestamp" and isinstance(error, ValueError):
+        why = f": {brief(str(error))}"
+    return f"{shown} is not {_KINDS[kind][1]}{why}"
 
 
 def _written_out(node: yaml.Node, known: dict[int, float]) -> float:
@@ -144,6 +170,8 @@ def _load(text: str) -> tuple[Any, list[str]]:
         return loader.get_single_data(), loader.findings
     except yaml.YAMLError as error:
         return None, loader.findings or [_yaml_problem(error)]
+    except (ValueError, OverflowError) as error:  # "\\UFFFFFFFF", a version of 5,000 digits
+        return None, [f"line {loader.line + 1}: {brief(str(error))}"]
     finally:
         loader.dispose()
 

@@ -9,6 +9,7 @@ from territory_opt.optimize.mip.linear import linear_model
 from territory_opt.optimize.mip.mathopt import MipLimits, solve_mip
 from territory_opt.optimize.search.incumbent import Incumbent, best_of
 from territory_opt.optimize.task import Task
+from territory_opt.plan.claims import BRANCH_AND_BOUND
 
 
 def exact_plan(task: Task, pairs: Pairs, start: Incumbent) -> Found:
@@ -16,7 +17,7 @@ def exact_plan(task: Task, pairs: Pairs, start: Incumbent) -> Found:
     clock, linear = task.clock, linear_model(task.model, pairs, task.rows)
     point = linear.point(start.reps, start.quotas) if start.keeps_rules else None
     limits = MipLimits(clock.left, seed=task.seed)
-    with clock.phase("branch and bound"):
+    with clock.phase(BRANCH_AND_BOUND):
         solution = solve_mip(linear, limits, start=point, stop=clock.stopped)
     found, bound, cut_off = [start], float("nan"), False
     if len(solution.values):
@@ -27,10 +28,11 @@ def exact_plan(task: Task, pairs: Pairs, start: Incumbent) -> Found:
     else:
         with clock.phase("least bad"):
             reps = exact_least_bad(task, pairs)
+        clock.out("least bad")
         found += [] if reps is None else [task.judged(reps)]
     best = best_of(found)
-    clock.show(best.shown, "branch and bound", best.broken)
+    clock.show(best.shown, BRANCH_AND_BOUND, best.broken)
     claim = Claim.of(task, best, bound, gap=0.0, cut_off=cut_off)
-    if not claim.complete:
-        clock.out("branch and bound")
+    if not (claim.complete or solution.outcome in ("optimal", "infeasible")):
+        clock.out(BRANCH_AND_BOUND)
     return Found(task, best, claim)

@@ -20,6 +20,10 @@ from territory_opt.model.rows import Rows
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+MOST_PER_UNIT = 1e15
+"""A violation costs a solver at most so much, in units of an average pair's value: SCIP and HiGHS take less than 1e20,
+and beside 1e15 all else is lost in the last digit of a double. A cheaper violation only loosens the model's bound."""
+
 
 @dataclass(frozen=True, slots=True)
 class LinearModel:
@@ -131,9 +135,9 @@ def linear_model(
         [
             weight * value / money,
             np.zeros(n_reps),
-            -slack_cost,
-            -slack_cost,
-            -weight * rows.worst_price * _group_scale(rows) / money,
+            -np.minimum(slack_cost, MOST_PER_UNIT),
+            -np.minimum(slack_cost, MOST_PER_UNIT),
+            -np.minimum(weight * rows.worst_price * _group_scale(rows) / money, MOST_PER_UNIT),
         ]
     )
     matrix, low, high = _constraints(model, pairs, rows, quota_unit)

@@ -24,8 +24,9 @@ from territory_opt.optimize.settings import SOLVERS
 FloatArray = npt.NDArray[np.float64]
 
 INTERRUPTED = "interrupted"
-GAVE_UP = ("GScipOutput.status: UNKNOWN", "HighsModelStatus was Unknown")
-"""What SCIP says when it ends before it has begun, and HiGHS where numbers are too far apart: no plan and no proof."""
+GAVE_UP = ("[INTERNAL]", "HighsModelStatus was Unknown", "is not in SCIP's finite range", "on 'SCIPsolve(scip_)'")
+"""What MathOpt says of a solver that fails at a sound model: SCIP where it ends before it has begun or numbers are too
+large, all where they are too far apart. There is no plan and no proof then."""
 
 Outcome = Literal["optimal", "feasible", "infeasible", "none"]
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from territory_opt.errors import TerritoryError
 from territory_opt.model.model import Model, Pairs
 from territory_opt.model.rows import Kind, Row, Rows, Words
 from territory_opt.model.rules import rounding_slack
@@ -20,6 +21,7 @@ from territory_opt.optimize.mip.mathopt import MipLimits, Solution, solve_lp, so
 from territory_opt.optimize.settings import QUOTAS
 from territory_opt.plan.rollup import missed
 from territory_opt.problem.numbers import HALF_CENT
+from territory_opt.words import brief
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -178,7 +180,10 @@ def _solve(linear: LinearModel) -> Solution:
 
 def _quotas(model: Model, rows: Rows, solution: Solution, window: FloatArray | None) -> FloatArray:
     if len(solution.values) == 0:
-        raise RuntimeError(f"the quota model returned nothing ({solution.raw_status})")
+        raise TerritoryError(
+            f"quotas cannot be set: no solver copes with the numbers ({brief(solution.raw_status)}); "
+            "bring target, prices and limits of quotas nearer to each other"
+        )
     n = rows.n_reps
     if window is None:
         unit = max(float(model.quota_limit.mean()) / n, 1.0)

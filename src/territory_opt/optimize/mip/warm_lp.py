@@ -32,11 +32,8 @@ class WarmLp:
 
     def __init__(self, linear: LinearModel, asked: IntArray) -> None:
         self.linear = linear
-        self.solver = pywraplp.Solver.CreateSolver("GLOP")
-        self.solver.LoadModelFromProto(_proto(linear))
-        self.columns, self.constraints = self.solver.variables(), self.solver.constraints()
-        self.asked = [self.columns[k] for k in asked.tolist()]
-        self.closed: set[int] = set()
+        self.asked = asked.tolist()
+        self._load()
         self.settings = pywraplp.MPSolverParameters()
         for name, value in (
             (self.settings.PRESOLVE, self.settings.PRESOLVE_OFF),
@@ -45,24 +42,34 @@ class WarmLp:
         ):
             self.settings.SetIntegerParam(name, value)
 
+    def _load(self) -> None:
+        """Begin with no pair closed, and from no basis."""
+        self.solver = pywraplp.Solver.CreateSolver("GLOP")
+        self.solver.LoadModelFromProto(_proto(self.linear))
+        self.columns, self.constraints = self.solver.variables(), self.solver.constraints()
+        self.closed: set[int] = set()
+
     def solve(self, closed: Iterable[int], *, time_limit: float) -> Relaxed | None:
         """Solve with the pairs (columns) ``closed`` left out; None: no solution, or none in time (seconds)."""
         wanted = set(closed)
-        for k in self.closed - wanted:
-            self.columns[k].SetUb(float(self.linear.column_high[k]))
-        for k in wanted - self.closed:
-            self.columns[k].SetUb(0.0)
-        self.closed = wanted
-        self.solver.SetTimeLimit(int(1000 * max(time_limit, SOLVERS.least)))
-        status = self.solver.Solve(self.settings)
+        status = self._solve(wanted, time_limit)
         if status == pywraplp.Solver.ABNORMAL:  # a basis that went bad: once more from none
-            self.solver.Reset()
-            status = self.solver.Solve(self.settings)
+            self._load()
+            status = self._solve(wanted, time_limit)
         if status != pywraplp.Solver.OPTIMAL:
             return None
         duals = np.array([constraint.dual_value() for constraint in self.constraints])
-        x = np.array([column.solution_value() for column in self.asked])
+        x = np.array([self.columns[k].solution_value() for k in self.asked])
         return Relaxed(x, self.linear.multipliers(duals))
+
+    def _solve(self, closed: set[int], time_limit: float) -> int:
+        for k in self.closed - closed:
+            self.columns[k].SetUb(float(self.linear.column_high[k]))
+        for k in closed - self.closed:
+            self.columns[k].SetUb(0.0)
+        self.closed = closed
+        self.solver.SetTimeLimit(int(1000 * max(time_limit, SOLVERS.least)))
+        return int(self.solver.Solve(self.settings))
 
 
 def _proto(linear: LinearModel) -> linear_solver_pb2.MPModelProto:
