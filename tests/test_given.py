@@ -183,6 +183,7 @@ OPTIONS: dict[str, Option] = {
     "solve seed": ("whole", [2**31, None], lambda bad, all_, _: to.solve(all_["problem"], seed=bad)),
     "solve time_limit": ("number", [0, 2e9, None], lambda bad, all_, _: to.solve(all_["problem"], time_limit=bad)),
     "solve gap": ("number", [None], lambda bad, all_, _: to.solve(all_["problem"], gap=bad)),
+    "solve joint_gain": ("flag", [1], lambda bad, all_, _: to.solve(all_["problem"], joint_gain=bad)),
     "solve threads": ("whole", [0], lambda bad, all_, _: to.solve(all_["problem"], threads=bad)),
     "solve progress": ("text", ["x"], lambda bad, all_, _: to.solve(all_["problem"], progress=bad)),
     "save_plan folder": ("file", [None], lambda bad, all_, _: to.save_plan(all_["result"], bad)),

@@ -28,7 +28,7 @@ def solved(request: pytest.FixtureRequest) -> to.Result:
     scenario = to.load_scenario(ROOT / "scenarios" / request.param)
     settings = scenario.file.solve
     gap = max(settings.gap, GOOD_ENOUGH)
-    return to.solve(scenario.problem(), seed=settings.seed, time_limit=settings.time_limit, gap=gap)
+    return to.solve(scenario.problem(), seed=settings.seed, time_limit=settings.time_limit, gap=gap, joint_gain=True)
 
 
 def test_all_three_scenarios_ship():

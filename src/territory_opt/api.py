@@ -163,6 +163,7 @@ def solve(
     threads: int | None = None,
     progress: ProgressCallback | None = None,
     previous: PlanLike | None = None,
+    joint_gain: bool = False,
 ) -> Result:
     """Assign territories and set quotas in one model.
 
@@ -170,7 +171,8 @@ def solve(
     with a :class:`Progress` at each step: return ``False`` from it to end soon with the best plan so far (so does
     Ctrl-C, and so does the time limit); ``result.raw_status`` is then ``interrupted``. ``previous`` is a result or a
     loaded plan for the problem before an edit: its plan and multipliers are the start, which takes a fraction of the
-    time. The same inputs and seed give the same plan, whatever the number of ``threads``, unless time cuts it short.
+    time. ``joint_gain`` also plans territories first and quotas after, with the same effort, and says in
+    ``result.joint_gain`` what setting both together is worth more. The same inputs and seed give the same plan, whatever the number of ``threads``, unless time cuts it short.
     Raise :class:`DataError` if an account has no eligible rep, :class:`GivenError` for an option out of range.
 
     >>> import territory_opt as to
@@ -202,6 +204,7 @@ def solve(
         threads=threads,
         progress=progress,
         previous=start,
+        joint_gain=joint_gain,
     )
 
 

@@ -124,6 +124,12 @@ def solve(
     previous: Annotated[
         Path | None, typer.Option("--previous", help="Plan folder from before an edit: start from its plan and proof.")
     ] = None,
+    joint_gain: Annotated[
+        bool,
+        typer.Option(
+            "--joint-gain", help="Also measure what quotas set together with territories gain: twice the time."
+        ),
+    ] = False,
     strict: Strict = False,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only what must be read.")] = False,
@@ -144,6 +150,7 @@ def solve(
         "gap": given.gap if gap is None else share_of(gap),
         "threads": threads,
         "previous": None if previous is None else api.load_plan(previous),
+        "joint_gain": joint_gain,
     }
     with reserve_folder(folder, names_of_files(folder, chosen, problem.policy)) as place:
         found = opening(screen, chosen.label, problem, model, written=True)

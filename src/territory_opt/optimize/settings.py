@@ -25,10 +25,10 @@ class SolveSettings:
     """Kappa is fixed anew at most so often."""
     claim_tolerance: float = 2e-6
     """A solver may break a row by about this share of its scale: the best plan may miss its claim by as much."""
-    sequential_share: float = 0.45
-    """Share of the time limit for territories alone when quotas are then set jointly."""
     helpful_gap: float = 0.01
     """Where the search after an edit ends farther from its bound, the previous plan was no help: all runs anew."""
+    helpful_gap_with_quotas: float = 0.05
+    """The same where quotas are set."""
     cells_per_pair: int = 50
     """Nodes x reps beyond so many times the pairs of the exact method are not even counted."""
     threads: int = 2
@@ -318,20 +318,23 @@ class RelaxSettings:
     """Above so many nodes the linear program of everyone takes too long."""
     share: float = 0.01
     """An account is worth placing from this share of an average territory on."""
-    waves: tuple[Wave, ...] = (Wave(6.0, 6.0, 5e-3), Wave(10.0, 3.0, 1e-3))
+    waves: tuple[Wave, ...] = (Wave(6.0, 6.0, 5e-3), Wave(10.0, 3.0, 2e-3))
     """From the largest accounts on."""
     width: int = 20
-    """Reps of an account, best by reduced value."""
-    small_width: int = 3
-    """Reps that a small account may be shared among, ..."""
-    small_within: float = 2.0
-    """... if they lose at most so many times the median loss of a node's second-best rep."""
+    """Reps of a large account, best by reduced value."""
+    large_pairs: int = 1_500
+    """Pairs of large accounts in one model that are open whatever they lose, shared out equally; none where all reps
+    are in one model, which finds as good a plan without them in a third of the time."""
+    small_width: int = 6
+    """Reps that a small account may be shared among in the program of everyone; ..."""
+    small_within: float = 1.0
+    """... in a model those that lose at most so many times the median loss of a node's second-best rep."""
     hard_factor: float = 3.0
     """Breaking a hard row costs so many times the largest multiplier of its rule."""
-    group: int = 40
-    """Reps at most in one model."""
-    side_by_side: int = 2
-    """Models solved at a time; fixed, so that the plan does not depend on the machine."""
+    window: int = 40
+    """Reps at most in one model, ..."""
+    core: int = 15
+    """... of which, where there are more, so many have their accounts placed."""
     tree: int = 20
     """Nodes of branch and bound."""
     seconds: float = 60.0
@@ -371,13 +374,17 @@ class PolishSettings:
     """Exact models over a few neighbouring reps."""
 
     most_nodes: int = 5_000
-    """Above this many nodes a neighbourhood's model would cost more than it finds."""
+    """Above this many nodes a neighbourhood's model would cost more than it finds, ..."""
+    most_nodes_with_quotas: int = 30_000
+    """... where quotas are set, above so many."""
     width: int = 6
     """Reps per node in the models, best by reduced value."""
     side_by_side: int = 2
     """Models solved at a time; fixed, so that the plan does not depend on the machine."""
     rounds: tuple[tuple[int, float], ...] = ((2, 1.5), (3, 0.2))
     """Size of the neighbourhoods in reps, and how many of them per rep: small ones pay most per second."""
+    rounds_with_quotas: tuple[tuple[int, float], ...] = ((2, 0.5), (3, 1.0), (4, 0.7))
+    """The same where quotas are set: among two reps little is left to gain."""
     most_neighbourhoods: int = 60
     """Neighbourhoods of one size at most."""
     tree: int = 30

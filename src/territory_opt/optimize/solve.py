@@ -1,4 +1,4 @@
-"""The story of a solve: a bound, then a plan; territories alone, then with quotas; anew if an old plan is no help.
+"""The story of a solve: a bound, then a plan; with quotas both together; anew if an old plan is no help.
 
 A rep's fair quota is *kappa* x the fair base of the territory (mostly expected sales). Kappa is what makes fair quotas
 add up to the target, so it hangs on the plan itself, which no linear program can say: it is held while the model is
@@ -21,11 +21,13 @@ from territory_opt.optimize.mip.core import core_stage
 from territory_opt.optimize.mip.exact import exact_plan
 from territory_opt.optimize.mip.lumps import lump_start
 from territory_opt.optimize.mip.polish import polish_stage
+from territory_opt.optimize.mip.relax_fix import place_large
 from territory_opt.optimize.previous import Previous, Solved
 from territory_opt.optimize.result import ProgressCallback, Result
-from territory_opt.optimize.search.candidates import Candidates
+from territory_opt.optimize.search.candidates import Candidates, candidates
 from territory_opt.optimize.search.incumbent import Incumbent, best_of
 from territory_opt.optimize.search.rounds import search_stage
+from territory_opt.optimize.search.settle import settle
 from territory_opt.optimize.settings import Settings
 from territory_opt.optimize.task import Task
 from territory_opt.optimize.way import Way
@@ -45,61 +47,97 @@ def solve(
     threads: int | None = None,
     progress: ProgressCallback | None = None,
     previous: Solved | None = None,
+    joint_gain: bool = False,
     settings: Settings | None = None,
 ) -> Result:
     """Assign territories and set quotas in one model.
 
     ``time_limit`` in seconds; ``gap`` relative to the objective; ``progress`` is called with
     :class:`Progress`. ``previous`` is a result (or plan folder) for the problem before an edit: its plan and
-    multipliers are the start, which takes a fraction of the time. Ctrl-C and the time limit return the best plan so
+    multipliers are the start, which takes a fraction of the time; ``joint_gain`` also measures what setting quotas
+    together with territories gains over one after the other. Ctrl-C and the time limit return the best plan so
     far. Raises :class:`DataError` if an account has no eligible rep. The work is fixed by size and seed: unless the
     time limit, or that of a single model in branch and bound (a minute), cuts it short, the same inputs and seed give
     the same plan, whatever the number of ``threads``. ``settings`` are the numbers that steer the work: the defaults
     are those of the benchmarks.
     """
-    check_solving(time_limit=time_limit, gap=gap, seed=seed, threads=threads, progress=progress)
+    check_solving(time_limit=time_limit, gap=gap, seed=seed, threads=threads, progress=progress, joint_gain=joint_gain)
     clock = Clock(time_limit, progress)
     with clock.ctrl_c(), clock.lends():
         with clock.phase("model"):
             task = Task.of(Model.build(problem), clock, settings=settings, seed=seed, gap=gap, threads=threads)
             way = Way.of(task, edited=previous is not None)
         clock.tell("model", way.why)
-        return _from_scratch(way, task) if previous is None or way.exact else _after_edit(way, task, previous)
+        if previous is None or way.exact:
+            return _from_scratch(way, task, joint_gain=joint_gain)
+        return _after_edit(way, task, previous)
 
 
 # --- the story --------------------------------------------------------------------------------------------------
 
 
-def _from_scratch(way: Way, task: Task) -> Result:
-    """Territories alone, then (with quotas) both together until kappa stays."""
+def _from_scratch(way: Way, task: Task, *, joint_gain: bool = False) -> Result:
+    """Territories and quotas together until kappa stays; or as the policy says, quotas after territories."""
     if not task.model.has_quotas:
         return finish(_best_plan(way, task, []), way)
-    joint = task.model.problem.policy.quotas.mode == "joint"
+    if task.model.problem.policy.quotas.mode != "joint":
+        task, alone = _one_after_the_other(way, task)
+        return finish(Found(_with_bound(way, task), task.judged(alone.best.reps), alone.claim), way)
+    found = _together(way, task)
+    return finish(_with_gain(way, found) if joint_gain else found, way)
+
+
+def _one_after_the_other(way: Way, task: Task) -> tuple[Task, Found]:
+    """Territories alone; the task at the kappa of the plan that comes of it."""
     task.clock.begin("territories alone")
-    with task.clock.share(task.settings.solve.sequential_share if joint else 1.0):
-        alone = _best_plan(way, task.with_rows(task.rows.territory_only()), [])
-    task = alone.task.at_kappa(task.kappa_of(alone.best.reps))
-    sequential = task.judged(alone.best.reps)
-    if joint:
-        return finish(_together(way, task, sequential), way)
-    return finish(Found(_with_bound(way, task), sequential, alone.claim), way)
+    alone = _best_plan(way, task.with_rows(task.rows.territory_only()), [])
+    return alone.task.at_kappa(task.kappa_of(alone.best.reps)), alone
 
 
-def _together(way: Way, task: Task, sequential: Incumbent) -> Found:
-    """Solve the joint model from the sequential plan; then again at each plan's own kappa until that stays."""
-    task.clock.begin(TOGETHER, sequential.shown)
-    found = _best_plan(way, task, [sequential.reps])
-    best = best_of([sequential, found.best])
+def _together(way: Way, task: Task) -> Found:
+    """Solve the joint model; then again at each plan's own kappa until that stays."""
+    task.clock.begin(TOGETHER)
+    if way.exact:
+        found = _best_plan(way, task, [])
+    else:
+        task = _with_bound(way, task)
+        task = task.moved_to(task.kappa_of(task.bounded.start))
+        found = _around_large(way, task)
+    best = found.best
     for round_ in range(1, task.settings.solve.kappa_rounds):
         kappa = found.task.kappa_of(best.reps)
         if _same(found.task, kappa) or (round_ > 1 and task.clock.out("fair share")):
             break
-        task = found.task.at_kappa(kappa)  # other rows: both plans are worth something else there
-        sequential, best = task.judged(sequential.reps), task.judged(best.reps)
-        best = best_of([best, sequential])
+        task = found.task.at_kappa(kappa)  # other rows: the plan is worth something else there
+        best = task.judged(best.reps)
         found = _at_next_kappa(way, task, best)
         best = best_of([best, found.best])
-    comparable = best.excess == sequential.excess
+    return replace(found, best=best)
+
+
+def _around_large(way: Way, task: Task) -> Found:
+    """Place the large accounts and the others around them, fix kappa, bound all plans there, then polish.
+
+    Where the large accounts give no plan that keeps the rules, the search goes on from them.
+    """
+    with task.clock.phase("large accounts"):
+        placed = place_large(task)
+        settled = None if placed is None else settle(task, placed.reps, placed.multipliers)
+    if settled is None or not settled.keeps_rules:
+        return _best_plan(way, task, [] if settled is None else [settled.reps])
+    kept = [np.where(plan >= 0, plan, settled.reps) for plan in way.kept]
+    task = task if _same(task, task.kappa_of(settled.reps)) else task.moved_to(task.kappa_of(settled.reps))
+    task = _with_bound(way, task)
+    best = best_of([task.judged(settled.reps), *(task.judged(plan) for plan in kept)])
+    width, within = task.settings.search.most_width, best.gap_to(task.bounded.bound)
+    return _polished(task, best, candidates(task, [best.reps, *kept], width=width, within=within))
+
+
+def _with_gain(way: Way, found: Found) -> Found:
+    """Measure what joint solving gains over quotas after territories, both judged at the plan's own kappa."""
+    _, alone = _one_after_the_other(way, found.task)
+    sequential = found.task.judged(alone.best.reps)
+    best, comparable = best_of([found.best, sequential]), found.best.excess == sequential.excess
     return replace(found, best=best, joint_gain=best.value - sequential.value if comparable else float("nan"))
 
 
@@ -118,7 +156,9 @@ def _after_edit(way: Way, task: Task, previous: Solved) -> Result:
     before = Previous.of(previous, task.model)
     brief = replace(task, known=before.multipliers, course=task.settings.brief)
     found = _from_plan(way, brief, before.reps)
-    if found.best.close_to(found.task.bounded.bound, task.settings.solve.helpful_gap) or task.clock.out("search"):
+    solving = task.settings.solve
+    helpful = solving.helpful_gap_with_quotas if task.model.has_quotas else solving.helpful_gap
+    if found.best.close_to(found.task.bounded.bound, helpful) or task.clock.out("search"):
         return finish(found, way)
     way = way.without_previous(task, found.best.reps)
     task.clock.tell("model", way.why)
@@ -199,11 +239,14 @@ def _search(way: Way, task: Task, starts: list[IntArray]) -> tuple[Incumbent, Ca
 
 
 def _large_plan(way: Way, task: Task, starts: list[IntArray]) -> Found:
-    """Search, then polish by exact models, then what is still open as one; in a brief course the search alone."""
-    clock = task.clock
+    """Search, then polish; in a brief course the search alone."""
     best, open_pairs = _search(way, task, starts)
-    if not task.course.thorough:
-        return Found(task, best)
+    return _polished(task, best, open_pairs) if task.course.thorough else Found(task, best)
+
+
+def _polished(task: Task, best: Incumbent, open_pairs: Candidates) -> Found:
+    """Improve a plan by exact models over a few reps, then by what is still open as one."""
+    clock = task.clock
     with clock.phase("polish"):
         best = best_of([best, polish_stage(task, open_pairs, best)])
     clock.show(best.shown, "polish", best.broken)

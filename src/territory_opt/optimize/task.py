@@ -16,6 +16,7 @@ from territory_opt.optimize.pairs.pricing import Lists, nearest_reps
 from territory_opt.optimize.search.incumbent import Incumbent
 from territory_opt.optimize.settings import Course, Settings
 from territory_opt.plan.cases import Cases
+from territory_opt.plan.certificate import dual_bound
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -106,6 +107,12 @@ class Task:
         """Return the task with all rows at another fair quota per unit of expected sales."""
         model = self.model.with_kappa(kappa)
         return replace(self, model=model, rows=model.rows, _bounded=None)
+
+    def moved_to(self, kappa: float) -> Task:
+        """Return the task at another kappa with the multipliers it has, and the bound that they prove there."""
+        task, values = self.at_kappa(kappa), self.multipliers
+        bound = dual_bound(task.model, values)
+        return task.with_bound(replace(self.bounded, bound=bound, cases=None, proven=np.inf))
 
     def kappa_of(self, reps: IntArray) -> float:
         """Fair quota per unit of the fair base of an assignment (n_nodes,)."""

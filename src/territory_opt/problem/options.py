@@ -102,13 +102,16 @@ def texts(name: str, given: object, example: str) -> list[str]:
     raise _refused(name, given, f"a list of texts, such as [{example}]")
 
 
-def check_solving(*, time_limit: object, gap: object, seed: object, threads: object, progress: object) -> None:
+def check_solving(
+    *, time_limit: object, gap: object, seed: object, threads: object, progress: object, joint_gain: object
+) -> None:
     """Check the options of a solve."""
     seconds("time_limit", time_limit)
     share("gap", gap, "0.001")
     seed_of(seed)
     if threads is not None:
         whole("threads", threads, least=1, must="1 or more")
+    flag("joint_gain", joint_gain)
     if progress is not None and not callable(progress):
         raise _refused("progress", progress, "a function that takes a Progress")
 

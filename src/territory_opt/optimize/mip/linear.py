@@ -62,7 +62,10 @@ class LinearModel:
 
     def shared_before(self, gone: FloatArray) -> LinearModel:
         """Return the model in which a part of each node, ``gone`` (n_nodes,), has its place elsewhere."""
-        left = np.concatenate([1.0 - gone, self.low[self.n_nodes :]]), np.concatenate([1.0 - gone, self.high[self.n_nodes :]])
+        left = (
+            np.concatenate([1.0 - gone, self.low[self.n_nodes :]]),
+            np.concatenate([1.0 - gone, self.high[self.n_nodes :]]),
+        )
         return replace(self, low=left[0], high=left[1])
 
     def multipliers(self, duals: FloatArray) -> FloatArray:
@@ -97,9 +100,13 @@ class LinearModel:
 
     def reps(self, solution: FloatArray) -> IntArray:
         """Return for each node the rep with the largest x, (n_nodes,)."""
-        x = solution[: self.n_pairs]
-        order = np.lexsort((-x, self.pairs.node))
-        return np.asarray(self.pairs.rep[order[self.pairs.start[:-1]]], dtype=np.int64)
+        return largest_shares(self.pairs, solution[: self.n_pairs])
+
+
+def largest_shares(pairs: Pairs, x: FloatArray) -> IntArray:
+    """Return for each node the rep with its largest share ``x`` (n_pairs,), (n_nodes,)."""
+    order = np.lexsort((-x, pairs.node))
+    return np.asarray(pairs.rep[order[pairs.start[:-1]]], dtype=np.int64)
 
 
 Violations = Literal["none", "count", "limit", "price"]
@@ -199,30 +206,3 @@ def _group_scale(rows: Rows) -> FloatArray:
 
 def _finite(values: FloatArray) -> FloatArray:
     return np.where(np.isfinite(values), values, 0.0)
-
-
-def restrict(linear: LinearModel, solution: FloatArray, free: npt.NDArray[np.bool_]) -> tuple[LinearModel, IntArray]:
-    """Return the model in which only ``free`` columns move and all others stay as in ``solution``.
-
-    The second array holds the kept columns. Constraints without a free column are left out.
-    """
-    kept = np.flatnonzero(free)
-    columns = linear.matrix.tocsc()
-    inside = columns[:, kept].tocsr()
-    fixed = columns @ np.where(free, 0.0, solution)
-    used = np.flatnonzero(np.diff(inside.indptr) > 0)
-    pair_kept = kept[kept < linear.n_pairs]
-    mask = np.zeros(linear.n_pairs, dtype=bool)
-    mask[pair_kept] = True
-    small = replace(
-        linear,
-        pairs=linear.pairs.keep(mask),
-        cost=linear.cost[kept],
-        matrix=inside[used],
-        low=(linear.low - fixed)[used],
-        high=(linear.high - fixed)[used],
-        column_low=linear.column_low[kept],
-        column_high=linear.column_high[kept],
-        integer=linear.integer[kept],
-    )
-    return small, kept

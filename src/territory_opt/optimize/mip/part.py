@@ -11,7 +11,6 @@ from territory_opt.model.model import Pairs
 from territory_opt.optimize.mip.linear import LinearModel, Violations, linear_model
 from territory_opt.optimize.task import Task
 
-
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 

@@ -10,7 +10,6 @@ as the linear program of everyone has them. Source: Wolsey, Integer Programming,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,9 +18,11 @@ import numpy.typing as npt
 from territory_opt.model.model import Pairs
 from territory_opt.optimize.bound.bounded import hard_prices
 from territory_opt.optimize.bound.dual import node_sizes
-from territory_opt.optimize.mip.linear import LinearModel, linear_model
-from territory_opt.optimize.mip.mathopt import MipLimits, solve_lp, solve_mip
+from territory_opt.optimize.mip.linear import largest_shares, linear_model
+from territory_opt.optimize.mip.mathopt import MipLimits, solve_mip
 from territory_opt.optimize.mip.part import part_of
+from territory_opt.optimize.mip.warm_lp import Relaxed, WarmLp
+from territory_opt.optimize.pairs.pricing import reduced_values
 from territory_opt.optimize.search.candidates import Candidates, candidates, competition, make_groups
 from territory_opt.optimize.settings import ABOVE_ZERO, Wave
 from territory_opt.optimize.task import Task
@@ -83,70 +84,90 @@ class _Placing:
         if self.placed is not None:
             self.listed = self._listed(self.placed.multipliers, self.placed.reps)
         large = np.isin(np.arange(len(self.fixed)), chosen)
-        pairs = self._open_pairs(wave, large)
-        shared = self._relaxed(pairs)
+        pairs = self._open_pairs(large)
+        linear = linear_model(task.model, pairs, task.rows, violations="price", hard_price=self.prices)
+        program = WarmLp(linear, np.arange(linear.n_pairs))
+        shared = program.solve((), time_limit=clock.left)
         if shared is None:
             return False
-        linear, x, _ = shared
-        reps = self._whole(pairs, large, linear.reps(x), x[: linear.n_pairs], wave)
-        self.fixed = np.where(large, reps, self.fixed)
-        fixed = self.fixed[pairs.node]
-        left = self._relaxed(pairs.keep((fixed == NOBODY) | (pairs.rep == fixed)))
-        if left is None:
-            return False
-        linear, x, multipliers = left
-        self.placed = Placed(linear.reps(x), multipliers)
+        for core, window in self._windows(largest_shares(pairs, shared.x)):
+            whole = large & (self.fixed == NOBODY) & np.isin(largest_shares(pairs, shared.x), core)
+            self._place(pairs, whole, shared, wave, window)
+            found = program.solve(np.flatnonzero(self._elsewhere(pairs)).tolist(), time_limit=clock.left)
+            if found is None:
+                return False
+            shared = found
+        self.placed = Placed(largest_shares(pairs, shared.x), shared.multipliers)
         return True
 
     def _listed(self, multipliers: FloatArray, reps: IntArray) -> Candidates:
         task = self.task.with_bound(replace(self.task.bounded, multipliers=multipliers))
         return candidates(task, [reps], width=self.settings.width, within=np.inf)
 
-    def _open_pairs(self, wave: Wave, large: BoolArray) -> Pairs:
-        """Pairs of this wave: of large accounts those that lose little, of small ones the few best."""
-        pairs, loss, unit, settings = self.listed.pairs, self.listed.loss, self.listed.unit, self.settings
-        node, fixed = pairs.node, self.fixed[pairs.node]
-        rank = np.arange(len(pairs.rep)) - pairs.start[node]
-        of_large = large[node] & (loss <= wave.within * unit)
-        of_small = ~large[node] & (rank < settings.small_width) & (loss <= settings.small_within * unit)
-        return pairs.keep(np.where(fixed == NOBODY, of_large | of_small | (rank == 0), pairs.rep == fixed))
+    def _open_pairs(self, large: BoolArray) -> Pairs:
+        """Pairs of a wave: of large accounts all that are listed, of small ones the few best."""
+        pairs = self.listed.pairs
+        node, rank = pairs.node, np.arange(len(pairs.rep)) - pairs.start[pairs.node]
+        fixed = self.fixed[node]
+        return pairs.keep(
+            np.where(fixed == NOBODY, large[node] | (rank < self.settings.small_width), pairs.rep == fixed)
+        )
 
-    def _relaxed(self, pairs: Pairs) -> tuple[LinearModel, FloatArray, FloatArray] | None:
-        """The linear program in which all may be shared, its solution and multipliers (n_rows,)."""
-        task = self.task
-        linear = linear_model(task.model, pairs, task.rows, violations="price", hard_price=self.prices)
-        found = solve_lp(linear, time_limit=max(task.clock.left, self.settings.least_seconds), stop=task.clock.stopped)
-        return (linear, found.values, linear.multipliers(found.duals)) if len(found.duals) else None
+    def _elsewhere(self, pairs: Pairs) -> BoolArray:
+        """Which pairs are of accounts that have been placed with another rep."""
+        fixed = self.fixed[pairs.node]
+        return np.asarray((fixed != NOBODY) & (pairs.rep != fixed))
 
-    def _whole(self, pairs: Pairs, large: BoolArray, main: IntArray, x: FloatArray, wave: Wave) -> IntArray:
-        """Return reps (n_nodes,) in which the ``large`` nodes are whole; group by group from the shares ``x``."""
-        task, reps = self.task, main.copy()
-        used = pairs.quantities * x
-        n_reps = task.rows.n_reps
+    def _place(self, pairs: Pairs, whole: BoolArray, shared: Relaxed, wave: Wave, window: IntArray) -> None:
+        """Place the ``whole`` nodes; all reps of the ``window`` may trade, the others have what is ``shared``."""
+        task, x, n_reps, settings = self.task, shared.x, self.task.rows.n_reps, self.settings
+        main = largest_shares(pairs, x)
+        inside, near = np.isin(main, window)[pairs.node], np.isin(pairs.rep, window)
+        stays = ~inside | (~near & ~whole[pairs.node])
+        fixed = [np.bincount(pairs.rep[stays], (q * x)[stays], minlength=n_reps) for q in pairs.quantities]
+        own = pairs.keep(inside & near & self._worth_opening(pairs, whole, shared, wave, window))
+        part = part_of(task, own, window, np.column_stack(fixed), violations="price", hard_price=self.prices)
+        gone = np.bincount(pairs.node[stays], x[stays], minlength=len(main))[part.nodes].astype(float)
+        linear = part.linear.whole_only(whole[part.nodes]).shared_before(gone)
+        limits = MipLimits(min(task.clock.left, settings.seconds), wave.gap, task.seed, settings.tree)
+        found = solve_mip(linear, limits, solver="highs", stop=task.clock.stopped)
+        reps = part.reps(found.values, main) if len(found.values) else main
+        self.fixed[whole] = reps[whole]
 
-        def work(group: IntArray) -> tuple[IntArray, IntArray]:
-            inside, near = np.isin(main, group)[pairs.node], np.isin(pairs.rep, group)
-            stays = ~inside | (~near & ~large[pairs.node])
-            fixed = np.column_stack([np.bincount(pairs.rep[stays], q[stays], minlength=n_reps) for q in used])
-            part = part_of(task, pairs.keep(inside & near), group, fixed, violations="price", hard_price=self.prices)
-            gone = np.bincount(pairs.node[stays], x[stays], minlength=len(main))[part.nodes]
-            limits = MipLimits(min(task.clock.left, self.settings.seconds), wave.gap, task.seed, self.settings.tree)
-            linear = part.linear.whole_only(large[part.nodes]).shared_before(gone)
-            found = solve_mip(linear, limits, solver="highs", stop=task.clock.stopped)
-            return part.nodes, linear.reps(found.values) if len(found.values) else main[part.nodes]
+    def _worth_opening(
+        self, pairs: Pairs, whole: BoolArray, shared: Relaxed, wave: Wave, window: IntArray
+    ) -> BoolArray:
+        """Which pairs a model looks at, (n_pairs,): those that lose little now, more of them of ``whole`` nodes."""
+        settings, of_whole = self.settings, whole[pairs.node]
+        reduced = reduced_values(pairs, self.task.rows.at_rep(shared.multipliers))
+        loss = np.maximum.reduceat(reduced, pairs.start[:-1])[pairs.node] - reduced
+        within = np.where(of_whole, wave.within, settings.small_within) * self.listed.unit
+        alone = len(window) == self.task.rows.n_reps
+        width = 0 if alone else settings.large_pairs // max(int(np.count_nonzero(whole)), 1)
+        open_anyway = (shared.x > 0) | (of_whole & (_rank(loss, pairs) < width))
+        return np.asarray(((loss <= within) | open_anyway) & ~self._elsewhere(pairs))
 
-        with ThreadPoolExecutor(max_workers=min(task.threads, self.settings.side_by_side)) as pool:
-            for nodes, found in pool.map(work, list(self._groups(main))):
-                reps[nodes] = found
-        return reps
+    def _windows(self, main: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
+        """Yield groups of reps whose accounts are placed, each with the reps around it that it may trade with.
 
-    def _groups(self, main: IntArray) -> Iterator[IntArray]:
-        """Yield groups of competing reps, all in one where there are few."""
-        n_reps = self.task.rows.n_reps
-        count = -(-n_reps // self.settings.group)
-        if count == 1:
-            yield np.arange(n_reps)
+        All in one where there are few.
+        """
+        n_reps, settings = self.task.rows.n_reps, self.settings
+        if n_reps <= settings.window:
+            yield np.arange(n_reps), np.arange(n_reps)
             return
         self.seed += 1
         pull = competition(self.listed, main, n_reps, self.listed.unit)
-        yield from make_groups(pull, -(-n_reps // count), np.random.default_rng(self.seed))
+        count = -(-n_reps // settings.core)
+        for core in make_groups(pull, -(-n_reps // count), np.random.default_rng(self.seed)):
+            outside = np.setdiff1d(np.arange(n_reps), core)
+            nearest = outside[np.argsort(-pull[core].sum(axis=0)[outside], kind="stable")]
+            yield core, np.concatenate([core, nearest[: settings.window - len(core)]])
+
+
+def _rank(loss: FloatArray, pairs: Pairs) -> IntArray:
+    """Place of each pair among those of its node by ``loss``, (n_pairs,), from 0."""
+    order = np.lexsort((loss, pairs.node))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order)) - pairs.start[pairs.node]
+    return rank

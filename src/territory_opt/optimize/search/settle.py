@@ -25,30 +25,32 @@ def settle(task: Task, reps: IntArray, multipliers: FloatArray) -> Incumbent:
 
     Side by side at several temperatures; while hard rules are broken, again at dearer prices.
     """
-    settings, rows = task.settings.settle, task.rows
+    settings, clock, best = task.settings.settle, task.clock, task.judged(reps)
     there = task.with_bound(replace(task.bounded, multipliers=multipliers))
-    steps = max(min(settings.steps, settings.most_steps // max(len(reps), 1)), settings.least_steps)
-    best = task.judged(reps)
-    with task.clock.deadline():
+    with clock.deadline():
         for retry in range(settings.retries):
-            listed = candidates(there, [best.reps], width=settings.width, within=np.inf)
-            factor = settings.hard_factor * settings.dearer**retry
-            priced = SearchRows.of(
-                task.model, rows, multipliers, hard_prices(rows, multipliers, listed.pairs, factor)
-            )
-            chains = [Search(listed.pairs, listed.loss, priced, best.reps) for _ in settings.hot]
-            work = [
-                chain.worker(
-                    [np.arange(rows.n_reps)],
-                    Effort(steps, hot * listed.unit, settings.cold * hot * listed.unit, settings.sweeps),
-                    seed=task.seed + INNER.opening_step * retry + number,
-                    stop=task.clock.flag,
-                )
-                for number, (chain, hot) in enumerate(zip(chains, settings.hot, strict=True))
-            ]
-            in_threads(lambda number, work=work: work[number](0), range(len(work)), task.threads)
-            best = best_of([best, *(task.judged(chain.reps) for chain in chains)])
-            task.clock.show(best.shown, "large accounts", best.broken)
-            if best.keeps_rules or task.clock.out("search"):
+            best = best_of([best, *_annealed(there, best.reps, retry)])
+            clock.show(best.shown, "large accounts", best.broken)
+            if best.keeps_rules or clock.out("search"):
                 break
     return best
+
+
+def _annealed(task: Task, reps: IntArray, retry: int) -> list[Incumbent]:
+    """Anneal from ``reps`` (n_nodes,) at every temperature; each ``retry`` makes broken hard rules cost more."""
+    settings, rows, clock = task.settings.settle, task.rows, task.clock
+    steps = max(min(settings.steps, settings.most_steps // max(len(reps), 1)), settings.least_steps)
+    listed = candidates(task, [reps], width=settings.width, within=np.inf)
+    prices = hard_prices(rows, task.multipliers, listed.pairs, settings.hard_factor * settings.dearer**retry)
+    priced = SearchRows.of(task.model, rows, task.multipliers, prices)
+    chains = [Search(listed.pairs, listed.loss, priced, reps) for _ in settings.hot]
+    first = task.seed + INNER.opening_step * retry
+
+    def work(number: int) -> None:
+        hot = settings.hot[number] * listed.unit
+        effort = Effort(steps, hot, settings.cold * hot, settings.sweeps)
+        everyone = [np.arange(rows.n_reps)]
+        chains[number].improve(everyone, effort, seed=first + number, threads=1, stop=clock.flag)
+
+    in_threads(work, range(len(chains)), task.threads)
+    return [task.judged(chain.reps) for chain in chains]
