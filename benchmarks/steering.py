@@ -43,7 +43,7 @@ def numbers() -> Iterator[tuple[str, str, float]]:
     from territory_opt.optimize import settings
 
     groups: dict[str, Any] = {one.name: getattr(settings.Settings(), one.name) for one in fields(settings.Settings)}
-    groups |= {name: getattr(settings, name) for name in FIXED}
+    groups |= {name: getattr(home_of(name), name) for name in FIXED}
     for group, values in groups.items():
         for field in fields(values):
             inner = getattr(values, field.name)
@@ -60,6 +60,14 @@ def numbers() -> Iterator[tuple[str, str, float]]:
                     yield group, name, value
 
 
+def home_of(group: str) -> Any:
+    """Return the module that holds a group which cannot be handed in."""
+    from territory_opt.optimize import settings
+    from territory_opt.optimize.mip import settings as mip_settings
+
+    return settings if hasattr(settings, group) else mip_settings
+
+
 def changed(values: Any, name: str, factor: float) -> Any:
     """Return settings with one number times ``factor``; whole numbers stay whole."""
     first, _, rest = name.partition(".")
@@ -74,7 +82,7 @@ def measure(group: str, name: str, factor: float, seed: int) -> dict[str, float]
     from territory_opt.optimize import settings
 
     if name and group in FIXED:
-        setattr(settings, group, changed(getattr(settings, group), name, factor))
+        setattr(home_of(group), group, changed(getattr(home_of(group), group), name, factor))
     chosen = settings.Settings()
     if group != "core":
         chosen = replace(chosen, core=replace(chosen.core, pairs=0))

@@ -362,15 +362,15 @@ def test_functions_hold_no_unnamed_numbers() -> None:
 
 
 def test_every_setting_says_why() -> None:
-    """Each field, and each constant, of their ``settings.py`` is followed by its sentence."""
+    """Each field, and each constant, of a ``settings.py`` is followed by its sentence."""
     bare = []
-    for folder in SETTLED:
-        tree = tree_of(PACKAGE / folder / "settings.py")
+    for path in (path for path in FILES if folder_of(path) in SETTLED and path.name == "settings.py"):
+        tree = tree_of(path)
         for body in (tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))):
             for node, after in zip(body, [*body[1:], None], strict=True):
                 says = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
                 if isinstance(node, ast.Assign | ast.AnnAssign) and not says:
-                    bare.append(f"{folder}/settings.py line {node.lineno}")
+                    bare.append(f"{name_of(path)} line {node.lineno}")
     assert bare == []
 
 

@@ -145,7 +145,16 @@ def test_what_the_time_limit_cut_short_is_said(capsys: pytest.CaptureFixture[str
     assert (whole.raw_status, whole.cut_short) == ("complete", ())
     assert cut.raw_status == "time limit"
     assert cut.cut_short[0] == "bound"
-    assert set(cut.cut_short) <= {"bound", "lumps", "search", "polish", "cases", "core", "least bad", "ways out"}
+    assert set(cut.cut_short) <= {
+        "bound",
+        "large accounts",
+        "search",
+        "polish",
+        "cases",
+        "core",
+        "least bad",
+        "ways out",
+    }
     outcome(Screen(), cut, Path("plan"), seconds=0.0)
     assert f"time limit (cut short: {', '.join(cut.cut_short)})" in capsys.readouterr().out
 

@@ -172,7 +172,8 @@ def solve(
     Ctrl-C, and so does the time limit); ``result.raw_status`` is then ``interrupted``. ``previous`` is a result or a
     loaded plan for the problem before an edit: its plan and multipliers are the start, which takes a fraction of the
     time. ``joint_gain`` also plans territories first and quotas after, with the same effort, and says in
-    ``result.joint_gain`` what setting both together is worth more. The same inputs and seed give the same plan, whatever the number of ``threads``, unless time cuts it short.
+    ``result.joint_gain`` what setting both together is worth more. The same inputs and seed give the same plan,
+    whatever the number of ``threads``, unless time cuts it short.
     Raise :class:`DataError` if an account has no eligible rep, :class:`GivenError` for an option out of range.
 
     >>> import territory_opt as to

@@ -19,7 +19,7 @@ from ortools.math_opt import model_pb2
 from ortools.math_opt.python import mathopt
 
 from territory_opt.optimize.mip.linear import LinearModel
-from territory_opt.optimize.settings import SOLVERS
+from territory_opt.optimize.mip.settings import SOLVERS
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -12,9 +12,9 @@ from territory_opt.optimize.bound.bounded import hard_prices
 from territory_opt.optimize.mip.linear import Violations
 from territory_opt.optimize.mip.mathopt import MipLimits, solve_mip
 from territory_opt.optimize.mip.part import part_of
+from territory_opt.optimize.mip.settings import PolishSettings
 from territory_opt.optimize.search.candidates import Candidates, competition, grow_groups
 from territory_opt.optimize.search.incumbent import Incumbent, best_of
-from territory_opt.optimize.settings import PolishSettings
 from territory_opt.optimize.task import Task
 
 FloatArray = npt.NDArray[np.float64]

@@ -21,17 +21,16 @@ from territory_opt.optimize.bound.dual import node_sizes
 from territory_opt.optimize.mip.linear import largest_shares, linear_model
 from territory_opt.optimize.mip.mathopt import MipLimits, solve_mip
 from territory_opt.optimize.mip.part import part_of
+from territory_opt.optimize.mip.settings import Wave
 from territory_opt.optimize.mip.warm_lp import Relaxed, WarmLp
 from territory_opt.optimize.pairs.pricing import reduced_values
 from territory_opt.optimize.search.candidates import Candidates, candidates, competition, make_groups
-from territory_opt.optimize.settings import ABOVE_ZERO, Wave
+from territory_opt.optimize.settings import ABOVE_ZERO
 from territory_opt.optimize.task import Task
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-NOBODY = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class _Placing:
     def __init__(self, task: Task) -> None:
         self.task, self.settings, self.seed = task, task.settings.relax, task.seed
         self.placed: Placed | None = None
-        self.fixed = np.full(task.factors.n_nodes, NOBODY)
+        self.fixed = np.full(task.factors.n_nodes, -1)
         self.listed = self._listed(task.multipliers, task.bounded.start)
         size = node_sizes(task.rows, self.listed.pairs)
         share = size / max(float(size.sum()) / task.rows.n_reps, ABOVE_ZERO)
@@ -91,7 +90,7 @@ class _Placing:
         if shared is None:
             return False
         for core, window in self._windows(largest_shares(pairs, shared.x)):
-            whole = large & (self.fixed == NOBODY) & np.isin(largest_shares(pairs, shared.x), core)
+            whole = large & (self.fixed < 0) & np.isin(largest_shares(pairs, shared.x), core)
             self._place(pairs, whole, shared, wave, window)
             found = program.solve(np.flatnonzero(self._elsewhere(pairs)).tolist(), time_limit=clock.left)
             if found is None:
@@ -109,14 +108,12 @@ class _Placing:
         pairs = self.listed.pairs
         node, rank = pairs.node, np.arange(len(pairs.rep)) - pairs.start[pairs.node]
         fixed = self.fixed[node]
-        return pairs.keep(
-            np.where(fixed == NOBODY, large[node] | (rank < self.settings.small_width), pairs.rep == fixed)
-        )
+        return pairs.keep(np.where(fixed < 0, large[node] | (rank < self.settings.small_width), pairs.rep == fixed))
 
     def _elsewhere(self, pairs: Pairs) -> BoolArray:
         """Which pairs are of accounts that have been placed with another rep."""
         fixed = self.fixed[pairs.node]
-        return np.asarray((fixed != NOBODY) & (pairs.rep != fixed))
+        return np.asarray((fixed >= 0) & (pairs.rep != fixed))
 
     def _place(self, pairs: Pairs, whole: BoolArray, shared: Relaxed, wave: Wave, window: IntArray) -> None:
         """Place the ``whole`` nodes; all reps of the ``window`` may trade, the others have what is ``shared``."""

@@ -18,7 +18,7 @@ from territory_opt.model.rows import Kind, Row, Rows, Words
 from territory_opt.model.rules import rounding_slack
 from territory_opt.optimize.mip.linear import LinearModel, Violations, linear_model
 from territory_opt.optimize.mip.mathopt import MipLimits, Solution, solve_lp, solve_mip
-from territory_opt.optimize.settings import QUOTAS
+from territory_opt.optimize.mip.settings import QUOTAS
 from territory_opt.plan.rollup import missed
 from territory_opt.problem.numbers import HALF_CENT
 from territory_opt.words import brief

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ortools.linear_solver import linear_solver_pb2, pywraplp
 
 from territory_opt.optimize.mip.linear import LinearModel
-from territory_opt.optimize.settings import SOLVERS
+from territory_opt.optimize.mip.settings import SOLVERS
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
