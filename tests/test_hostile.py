@@ -173,6 +173,41 @@ def test_shown_text_does_nothing(text: str) -> None:
     assert json.loads(inert(json.dumps([text], ensure_ascii=False))) == [text]
 
 
+HUGE = 10**5_000
+"""Python writes whole numbers of up to 4,300 digits."""
+
+
+def test_numbers_that_python_does_not_write_out_are_no_error_from_the_inside() -> None:
+    assert brief(HUGE) == brief([HUGE]) == "what cannot be written out"
+    for verb in (to.load_scenario, to.load_plan, to.generate):
+        with pytest.raises(to.TerritoryError, match=r"what cannot be written out|a larger number"):
+            verb(HUGE)  # type: ignore[arg-type]
+    with pytest.raises(ScenarioError, match="what cannot be written out"):
+        to.load_scenario(TOY, overrides={"quotas.hedge": {"region": HUGE}})
+
+
+@pytest.mark.parametrize("column", ["account_id", "name", "segment", "incumbent", "potential", "lat", "visits"])
+def test_a_cell_of_five_thousand_digits_is_the_users_news(column: str) -> None:
+    cells = {
+        "account_id": "A",
+        "name": "x",
+        "segment": "s",
+        "incumbent": "R1",
+        "potential": 1.0,
+        "lat": 1.0,
+        "lon": 5.0,
+    }
+    accounts = pd.DataFrame([{**cells, "visits": 1.0}, {**cells, "account_id": "B", "visits": 1.0, column: HUGE}])
+    reps = pd.DataFrame({"rep_id": ["R1"], "lat": 1.0, "lon": 5.0})
+    if column == "name":  # a text of that length may be one
+        problem = to.Problem.from_tables(accounts=accounts, reps=reps, policy=to.Policy())
+        assert problem.accounts["name"][1] == "1" + "0" * 5_000
+        return
+    with pytest.raises(DataError) as caught:
+        to.Problem.from_tables(accounts=accounts, reps=reps, policy=to.Policy())
+    assert {(issue.row, issue.column) for issue in caught.value.issues if issue.severity == "error"} == {(3, column)}
+
+
 def test_a_long_cell_is_not_echoed() -> None:
     issue = Issue("error", "t.csv", 2, "name", "y" * 50_000, "is wrong", "correct it")
     assert len(str(issue)) < 150
