@@ -228,7 +228,7 @@ def test_several_broken_rules_of_one_name_are_each_admitted(tmp_path: Path) -> N
     found = [violation for violation in to.audit(problem, plan) if violation.subject == rep]
     assert found
     lines = [{"rule": v.rule, "subject": v.subject, "unit": v.unit, "amount": v.amount, "value": v.value,
-              "limit": v.limit} for v in found]  # fmt: skip
+              "limit": v.limit, "text": str(v)} for v in found]  # fmt: skip
     assert _unconfirmed_violations({"violations": [*lines, *lines]}, [*found, *found]) == []
     assert _unconfirmed_violations({"violations": lines}, [*found, *found])[0].startswith("breaks a rule that the plan")
 

@@ -248,6 +248,9 @@ def test_letters_from_right_to_left_are_set_apart() -> None:
     assert isolated("Lee 12 %") == "Lee 12 %"
     assert isolated("\u05d0\u05d1 (R-1) 12 %") == "\u2068\u05d0\u05d1\u2069 (R-1) 12 %"
     assert isolated("a\u202eb") == "a\\u202eb"
+    assert isolated("\u05d0 \u05d1-\u05d2 7 \u05d3 12 %") == "\u2068\u05d0 \u05d1-\u05d2 7 \u05d3\u2069 12 %"
+    for between in (" \u2192 ", " 12 %, ", " (R-1) over ", ": $9; ", " / "):
+        assert isolated(f"\u05d0{between}\u05d1") == f"\u2068\u05d0\u2069{between}\u2068\u05d1\u2069"
 
 
 # --- paths ----------------------------------------------------------------------------------------------------
