@@ -157,8 +157,9 @@ def _same(stated: object, value: float | None, *, size: float = 1.0) -> bool:
     """Whether a stated figure is the recomputed ``value``, but for rounding of figures of this ``size``."""
     if value is None or not np.isfinite(value):
         return stated is None
-    is_number = isinstance(stated, int | float) and not isinstance(stated, bool)
-    return is_number and abs(value - stated) <= ROUNDING * max(abs(value), size, 1.0)
+    if isinstance(stated, bool) or not isinstance(stated, int | float):
+        return False
+    return abs(value - stated) <= ROUNDING * max(abs(value), size, 1.0)
 
 
 def _size(value: float) -> float:
