@@ -29,8 +29,8 @@ class _Column:
 def check_parquet(file: TableFile) -> None:
     """Refuse a file that claims far more cells or text than its bytes can tell apart.
 
-    A damaged one is found by reading it. Costs one reading of the columns of text, a few rows at a time, so that it
-    takes no more memory than a file may unpack to.
+    A damaged one is found by reading it. Costs one reading of the columns of text, so few rows at a time that it takes
+    a few times the memory that a file may unpack to (Arrow's buffers double), at worst.
     """
     size = file.path.stat().st_size
     try:
@@ -66,7 +66,7 @@ def _columns(path: Path) -> list[_Column]:
 
 
 def _texts(path: Path, column: _Column, most: int) -> Iterator[int]:
-    """Yield the bytes of a column's texts, written out, part by part; none takes more memory than ``most``."""
+    """Yield the bytes of a column's texts, written out, in parts of at most ``most`` bytes."""
     from pyarrow import ArrowException, parquet
 
     if not column.longest or column.values * column.longest <= most:
