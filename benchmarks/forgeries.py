@@ -101,7 +101,7 @@ def forgeries(folder: Path) -> Iterator[Forgery]:
     yield Forgery("a folder more, not listed", _beside, "note.txt: no part of a plan")
 
 
-IN_PLAN = ("name", "seed", "status", "raw_status", "cut_short", "solver_bound", "joint_gain", "ways_out", "violations")
+IN_PLAN = ("name", "seed", "status", "raw_status", "cut_short", "solver_bound", "joint_gain", "ways_out")
 UNCHECKED = {
     **{key: f"{key}: " for key in IN_PLAN},
     **dict.fromkeys(("method", "why"), "method, why: "),
@@ -126,6 +126,16 @@ def _of_key(file: str, key: str, value: Any) -> Iterator[Forgery]:
     for inner in value if isinstance(value, dict) else ():
         for k, other in enumerate(_others(value[inner])):
             yield Forgery(f"{file}: {key}, {inner} {k}", partial(_set, file=file, keys=(key, inner), value=other), said)
+    for place, line in enumerate(value) if key == "violations" else ():
+        yield Forgery(
+            f"{file}: {key}, no line {place}", partial(_set, file=file, keys=(key, place), value=None, drop=True)
+        )
+        for inner in line:
+            drop = partial(_set, file=file, keys=(key, place, inner), value=None, drop=True)
+            yield Forgery(f"{file}: {key}, line {place}, no {inner}", drop)
+            for k, other in enumerate(_others(line[inner])):
+                change = partial(_set, file=file, keys=(key, place, inner), value=other)
+                yield Forgery(f"{file}: {key}, line {place}, {inner} {k}", change)
 
 
 def _others(value: Any) -> list[Any]:
@@ -203,7 +213,7 @@ def _write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _set(folder: Path, *, file: str, keys: tuple[str, ...], value: Any, drop: bool = False) -> None:
+def _set(folder: Path, *, file: str, keys: tuple[str | int, ...], value: Any, drop: bool = False) -> None:
     content = json.loads((folder / file).read_text(encoding="utf-8"))
     place = content
     for key in keys[:-1]:

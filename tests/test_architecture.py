@@ -40,7 +40,7 @@ MAY_IMPORT = {
 }
 """Folder -> folders it may import; everything may import what stands ``BELOW_ALL``. Only ``cli`` may import
 ``api``, the door above all folders."""
-BELOW_ALL = {"errors", "words", "paths", "atomic", "_version"}
+BELOW_ALL = {"errors", "words", "paths", "atomic", "whole_file", "_version"}
 
 ONLY_IN = {
     "ortools": {"optimize/mip", "quota"},

@@ -718,6 +718,43 @@ def test_a_second_ctrl_c_ends_with_nothing_half_written(tmp_path: Path, patch: s
     assert not (tmp_path / "plan").exists()
 
 
+WRITERS = {
+    "solve": lambda plan, new: ("solve", TOY, "--out", new),
+    "review": lambda plan, new: ("review", plan, "--draws", 100, "--out", new),
+    "track": lambda plan, new: ("track", plan, "--sales", plan.parent / "sold.csv", "--out", new),
+    "replan": lambda plan, new: ("replan", plan, "--as-of", "2027-06", "--set", "quotas.periods=quarter", "--out", new),
+    "generate": lambda plan, new: ("generate", new, "--accounts", 20, "--reps", 2, "--months", 0),
+}
+
+
+@pytest.mark.parametrize(
+    ("verb", "before"), [*((verb, False) for verb in WRITERS), ("solve", True), ("review", True), ("track", True)]
+)
+def test_the_last_word_after_ctrl_c_is_true(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str, before: bool
+) -> None:
+    """Ctrl-C comes before anything is in its place, or right after."""
+
+    def ctrl_c(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    plan, new = tmp_path / "plan", tmp_path / "new"
+    (tmp_path / "sold.csv").write_text("account_id,month,sales\nA01,2027-01,50\n", encoding="utf-8")
+    assert run(capsys, "solve", TOY, "--set", "quotas.periods=quarter", "--out", plan)[0] == cli.DONE
+    command = WRITERS[verb](plan, new)
+    if before:
+        assert run(capsys, *command)[0] == cli.DONE
+    for place in ("plan.write_folder.write_whole", "atomic.put"):
+        monkeypatch.setattr(f"territory_opt.{place}", ctrl_c)
+    code, _, err = run(capsys, *command)
+    assert (code, err.splitlines()[-1]) == (cli.ABORTED, "stopped; nothing was written")
+    monkeypatch.undo()
+    monkeypatch.setattr("territory_opt.cli.screen.Screen.result", ctrl_c)
+    code, _, err = run(capsys, *command)
+    assert (code, err.splitlines()[-1]) == (cli.ABORTED, f"stopped; {new} was already written")
+    assert new.exists()
+
+
 WHILE_TELLING = """
 from territory_opt.cli import wording
 outcome = wording.outcome

@@ -72,6 +72,18 @@ def test_the_same_in_other_bytes_does_not_pass_unlisted(folders: dict[str, Path]
         assert found[name] == "named", name
 
 
+def test_whatever_is_said_of_a_broken_rule_is_found(folders: dict[str, Path]) -> None:
+    """Its figures and its words: none of them can be another one, left out or listed as not checked."""
+    original = folders["breaks rules"]
+    tried = [forgery for forgery in forgeries(original) if forgery.name.startswith("plan.json: violations, ")]
+    assert not any(forgery.unchecked for forgery in tried)
+    found = {forgery.name: caught(forgery, original, original.with_name("forged")) for forgery in tried}
+    assert [name for name, how in found.items() if how != "fault"] == []
+    for part in ("amount 1", "value 3", "limit 0", "unit 0", "text 0", "no text", "subject 0"):
+        assert any(name.endswith(part) for name in found), part
+    assert len(found) > 40
+
+
 def test_a_forged_roll_up_is_found_whatever_the_order_of_quotas(folders: dict[str, Path]) -> None:
     def change(folder: Path) -> None:
         head, *lines = (folder / "quotas.csv").read_text().splitlines()

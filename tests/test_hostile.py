@@ -29,7 +29,7 @@ from territory_opt.intake.table_source import TableSource
 from territory_opt.intake.tables import read_table
 from territory_opt.plan.folder import read_folder
 from territory_opt.plan.write_folder import table_csv
-from territory_opt.problem.limits import LONGEST_ID, MOST_FINDINGS, MOST_VARIANTS
+from territory_opt.problem.limits import LONGEST_ID, MOST_FINDINGS, MOST_TAGS, MOST_VARIANTS
 from territory_opt.problem.policy import parse_share
 from territory_opt.report.page import isolated
 from territory_opt.whatif.strict_yaml import parse_value
@@ -173,6 +173,41 @@ def test_shown_text_does_nothing(text: str) -> None:
     assert json.loads(inert(json.dumps([text], ensure_ascii=False))) == [text]
 
 
+HUGE = 10**5_000
+"""Python writes whole numbers of up to 4,300 digits."""
+
+
+def test_numbers_that_python_does_not_write_out_are_no_error_from_the_inside() -> None:
+    assert brief(HUGE) == brief([HUGE]) == "what cannot be written out"
+    for verb in (to.load_scenario, to.load_plan, to.generate):
+        with pytest.raises(to.TerritoryError, match=r"what cannot be written out|a larger number"):
+            verb(HUGE)  # type: ignore[arg-type]
+    with pytest.raises(ScenarioError, match="what cannot be written out"):
+        to.load_scenario(TOY, overrides={"quotas.hedge": {"region": HUGE}})
+
+
+@pytest.mark.parametrize("column", ["account_id", "name", "segment", "incumbent", "potential", "lat", "visits"])
+def test_a_cell_of_five_thousand_digits_is_the_users_news(column: str) -> None:
+    cells = {
+        "account_id": "A",
+        "name": "x",
+        "segment": "s",
+        "incumbent": "R1",
+        "potential": 1.0,
+        "lat": 1.0,
+        "lon": 5.0,
+    }
+    accounts = pd.DataFrame([{**cells, "visits": 1.0}, {**cells, "account_id": "B", "visits": 1.0, column: HUGE}])
+    reps = pd.DataFrame({"rep_id": ["R1"], "lat": 1.0, "lon": 5.0})
+    if column == "name":  # a text of that length may be one
+        problem = to.Problem.from_tables(accounts=accounts, reps=reps, policy=to.Policy())
+        assert problem.accounts["name"][1] == "1" + "0" * 5_000
+        return
+    with pytest.raises(DataError) as caught:
+        to.Problem.from_tables(accounts=accounts, reps=reps, policy=to.Policy())
+    assert {(issue.row, issue.column) for issue in caught.value.issues if issue.severity == "error"} == {(3, column)}
+
+
 def test_a_long_cell_is_not_echoed() -> None:
     issue = Issue("error", "t.csv", 2, "name", "y" * 50_000, "is wrong", "correct it")
     assert len(str(issue)) < 150
@@ -213,6 +248,9 @@ def test_letters_from_right_to_left_are_set_apart() -> None:
     assert isolated("Lee 12 %") == "Lee 12 %"
     assert isolated("\u05d0\u05d1 (R-1) 12 %") == "\u2068\u05d0\u05d1\u2069 (R-1) 12 %"
     assert isolated("a\u202eb") == "a\\u202eb"
+    assert isolated("\u05d0 \u05d1-\u05d2 7 \u05d3 12 %") == "\u2068\u05d0 \u05d1-\u05d2 7 \u05d3\u2069 12 %"
+    for between in (" \u2192 ", " 12 %, ", " (R-1) over ", ": $9; ", " / "):
+        assert isolated(f"\u05d0{between}\u05d1") == f"\u2068\u05d0\u2069{between}\u2068\u05d1\u2069"
 
 
 # --- paths ----------------------------------------------------------------------------------------------------
@@ -569,6 +607,75 @@ def test_what_unpacks_to_too_much(tmp_path: Path) -> None:
     assert said.startswith("a.xlsx  holds more than the 20,000,000 cells that are read")
 
 
+def repacked(path: Path, changes: dict[str, tuple[str, str]], **new: str) -> None:
+    """Put into parts of a workbook, before a word, what nobody expects there; ``new`` are parts of folder ``xl``."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name).decode() for name in archive.namelist()}
+    for name, (word, more) in changes.items():
+        assert word in parts[name]
+        parts[name] = parts[name].replace(word, more + word, 1)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (parts | {f"xl/{name}.xml": content for name, content in new.items()}).items():
+            archive.writestr(name, content)
+
+
+MANY = 600_000
+SHEET, TYPES = "xl/worksheets/sheet1.xml", "application/vnd.openxmlformats-officedocument.spreadsheetml"
+TEXTS = f'<Override PartName="/xl/texts.xml" ContentType="{TYPES}.sharedStrings+xml"/>'
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"xl/styles.xml": ("<cellXfs", f"<a>{'<font/>' * MANY}</a>")}, "xl/styles.xml holds more formats, links"),
+        ({"xl/workbook.xml": ("<sheets>", f"<a>{'<view/>' * MANY}</a>")}, "xl/workbook.xml holds more formats, links"),
+        ({"[Content_Types].xml": ("</Types>", TEXTS)}, "xl/texts.xml holds more than 500,000 tags, which no"),
+        ({SHEET: ("</sheetData>", f"<row>{'<c/>' * MANY}</row>")}, f"{SHEET} holds more than 500,000 tags, which no"),
+        ({SHEET: ("</sheetData>", "<row>" * MANY + "</row>" * MANY)}, f"{SHEET} holds more than 500,000 tags, which"),
+    ],
+    ids=["formats", "views", "texts", "one row", "rows in rows"],
+)  # fmt: skip
+def test_tags_of_a_workbook_are_counted(tmp_path: Path, changes: dict[str, tuple[str, str]], expected: str) -> None:
+    """A few kilobytes hold millions of elements, far below the limit of bytes; each costs the reader microseconds."""
+    workbook(tmp_path, lambda sheet: None)
+    repacked(tmp_path / "a.xlsx", changes, texts=f"<sst>{'<si/>' * MANY}</sst>")
+    assert (tmp_path / "a.xlsx").stat().st_size < 40_000
+    with pytest.raises(DataError) as caught:
+        read_table("accounts", TableSource(path="a.xlsx"), tmp_path)
+    said = str(caught.value.issues[0])
+    assert said.startswith(f"a.xlsx  {expected}")
+    assert said.endswith("; copy the table into a new workbook, or save it as CSV or Parquet")
+
+
+def test_tags_of_one_row_are_counted(tmp_path: Path) -> None:
+    """In a larger file too, where the table may hold more of them: the row would stand in memory as a whole."""
+    noise = np.random.default_rng(1).bytes(200_000).hex().encode()
+    row = b'<row r="4"><c r="A4"><v>' + noise + b"</v></c>" + b"<c/>" * 600_000 + b"</row>"
+    (said,) = respelt(tmp_path, "sheet1.xml", lambda content: content.replace(b"</sheetData>", row + b"</sheetData>"))
+    assert said.startswith(
+        "a.xlsx  xl/worksheets/sheet1.xml holds one row, or things beside the rows, of more than 500,000"
+    )
+
+
+def test_a_large_table_of_equal_cells_is_read(tmp_path: Path) -> None:
+    """As many tags for each byte as a real table has: no limit stops it."""
+    pd.DataFrame({f"c{k}": [0] * 30_000 for k in range(6)}).to_excel(tmp_path / "a.xlsx", index=False)
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as archive:
+        assert archive.read("xl/worksheets/sheet1.xml").count(b"<") > MOST_TAGS
+    assert len(read_table("accounts", TableSource(path="a.xlsx"), tmp_path)) == 30_000
+
+
+def test_links_to_other_workbooks_are_not_followed(tmp_path: Path) -> None:
+    """What lies in other files as it was when this one was saved is not unpacked."""
+    about, link = "http://schemas.openxmlformats.org/officeDocument/2006/relationships", "/xl/others.xml"
+    named = f'<externalReferences><externalReference xmlns:r="{about}" r:id="rIdX"/></externalReferences>'
+    place = f'<Relationship Id="rIdX" Type="{about}/externalLink" Target="{link}"/>'
+    changes = {"xl/workbook.xml": ("<definedNames", named), "xl/_rels/workbook.xml.rels": ("</Relationships>", place)}
+    workbook(tmp_path, lambda sheet: None)
+    repacked(tmp_path / "a.xlsx", changes, others=f"<externalLink>{'<a/>' * MANY}</externalLink>")
+    assert len(read_table("accounts", TableSource(path="a.xlsx"), tmp_path)) == 2
+
+
 def test_a_sheet_has_no_more_rows_than_spreadsheets_have(tmp_path: Path) -> None:
     """Nine digits in a file of five kilobytes: empty rows are not read one by one up to there."""
     said = respelt(tmp_path, "sheet1.xml", lambda content: content.replace(b'<row r="3"', b'<row r="100000000"'))
@@ -664,6 +771,50 @@ def test_a_small_parquet_file_does_not_blow_up(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_table("accounts", TableSource(path="a.parquet"), tmp_path)
     assert str(caught.value.issues[0]).startswith("a.parquet  holds 30,000,000 cells in a file of ")
+
+
+def long_texts(kind: str) -> Any:
+    """Two hundred and fifty texts of a megabyte, as a few hundred bytes of Parquet hold them."""
+    pyarrow = pytest.importorskip("pyarrow")
+    long = "x" * 1_000_000
+    made = {
+        "text": lambda: pyarrow.array([long]).take(pyarrow.array([0] * 250)),
+        "list": lambda: pyarrow.array([[long] * 25] * 10),
+        "structure": lambda: pyarrow.array([{"part": long}] * 250),
+        "category": lambda: pyarrow.array([long] * 250).dictionary_encode(),
+        "same beginning": lambda: pyarrow.array([f"{long}{k}" for k in range(250)]),
+        "fixed": lambda: pyarrow.array([long.encode()] * 250, pyarrow.binary(len(long))),
+    }
+    return pyarrow.table({"account_id": made[kind]()})
+
+
+@pytest.mark.parametrize("kind", ["text", "list", "structure", "category", "same beginning", "fixed"])
+def test_long_texts_of_a_small_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """One text in many rows is written once: what it unpacks to is measured before it is read."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("territory_opt.intake.parquet_size.LARGEST_UNPACKED", 2**26)
+    shared = {"use_dictionary": False, "column_encoding": {"account_id": "DELTA_BYTE_ARRAY"}}
+    given = shared if kind == "same beginning" else {}
+    parquet.write_table(long_texts(kind), tmp_path / "a.parquet", compression="zstd", **given)
+    assert (tmp_path / "a.parquet").stat().st_size < 2_000
+    with pytest.raises(DataError) as caught:
+        read_table("accounts", TableSource(path="a.parquet"), tmp_path)
+    assert str(caught.value.issues[0]).startswith("a.parquet  unpacks to more than 64 MiB, the most that is read of ")
+
+
+def test_texts_of_a_large_parquet_file_are_read(tmp_path: Path) -> None:
+    """More text than the limit of a small file, lists and categories too: what its bytes tell apart is read."""
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    ids = [f"{k:040}" for k in range(40_000)]
+    table = pyarrow.table(
+        {"account_id": ids, "tags": [[key, "a"] for key in ids], "segment": pyarrow.array(ids).dictionary_encode()}
+    )
+    parquet.write_table(table, tmp_path / "a.parquet", row_group_size=10_000)
+    sizes = sys.modules["territory_opt.intake.parquet_size"]
+    columns = sizes._columns(tmp_path / "a.parquet")
+    exact = {column.path: sum(sizes._texts(tmp_path / "a.parquet", column, 2**22)) for column in columns}
+    assert list(exact.values()) == [40 * 40_000, 41 * 40_000, 40 * 40_000]
+    assert len(read_table("accounts", TableSource(path="a.parquet"), tmp_path)) == 40_000
 
 
 def test_texts_of_parquet_that_are_no_utf_8(tmp_path: Path) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import html
+import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openpyxl
@@ -239,6 +242,95 @@ def test_evil_names_do_nothing_in_a_browser(evil: Views, tmp_path: Path) -> None
     assert "12 accounts, 4 reps" in document
     assert "&lt;/script&gt;&lt;img" in document[document.index('<aside id="book">') :]
     assert "{{ 7 * 7 }}" in document
+
+
+FROM_THE_RIGHT = {
+    "A01": "\u05d0\u05d1\u05d2\u05d3",
+    "A02": "\u0645\u062d\u0645\u062f 7 \u0639\u0644\u064a",
+    "A03": "12 \u05d0\u05d1",
+    "A04": "Acme \u202e34 evil",
+    "A05": "Birch \u2067\u05d0 56",
+    "A06": "\u202b\u05d0\u05d1 (R9) 99 %",
+    "A07": "\u2066\u2069\u2069\u202e8",
+}
+"""Names of accounts: Hebrew, Arabic, with figures in them, with marks that turn what follows or close what is open."""
+ORDER = """<script>
+addEventListener("load", () => {
+  const turned = /[\\u0590-\\u08ff\\ufb1d-\\ufdff\\ufe70-\\ufefe]/;
+  const silent = /[\\s\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]/;
+  const blocks = new Set(), wrong = new Set();
+  const texts = (top) => {
+    const found = [], walker = document.createTreeWalker(top, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) found.push(walker.currentNode);
+    return found.filter((text) => !text.parentElement.closest("script, style"));
+  };
+  for (const text of texts(document.body)) {
+    if (!turned.test(text.data)) continue;
+    let block = text.parentElement;
+    while (getComputedStyle(block).display === "inline" && block.tagName !== "text") block = block.parentElement;
+    blocks.add(block);
+  }
+  let letters = 0;
+  for (const block of blocks) {
+    const boxes = [];
+    let apart = false;
+    for (const text of texts(block)) for (let k = 0; k < text.data.length; k++) {
+      const letter = text.data[k], range = document.createRange();
+      apart = letter === "\\u2068" || (apart && letter !== "\\u2069");
+      if (silent.test(letter)) continue;
+      range.setStart(text, k);
+      range.setEnd(text, k + 1);
+      const box = range.getClientRects()[0];
+      if (!box || !box.width) continue;
+      letters += 1;
+      const name = apart || turned.test(letter), last = boxes.at(-1);
+      if (name && last && last.name && Math.abs(box.top - last.top) < box.height / 2) {
+        last.left = Math.min(last.left, box.left);
+        last.right = Math.max(last.right, box.right);
+      } else boxes.push({name, top: box.top, height: box.height, left: box.left, right: box.right});
+    }
+    boxes.slice(1).forEach((box, k) => {
+      const last = boxes[k];
+      if (Math.abs(box.top - last.top) < box.height / 2 && box.left < last.right - 1) wrong.add(block.textContent);
+    });
+  }
+  const said = document.createElement("pre");
+  said.id = "order";
+  said.textContent = JSON.stringify({blocks: blocks.size, letters, wrong: [...wrong]});
+  document.body.append(said);
+});
+</script>"""
+"""Measures in the page itself that all stands from left to right; a name that is set apart counts as one."""
+
+
+def visual_order(page: str, folder: Path) -> dict[str, Any]:
+    """Open a page without its policy, and say in how many blocks with such letters others are out of order."""
+    page = re.sub(r"<meta http-equiv=.Content-Security-Policy.*?>", "", page)
+    (folder / "report.html").write_text(page.replace("</body>", ORDER + "</body>"), encoding="utf-8")
+    document = dump_dom(folder / "report.html", folder / "profile", "#rep=R1")
+    said = re.search(r'<pre id="order">(.*?)</pre>', document, flags=re.DOTALL)
+    assert said is not None
+    found: dict[str, Any] = json.loads(html.unescape(said[1]))
+    return found
+
+
+def test_names_from_right_to_left_turn_no_figure_in_a_browser(tmp_path: Path) -> None:
+    """Figures and words beside them stand where they are read; without what sets the names apart they would not."""
+    problem = to.load_scenario(TOY).problem()
+    names = [FROM_THE_RIGHT.get(a, n) for a, n in problem.accounts[["account_id", "name"]].values]
+    reps = problem.reps.assign(
+        name=["\u05de\u05e9\u05d4", "\u0645\u062d\u0645\u062f \u202e", *problem.reps["name"][2:]]
+    )
+    changed = dataclasses.replace(problem, accounts=problem.accounts.assign(name=names), reps=reps)
+    views = build_views(to.solve(changed, time_limit=5), name="\u05d0\u05d1 2027", issues=ISSUES, run=RUN)
+    page = render_page(views)
+    found = visual_order(page, tmp_path)
+    assert found["wrong"] == []
+    assert found["blocks"] > 10
+    assert found["letters"] > 300
+    assert not re.search("[\u202a-\u202e]", page)
+    turned = visual_order(re.sub("[\u2068\u2069]", "", page), tmp_path)["wrong"]
+    assert "\u05d0\u05d1 2027" in turned
 
 
 def test_many_accounts_are_sampled_and_the_page_says_so(views: Views) -> None:

@@ -23,6 +23,8 @@ from territory_opt.optimize.clock import Clock
 from territory_opt.optimize.mip import exact, mathopt
 from territory_opt.optimize.mip.linear import LinearModel
 from territory_opt.optimize.mip.mathopt import MipLimits, Solution, solve_mip
+from territory_opt.optimize.search.incumbent import Incumbent
+from territory_opt.optimize.search.moves import Search
 from territory_opt.report.headline import proof_sentence
 from territory_opt.synthetic.market import generate_market
 
@@ -200,6 +202,23 @@ def test_work_is_stopped_at_its_deadline_and_not_before_it() -> None:
             assert clock.seconds < 60
         assert clock.over
     assert clock.flag[0] == 0
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_round_that_was_cut_short_says_so_however_good_its_plan(monkeypatch: pytest.MonkeyPatch, cut: bool) -> None:
+    """The clock tells a round to stop, and its plan happens to meet the gap."""
+    improve, rounds = Search.improve, []
+
+    def round_of(search: Search, *given: Any, stop: Any, **options: Any) -> None:
+        improve(search, *given, stop=stop, **options)
+        rounds.append(1)
+        stop[0] = int(cut)
+
+    monkeypatch.setattr(Search, "improve", round_of)
+    monkeypatch.setattr(Incumbent, "close_to", lambda *_: bool(rounds))
+    result = to.solve(market(), time_limit=100)
+    assert rounds
+    assert ("search" in result.cut_short, result.raw_status == "complete") == (cut, not cut)
 
 
 def test_a_result_without_a_plan_refuses_to_give_one() -> None:

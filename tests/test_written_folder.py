@@ -18,13 +18,13 @@ import pytest
 from tests.test_folder import CORE, REPORTS, TOY, contents, toy_result, write
 
 import territory_opt as to
-from territory_opt import atomic
-from territory_opt.atomic import write_whole
+from territory_opt import atomic, whole_file
 from territory_opt.cli.commands import run
 from territory_opt.plan.folder import read_folder
 from territory_opt.plan.write_folder import own_files, reserve_folder, write_csv
 from territory_opt.report.save import save_plan
 from territory_opt.whatif.write import write_scenario
+from territory_opt.whole_file import prefix, write_whole
 
 KILLS = Path(__file__).parents[1] / "benchmarks" / "kills.py"
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="locks and signals are those of POSIX")
@@ -80,6 +80,31 @@ def test_the_rights_of_a_folder_stay(tmp_path: Path, swap: None) -> None:
     (tmp_path / "plan").chmod(0o770)
     write(tmp_path / "plan")
     assert (tmp_path / "plan").stat().st_mode & 0o777 == 0o770
+
+
+@needs_posix
+@pytest.mark.parametrize(
+    ("mask", "folders", "files"), [(0o077, 0o700, 0o600), (0o027, 0o750, 0o640), (0, 0o777, 0o666)]
+)
+def test_what_is_new_has_the_rights_that_are_usual_here(tmp_path: Path, mask: int, folders: int, files: int) -> None:
+    before = os.umask(mask)
+    try:
+        write(tmp_path / "plan")
+        write_scenario(toy_result().problem, tmp_path / "scenario", name="toy")
+        to.generate(20, 2, months=0, folder=tmp_path / "company")
+        write_csv(toy_result().reps, tmp_path / "t.csv")
+    finally:
+        os.umask(before)
+    found = {path: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert {mode for path, mode in found.items() if path.is_dir()} == {folders}
+    assert {mode for path, mode in found.items() if path.is_file()} == {files}
+
+
+@needs_posix
+def test_a_table_has_the_rights_of_the_one_it_replaces(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").touch(0o600)
+    write_csv(toy_result().reps, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_file_of_the_user_is_never_written_over(tmp_path: Path) -> None:
@@ -357,7 +382,7 @@ def test_where_nothing_can_be_brought_back_the_message_says_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "plan")
-    left = tmp_path / (atomic._prefix(tmp_path / "plan") + "old-x")
+    left = tmp_path / (prefix(tmp_path / "plan") + "old-x")
     (tmp_path / "plan").rename(left)
 
     def refuse(*_: object) -> None:
@@ -373,7 +398,7 @@ def test_a_reader_leaves_the_work_of_a_writer_alone(tmp_path: Path) -> None:
     write(tmp_path / "plan")
     with reserve_folder(tmp_path / "plan") as place, atomic.staging(place) as part:
         (part / "half").touch()
-        busy = tmp_path / (atomic._prefix(place.path) + "new-x")
+        busy = tmp_path / (prefix(place.path) + "new-x")
         busy.mkdir()
         read_folder(to.load_plan(tmp_path / "plan").folder.path)
         assert (part / "half").exists()
@@ -487,6 +512,52 @@ def test_two_threads_may_write_one_table(tmp_path: Path) -> None:
         list(pool.map(write_often, contents))
     assert (tmp_path / "t.csv").read_bytes() in contents
     assert names(tmp_path) == {"t.csv"}
+
+
+KILLED = (
+    "import os, signal, sys; from pathlib import Path; from territory_opt import whole_file\n"
+    "whole_file.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL)\n"
+    "whole_file.write_whole(Path(sys.argv[1]), b'half')"
+)
+"""A run that is killed when the file is written, but not yet in its place."""
+
+
+@needs_posix
+@pytest.mark.parametrize("then", ["write", "write another", "check", "review", "track"])
+def test_what_a_killed_writer_of_a_table_leaves_goes_with_the_next_run(
+    tmp_path: Path, then: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, sales, table = tmp_path / "plan", tmp_path / "sales.csv", tmp_path / "t.csv"
+    sales.write_text("account_id,month,sales\nA01,2027-01,50\n", encoding="utf-8")
+    assert run(["solve", str(TOY), "--out", str(folder), "--quiet"]) == 0
+    for place in (folder / "t.csv", tmp_path / "t.csv"):
+        subprocess.run([sys.executable, "-c", KILLED, str(place)], check=False, timeout=60)
+        assert sum(name.startswith(".territory-opt-") for name in names(place.parent)) == 1
+    doings: dict[str, Callable[[], object]] = {
+        "write": lambda: [write_whole(place / "t.csv", b"whole") for place in (folder, tmp_path)],
+        "write another": lambda: [write_whole(place / "u.csv", b"whole") for place in (folder, tmp_path)],
+        "check": lambda: run(["check", str(folder)]),
+        "review": lambda: run(["review", str(folder), "--draws", "100", "--out", str(table)]),
+        "track": lambda: run(["track", str(folder), "--sales", str(sales), "--out", str(table)]),
+    }
+    doings[then]()
+    assert capsys.readouterr().err == ""
+    assert table.exists() == (then in ("write", "review", "track"))
+    assert not [name for place in (folder, tmp_path) for name in names(place) if name.startswith(".")]
+
+
+@needs_posix
+def test_what_somebody_still_writes_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def another(_: Path) -> None:
+        monkeypatch.undo()
+        write_whole(tmp_path / "u.csv", b"another")
+
+    monkeypatch.setattr(whole_file, "sync", another)
+    write_whole(tmp_path / "t.csv", b"whole")
+    assert names(tmp_path) == {"t.csv", "u.csv"}
+    (tmp_path / f"{prefix(tmp_path / 't.csv')}part-mine").touch()
+    write_whole(tmp_path / "t.csv", b"whole")
+    assert len(names(tmp_path)) == 3
 
 
 def test_names_of_a_manifest_are_files_of_ours(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 While a folder is written, hidden entries stand beside it; KEY is a hash of its name:
 
 .territory-opt-KEY.lock     held by the run that writes the folder; the lock ends with its process
-.territory-opt-KEY.part-*   new content, not complete yet
+.territory-opt-KEY.part-*   new content, not complete yet; a file of that name is locked by the run that writes it
 .territory-opt-KEY.new-*    new content, complete; once it has taken the place of the folder, what was there before
 .territory-opt-KEY.old-*    what was there before, where two folders cannot be exchanged in one step
 """
@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import shutil
-import stat
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,19 +23,14 @@ from pathlib import Path
 
 from territory_opt.errors import PlanFolderError
 from territory_opt.paths import resolved
+from territory_opt.whole_file import PART, is_still, naming, prefix, rights_of, sync, tidy
 
 try:
     import fcntl
 except ImportError:  # not POSIX: two writers are not told of each other there
     fcntl = None  # type: ignore[assignment]
 
-HIDDEN = ".territory-opt-"
-"""How the names of all hidden entries begin."""
-PART, NEW, OLD = "part-", "new-", "old-"
-FOLDER_MODE = 0o755
-"""Rights of a new folder: everybody may read it, where one made by ``tempfile`` is its owner's alone."""
-KEY_LENGTH = 16
-"""Hexadecimal digits of a key: 64 bits, so that no two names of a folder share one."""
+NEW, OLD = "new-", "old-"
 _AT_FDCWD, _EXCHANGE = -100, 2
 """Linux: paths from the working directory; swap two paths, which macOS writes as the same number."""
 _CANNOT = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)
@@ -101,7 +93,7 @@ def replaced(place: Place) -> Iterator[Path]:
 def put(part: Path, place: Place) -> None:
     """Put a complete folder of :func:`staging` in its place."""
     refuse_collisions(place, [path.name for path in part.iterdir()])
-    part.chmod(stat.S_IMODE(place.path.stat().st_mode) if place.path.exists() else FOLDER_MODE)
+    part.chmod(rights_of(place.path) if place.path.exists() else _usual_rights(part))
     _sync_all(part)
     _swap(part, place)
 
@@ -109,11 +101,21 @@ def put(part: Path, place: Place) -> None:
 @contextlib.contextmanager
 def staging(place: Place) -> Iterator[Path]:
     """Yield a new hidden folder beside a place, which is removed at the end."""
-    part = Path(tempfile.mkdtemp(prefix=_prefix(place.path) + PART, dir=place.path.parent))
+    part = Path(tempfile.mkdtemp(prefix=prefix(place.path) + PART, dir=place.path.parent))
     try:
         yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _usual_rights(folder: Path) -> int:
+    """Rights that a folder made in ``folder`` gets here; one made by ``tempfile`` is its owner's alone."""
+    probe = folder / "rights"
+    probe.mkdir()
+    try:
+        return rights_of(probe)
+    finally:
+        probe.rmdir()
 
 
 def refuse_collisions(place: Place, names: list[str]) -> None:
@@ -137,6 +139,8 @@ def recover(folder: Path, ours: Ours) -> None:
         path = resolved(folder)
     except ValueError:  # no name of a file
         return
+    for place in (path, path.parent):
+        tidy(place)
     left = [*_leftovers(path, NEW), *_leftovers(path, OLD)]
     if not left:
         return
@@ -162,36 +166,13 @@ def real_path(folder: Path) -> Path:
     return path
 
 
-@contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Make an error of the system inside name ``path``: a full disk does not say of itself which file it was."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; errors name it."""
-    with naming(path):
-        path = resolved(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.parent / f"{_prefix(path)}{PART}{os.getpid()}-{threading.get_ident()}"
-        try:
-            part.write_bytes(content)
-            _sync(part)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-
-
 # --- one writer -------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def _locked(path: Path, shown: Path) -> Iterator[bool]:
     """Hold the lock of ``path``; yield False where there are no locks. Raise if another run holds it."""
-    lock = path.parent / f"{_prefix(path)}lock"
+    lock = path.parent / f"{prefix(path)}lock"
     held = None if fcntl is None else _take(lock, shown)
     if held is None:
         yield False
@@ -210,7 +191,7 @@ def _take(lock: Path, shown: Path) -> int | None:
             file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_still(lock, file):
+            if is_still(lock, file):
                 with contextlib.suppress(OSError):  # a full disk: the lock holds without a name in it
                     os.ftruncate(file, 0)
                     os.write(file, _who().encode())
@@ -229,14 +210,6 @@ def _take(lock: Path, shown: Path) -> int | None:
         os.close(file)
 
 
-def _is_still(lock: Path, file: int) -> bool:
-    """Whether an open file is the one of that name: who held the lock before may have removed it meanwhile."""
-    try:
-        return os.path.samestat(os.fstat(file), os.stat(lock))  # noqa: PTH116
-    except FileNotFoundError:
-        return False
-
-
 def _who() -> str:
     host = os.uname().nodename
     return f"process {os.getpid()} on {host}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
@@ -247,20 +220,20 @@ def _who() -> str:
 
 def _swap(part: Path, place: Place) -> None:
     """Put the complete folder ``part`` in its place; what was there goes, but for what is the user's."""
-    path, prefix = place.path, _prefix(place.path)
+    path, start = place.path, prefix(place.path)
     before = None
     if not path.exists() or not any(path.iterdir()):
         if path.exists() and os.name == "nt":
             path.rmdir()
         part.replace(path)
     else:
-        new, old = (path.parent / (prefix + kind + part.name.removeprefix(prefix + PART)) for kind in (NEW, OLD))
+        new, old = (path.parent / (start + kind + part.name.removeprefix(start + PART)) for kind in (NEW, OLD))
         part.rename(new)
         before = new if _exchange(new, path) else _step_aside(new, path, old)
-    _sync(path.parent)
+    sync(path.parent)
     if before is not None:
         _keep_users(before, place)
-        _sync(path.parent)
+        sync(path.parent)
 
 
 def _step_aside(new: Path, path: Path, old: Path) -> Path:
@@ -300,7 +273,7 @@ def _empty(before: Path, path: Path, ours: Ours) -> list[str]:
         if not os.path.lexists(path / name):
             with contextlib.suppress(OSError):
                 (before / name).rename(path / name)
-    _sync(path)
+    sync(path)
     stays = _users(before, ours)
     if not stays:
         here = set(os.listdir(before))  # noqa: PTH208
@@ -320,16 +293,12 @@ def _users(folder: Path, ours: Ours) -> list[str]:
 
 def _leftovers(path: Path, kind: str) -> list[Path]:
     """Hidden folders of one kind beside ``path``."""
-    start = _prefix(path) + kind
+    start = prefix(path) + kind
     try:
         with os.scandir(path.parent) as entries:
             return sorted(path.parent / entry.name for entry in entries if entry.name.startswith(start))
     except OSError:
         return []
-
-
-def _prefix(path: Path) -> str:
-    return f"{HIDDEN}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:KEY_LENGTH]}."
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -358,17 +327,5 @@ def _sync_all(folder: Path) -> None:
     """Have everything below ``folder`` on the disk before it is renamed."""
     for place, _, names in os.walk(folder):
         for name in names:
-            _sync(Path(place, name))
-        _sync(Path(place))
-
-
-def _sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk: a rename may reach it before what was renamed."""
-    if os.name != "posix":
-        return
-    with naming(path):
-        file = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)
+            sync(Path(place, name))
+        sync(Path(place))

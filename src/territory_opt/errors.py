@@ -110,7 +110,7 @@ class GivenError(TerritoryError, ValueError):
         """Say what was handed in, what is ``accepted``, and the ``way`` to it."""
         kind = type(given).__name__
         named = f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
-        named = "None" if given is None else f"{named} ({given})" if isinstance(given, int | float) else named
+        named = "None" if given is None else f"{named} ({brief(given)})" if isinstance(given, int | float) else named
         return cls(f"{named} is not accepted here; give {accepted}: {way}")
 
 

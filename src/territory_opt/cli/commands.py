@@ -19,6 +19,7 @@ import typer
 
 from territory_opt import api
 from territory_opt._version import __version__
+from territory_opt.cli import ctrl_c
 from territory_opt.cli.exit_codes import ABORTED, BAD_INPUT, DEFECT, DONE
 from territory_opt.cli.inputs import default_out, overrides_of, positive, read_scenario, share_of
 from territory_opt.cli.solving import plan_and_save, plan_the_rest
@@ -26,6 +27,7 @@ from territory_opt.errors import TerritoryError
 from territory_opt.paths import resolved
 from territory_opt.problem.limits import LARGEST_SEED, MOST_DRAWS
 from territory_opt.synthetic.settings import SIZE
+from territory_opt.words import visible
 
 DEBUG = "TERRITORY_OPT_DEBUG"
 """Set to 1, it makes a defect print the place it came from."""
@@ -152,6 +154,7 @@ def solve(
         "previous": None if previous is None else api.load_plan(previous),
         "joint_gain": joint_gain,
     }
+    ctrl_c.watch(folder)
     with reserve_folder(folder, names_of_files(folder, chosen, problem.policy)) as place:
         found = opening(screen, chosen.label, problem, model, written=True)
         code = plan_and_save(screen, chosen, problem, place, options, found)
@@ -224,6 +227,7 @@ def review(
     found = api.review(api.load_plan(folder, scenario=scenario), draws=draws, seed=seed)
     screen.say(str(found))
     if out is not None:
+        ctrl_c.watch(out)
         write_csv(found.table, out)
         screen.say(f"table of reps: {out}")
     screen.result({"folder": str(folder), **found.to_dict(), "exit_code": DONE})
@@ -251,6 +255,7 @@ def track(
     screen.several([str(issue) for issue in found.issues])
     screen.say(str(found))
     if out is not None:
+        ctrl_c.watch(out)
         write_csv(found.reps, out)
         screen.say(f"table of reps: {out}")
     screen.result({"folder": str(folder), **found.to_dict(), "issues": issue_rows(found.issues), "exit_code": DONE})
@@ -294,6 +299,7 @@ def replan(
     rest = api.replan(plan, as_of=as_of, sales=sales, now=now, max_moved_accounts=max_moves, max_quota_change=change)
     screen.several([str(issue) for issue in rest.issues])
     target = out or Path("out") / f"{resolved(folder).name}-after-{rest.as_of}"
+    ctrl_c.watch(target)
     with reserve(target) as place:
         require_new(target)
         code = plan_the_rest(screen, rest, place, f"{now.label} after {rest.as_of}", now.file.solve)
@@ -340,6 +346,7 @@ def generate(
     from territory_opt.cli.screen import Screen
 
     screen = Screen(as_json=as_json)
+    ctrl_c.watch(folder)
     tables = api.generate(accounts, reps, seed=seed, months=months, truth=truth, folder=folder)
     screen.say(f"{folder}: a made-up company of {accounts:,} accounts and {reps:,} reps ({', '.join(tables)})")
     screen.say(f"next: territory-opt solve {folder}")
@@ -361,6 +368,7 @@ def schema() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; no exception leaves here."""
     as_json = "--json" in arguments
+    ctrl_c.forget()
     try:
         code = int(app(args=list(arguments), prog_name="territory-opt", standalone_mode=False) or DONE)
         if code == ABORTED:  # what typer makes of Ctrl-C
@@ -368,7 +376,7 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except (KeyboardInterrupt, typer.Abort):
-        print("\nstopped; nothing was written", file=sys.stderr)
+        print(f"\n{visible(ctrl_c.last_word())}", file=sys.stderr)
         return ABORTED
     except BrokenPipeError:  # whoever read our output has enough
         _leave_output()

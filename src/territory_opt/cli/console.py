@@ -182,7 +182,7 @@ class StopButton:
             elif self.heard > 1:
                 time.sleep(GRACE_SECONDS)
                 if self._armed and not self.saved:
-                    self._answer("stopped")
+                    self._answer(visible(ctrl_c.last_word()))
                     os._exit(ABORTED)
         os.close(self._read)
 

@@ -41,6 +41,36 @@ def is_importing(frame: FrameType | None) -> bool:
 
 
 def end() -> None:
-    """End the program at once: what it was writing is not there yet, and its next run clears it away."""
-    os.write(2, b"\nstopped; nothing was written\n")
+    """End the program at once: what is under way is not there yet, and the next run clears it away."""
+    os.write(2, f"\n{last_word()}\n".encode("utf-8", "replace"))
     os._exit(ABORTED)
+
+
+def watch(path: str | os.PathLike[str]) -> None:
+    """Remember how a file or folder is that the command may write, which appears whole or not at all."""
+    _watched[os.fspath(path)] = _state(path)
+
+
+def forget() -> None:
+    """Forget what an earlier command was to write."""
+    _watched.clear()
+
+
+def last_word() -> str:
+    """Say that the command was stopped, and what it had written by then."""
+    written = [path for path, before in _watched.items() if _state(path) != before]
+    said = f"{', '.join(written)} was already written" if written else "nothing was written"
+    return f"stopped; {said}"
+
+
+def _state(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Return what differs for whatever takes the place of a file or folder; None where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  (pathlib is not imported yet)
+    except (OSError, ValueError):
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+_watched: dict[str, tuple[int, int] | None] = {}
+"""What the command may write, as it was before: a signal has nobody else to ask."""

@@ -66,13 +66,14 @@ def plan_the_rest(screen: Screen, rest: Replan, place: Place, name: str, solve: 
 
     Nothing is there before all of it is, so a killed run can be given again. Return the exit code.
     """
-    from territory_opt.atomic import Place, naming, put, staging
+    from territory_opt.atomic import Place, put, staging
     from territory_opt.cli.wording import frozen, opening
     from territory_opt.model.model import Model
     from territory_opt.plan.write_folder import own_files, write_csv
     from territory_opt.report import save
     from territory_opt.whatif.scenario import load_scenario
     from territory_opt.whatif.write import write_tables
+    from territory_opt.whole_file import naming
 
     options = {"seed": solve.seed, "time_limit": solve.time_limit, "gap": solve.gap, "threads": None, "previous": None}
     years: list[pd.DataFrame] = []

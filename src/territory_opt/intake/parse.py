@@ -6,6 +6,7 @@ it could not read; naming the row and the way out is the work of :mod:`territory
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import math
 import numbers as abstract_numbers
@@ -79,6 +80,8 @@ def cell_text(value: Any) -> str:
     if isinstance(value, dt.datetime):
         plain = value.replace(tzinfo=None)
         return plain.date().isoformat() if plain.time() == dt.time() else plain.isoformat(sep=" ")
+    if isinstance(value, int):
+        return f"{Decimal(value):f}"  # str() refuses whole numbers of more than 4,300 digits
     return str(value).strip()
 
 
@@ -115,7 +118,8 @@ def _take_typed(cells: pd.Series[Any], values: Floats) -> None:
         if isinstance(cell, (bool, np.bool_)):
             values[position] = np.nan
         elif isinstance(cell, (abstract_numbers.Real, Decimal)):
-            values[position] = float(cell)
+            with contextlib.suppress(OverflowError):  # its text was read as infinite
+                values[position] = float(cell)
 
 
 def numbers_from_text(text: Texts, style: NumberFormat) -> Floats:

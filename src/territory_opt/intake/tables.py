@@ -21,11 +21,11 @@ import pandas as pd
 
 from territory_opt.errors import DataError, ScenarioError
 from territory_opt.geography.sphere import WGS84
+from territory_opt.intake.parquet_size import check_parquet
 from territory_opt.intake.table_file import TableFile, fold, runs
 from territory_opt.intake.table_source import TableSource
 from territory_opt.intake.workbook import read_workbook
 from territory_opt.paths import stays_in
-from territory_opt.problem.limits import MOST_CELLS, MOST_CELLS_PER_BYTE
 from territory_opt.problem.schema import TABLES
 from territory_opt.words import MOST_NAMED, UNWRITABLE, brief, listed
 
@@ -238,7 +238,7 @@ def _read_parquet(file: TableFile) -> pd.DataFrame:
         import pyarrow  # noqa: F401
     except ImportError:
         file.stop("Parquet files need pyarrow", 'run: pip install "territory-opt[parquet]"')
-    _check_parquet(file)
+    check_parquet(file)
     try:
         frame = pd.read_parquet(file.path, engine="pyarrow")
         for name in frame.columns[[isinstance(kind, pd.StringDtype) for kind in frame.dtypes]]:
@@ -248,20 +248,6 @@ def _read_parquet(file: TableFile) -> pd.DataFrame:
     except Exception as error:  # a damaged file raises nearly anything
         file.stop(f"cannot be read as Parquet ({_said(error)})", "write the file again")
     return _checked(file, frame.reset_index(drop=isinstance(frame.index, pd.RangeIndex)))
-
-
-def _check_parquet(file: TableFile) -> None:
-    """Refuse a file that claims far more cells than its bytes can tell apart; a damaged one is found by reading it."""
-    from pyarrow import parquet
-
-    try:
-        found = parquet.read_metadata(file.path)
-        groups = [found.row_group(k) for k in range(found.num_row_groups)]
-        cells = sum(group.column(j).num_values for group in groups for j in range(group.num_columns))
-    except Exception:  # a damaged file raises nearly anything
-        return
-    if cells > max(MOST_CELLS, MOST_CELLS_PER_BYTE * file.path.stat().st_size):
-        file.stop(f"holds {cells:,} cells in a file of {file.path.stat().st_size:,} bytes", "save the table as CSV")
 
 
 def _read_map(file: TableFile) -> pd.DataFrame:

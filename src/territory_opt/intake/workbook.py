@@ -6,12 +6,14 @@ import difflib
 import warnings
 import zipfile
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from territory_opt.intake.table_file import TableFile, fold
+from territory_opt.intake.workbook_parts import Parts, TooManyTagsError
 from territory_opt.problem.limits import (
     LARGEST_UNPACKED,
     LONGEST_GAP,
@@ -24,6 +26,7 @@ from territory_opt.words import brief, listed
 
 _Row = list[Any]
 _SMALLER = "save the table as CSV or Parquet, which take less room"
+_BARE = "copy the table into a new workbook, or save it as CSV or Parquet"
 _AGAIN = "open it in a spreadsheet program and save it as .xlsx"
 _MOST_SHEETS = 10
 """Sheets that a message names. A choice of looks."""
@@ -31,22 +34,28 @@ _MOST_SHEETS = 10
 
 def read_workbook(file: TableFile) -> pd.DataFrame:
     """Return the sheet, cells in their types; raise :class:`DataError` for whatever is wrong with the file."""
-    import openpyxl
-
     _check_size(file)
-    with _readable(file):
-        book = openpyxl.load_workbook(file.path, read_only=True, data_only=True)
-    try:
+    with ExitStack() as stack:
         with _readable(file):
+            archive = stack.enter_context(Parts(file.path))
+            book = _opened(archive, file.path)
             names = [str(name) for name in book.sheetnames]
         name = _sheet_name(file, names)
         with _readable(file):
             sheet = book[name]
-        with closing(_parsed(sheet)) as parsed:
-            rows = _rows(file, parsed)
-    finally:
-        book.close()
+        rows = _rows(file, stack.enter_context(closing(_parsed(sheet))))
     return _grid(file, rows)
+
+
+def _opened(archive: Parts, path: Path) -> Any:
+    """Return the workbook of an archive, as ``openpyxl.load_workbook`` does that of a file."""
+    from openpyxl.reader.excel import ExcelReader
+
+    reader = ExcelReader(path, read_only=True, data_only=True, keep_links=False)
+    reader.archive.close()
+    reader.archive = archive
+    reader.read()
+    return reader.wb
 
 
 def _check_size(file: TableFile) -> None:
@@ -67,6 +76,8 @@ def _readable(file: TableFile) -> Iterator[None]:
             yield
     except MemoryError:
         raise
+    except TooManyTagsError as error:
+        file.stop(str(error), _BARE)
     except Exception as error:
         said = brief(str(error) or type(error).__name__, most=200)
         file.stop(f"cannot be read as a workbook ({said})", _AGAIN)
@@ -99,14 +110,18 @@ def _parsed(sheet: Any) -> Generator[tuple[int, list[dict[str, Any]]], None, Non
 
     book = sheet.parent
     with sheet._get_source() as source:
-        yield from WorkSheetParser(
+        parser = WorkSheetParser(
             source,
             sheet._shared_strings,
             data_only=True,
             epoch=book.epoch,
             date_formats=book._date_formats,
             timedelta_formats=book._timedelta_formats,
-        ).parse()
+        )
+        source.row_by_row()
+        for found in parser.parse():
+            source.row_by_row()
+            yield found
 
 
 def _rows(file: TableFile, parsed: Iterator[tuple[int, list[dict[str, Any]]]]) -> list[tuple[int, _Row]]:

@@ -18,6 +18,7 @@ from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import PlanFolder
 from territory_opt.problem.numbers import HALF_CENT, ROUNDING
 from territory_opt.problem.problem import Problem
+from territory_opt.words import plural
 
 SUMS = ("objective", "bound", "gap_money", "incumbent_objective")
 """Figures that are sums of large amounts of both signs: floats lose digits of these, not of what is left."""
@@ -48,7 +49,7 @@ class Check:
         return not self.faults
 
     def __repr__(self) -> str:
-        return f"Check({'holds' if self.holds else f'{len(self.faults):,} faults'} · {self.certificate!r})"
+        return f"Check({'holds' if self.holds else plural(len(self.faults), 'fault')} · {self.certificate!r})"
 
 
 def check_folder(found: PlanFolder, problem: Problem) -> Check:
@@ -81,7 +82,9 @@ def _unconfirmed_claims(
     if claims.get("currency") != figures.model.problem.policy.currency:
         faults.append(f'the currency is stated as "{claims.get("currency")}", not as in the scenario')
     if (claims.get("status") == "infeasible") != bool(violations):
-        faults.append(f'the status is stated as "{claims.get("status")}", with {len(violations)} hard rules broken')
+        faults.append(
+            f'the status is stated as "{claims.get("status")}", with {plural(len(violations), "hard rule")} broken'
+        )
     for whose, stated, judged in (("the", "parts", evaluation), ("today's", "incumbent_parts", today)):
         faults += [] if judged is None else _unconfirmed_parts(f"{whose} objective", claims.get(stated), judged.parts)
     return faults + _unconfirmed_violations(claims, violations)
@@ -131,7 +134,7 @@ def _unconfirmed_violations(claims: Mapping[str, Any], violations: list[Violatio
         if not lines:
             faults.append(f"breaks a rule that the plan does not admit: {violation}")
         elif not _admits(lines.pop(0), violation):
-            faults.append(f"states other figures of a broken rule: {violation}")
+            faults.append(f"states other figures or words of a broken rule: {violation}")
     for key, lines in sorted(stated.items()):
         what = "states a broken rule too often" if key in broken else "states a broken rule that is not broken"
         faults += [f"{what}: {', '.join(key)}"] * len(lines)
@@ -139,12 +142,13 @@ def _unconfirmed_violations(claims: Mapping[str, Any], violations: list[Violatio
 
 
 def _admits(line: Mapping[str, Any], violation: Violation) -> bool:
-    """Whether a line of ``violations`` holds the figures of a broken rule, and no others."""
+    """Whether a line of ``violations`` holds the figures and the words of a broken rule, and nothing else."""
     figures = {"amount": violation.amount, "value": violation.value, "limit": violation.limit}
     size = max(map(abs, figures.values()))  # the amount is what the other two are apart
     return (
         set(line) <= VIOLATION_KEYS
         and line.get("unit") == violation.unit
+        and line.get("text") == str(violation)
         and all(_same(line.get(name), value, size=size) for name, value in figures.items())
     )
 
@@ -153,7 +157,9 @@ def _same(stated: object, value: float | None, *, size: float = 1.0) -> bool:
     """Whether a stated figure is the recomputed ``value``, but for rounding of figures of this ``size``."""
     if value is None or not np.isfinite(value):
         return stated is None
-    return isinstance(stated, int | float) and abs(value - stated) <= ROUNDING * max(abs(value), size, 1.0)
+    if isinstance(stated, bool) or not isinstance(stated, int | float):
+        return False
+    return abs(value - stated) <= ROUNDING * max(abs(value), size, 1.0)
 
 
 def _size(value: float) -> float:

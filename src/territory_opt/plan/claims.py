@@ -129,8 +129,7 @@ def unchecked_claims(claims: Mapping[str, Any]) -> list[str]:
     if claims["status"] != "infeasible":
         lines.append(f'status: "{claims["status"]}", which hangs on the gap asked for and on what the solver claims')
     lines += ["solver_bound: what the solver claims", "joint_gain: the gain of joint solving"]
-    lines += ["ways_out: what could give"] if claims["ways_out"] else []
-    return lines + (["violations: their words; their figures are checked"] if claims["violations"] else [])
+    return lines + (["ways_out: what could give"] if claims["ways_out"] else [])
 
 
 def _shown(value: object) -> str:

@@ -24,12 +24,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.atomic import Place, naming, recover, refuse_collisions, replaced, reserve, write_whole
+from territory_opt.atomic import Place, recover, refuse_collisions, replaced, reserve
 from territory_opt.errors import PlanFolderError
 from territory_opt.plan.cases import Cases
 from territory_opt.plan.certificate import Multipliers
 from territory_opt.plan.claims import SCHEMA_VERSION
 from territory_opt.plan.plan import Plan
+from territory_opt.whole_file import naming, write_whole
 from territory_opt.words import MOST_NAMED, listed, plain
 
 CORE_FILES = ("plan.json", "assignments.csv", "quotas.csv", "certificate.npz")

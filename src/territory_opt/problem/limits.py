@@ -21,6 +21,9 @@ LARGEST_UNPACKED = 2**28
 MOST_CELLS = 20_000_000
 MOST_ROWS, MOST_COLUMNS = 2**20, 2**14
 MOST_CELLS_PER_BYTE = 100
+MOST_TEXT_PER_BYTE = 100
+MOST_TAGS = 500_000
+MOST_TAGS_PER_BYTE = 10
 LONGEST_GAP = 1_000
 MOST_STRAY = 20
 LARGEST_YAML = 2**20
@@ -59,6 +62,21 @@ LIMITS: tuple[tuple[str, str, str], ...] = (
         "cells of a Parquet file",
         f"{MOST_CELLS:,}, or {MOST_CELLS_PER_BYTE} for each of its bytes",
         "a real table fills more than that; a few bytes can claim a billion equal cells",
+    ),
+    (
+        "a Parquet file, unpacked",
+        f"{LARGEST_UNPACKED // 2**20} MiB, or {MOST_TEXT_PER_BYTE} bytes for each of its bytes",
+        "a real table fills more than that; one text of a megabyte can stand in a thousand rows of a small file",
+    ),
+    (
+        "tags of a workbook outside its table: formats, links; and tags of one row",
+        f"{MOST_TAGS:,}",
+        "the 65,490 formats and 16,384 columns that spreadsheet programs have at most need no more",
+    ),
+    (
+        "tags of its table and texts",
+        f"{MOST_TAGS:,}, or {MOST_TAGS_PER_BYTE} for each byte of the file",
+        "equal cells without end take 3; time and memory follow tags",
     ),
     (
         "rows and columns of a workbook",

@@ -49,7 +49,8 @@ class Review:
             )
         if len(self.short):
             worst = listed([f"{rep} {chance:.0%}" for rep, chance in self.short.items()], most=SETTINGS.shown)
-            lines.append(f"  {len(self.short)} reps are below the {self.hit_share:.0%} asked for: {worst}")
+            many = "1 rep is" if len(self.short) == 1 else f"{len(self.short):,} reps are"
+            lines.append(f"  {many} below the {self.hit_share:.0%} asked for: {worst}")
         flagged = self.odds.reps[self.odds.reps["flag"] != ""]
         for flag, reps in flagged.groupby("flag"):
             names = ", ".join(f"{row.rep_id} {row.pay:.0%}" for row in reps.head(SETTINGS.shown).itertuples())

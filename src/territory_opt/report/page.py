@@ -33,8 +33,9 @@ MAX_ISSUES = 500
 
 _RTL = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
 """The blocks of letters that Unicode writes from right to left."""
-_LEFTWARD = re.compile(f"[{_RTL}](?:[^<>]*[{_RTL}])?")
-"""From the first to the last such letter of a text."""
+_LEFTWARD = re.compile(f"[{_RTL}](?:[\\s\\d'\"-]*[{_RTL}])*")
+"""Words of such letters and what a name may hold between them; "A → B" and "A 12 %, B 13 %" are two names, whose order
+would turn with their letters."""
 
 LEFT_TO_WORKBOOK = ("rep_id", "capacity", "last_quota")
 """Columns of the reps that only the workbook shows, so that the page's table fits a screen."""
@@ -100,7 +101,7 @@ def _isolated(value: Any) -> Any:
 
 
 def isolated(text: str) -> str:
-    """Return a text with hidden characters spelt out, and each part in letters written from right to left set apart.
+    """Return a text with hidden characters spelt out, and each name in letters written from right to left set apart.
 
     A name in Hebrew or Arabic then turns no figure that stands beside it (U+2068 to U+2069 are what ``<bdi>`` does).
     """

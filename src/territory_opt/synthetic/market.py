@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from territory_opt.atomic import naming, replaced, reserve, staging
+from territory_opt.atomic import replaced, reserve, staging
 from territory_opt.errors import ScenarioError
 from territory_opt.synthetic.names import company_names, industries
 from territory_opt.synthetic.people import legacy_alignment, make_people, near_reps, set_pay
 from territory_opt.synthetic.places import FRENCH_STATES, SPANISH_STATES, numbered, places, scatter
 from territory_opt.synthetic.sales import Sold, of_segment, sales_table, sell
 from territory_opt.synthetic.settings import ACCOUNTS, PLAN_YEAR, RULES, SEGMENTS, SIZE
+from territory_opt.whole_file import naming
 
 TRUTH = "truth"
 """Name of the table that no scenario reads."""

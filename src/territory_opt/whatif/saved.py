@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from territory_opt.errors import PlanFolderError, TerritoryError
+from territory_opt.errors import GivenError, PlanFolderError, TerritoryError
 from territory_opt.model.model import Model
 from territory_opt.paths import is_there, resolved
 from territory_opt.plan.audit import Violation, audit_figures
@@ -263,7 +263,10 @@ def _scenario_of(plan: PlanFolder, moved_to: Path | None) -> Scenario:
         raise PlanFolderError(f"{plan.path}: it does not say what scenario it was made from; {GIVE_IT}")
     if not is_there(path):
         raise PlanFolderError(f"{plan.path}: the scenario it was made from is not at {path}; {GIVE_IT}")
-    return load_scenario(path, variant, overrides)
+    try:
+        return load_scenario(path, variant, overrides)
+    except GivenError as error:
+        raise PlanFolderError(f"{plan.path / MANIFEST}: {error}") from error
 
 
 def _shortest(path: Path) -> Path:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from territory_opt.atomic import naming, replaced, reserve
+from territory_opt.atomic import replaced, reserve
 from territory_opt.errors import ScenarioError
 from territory_opt.problem.problem import Problem
 from territory_opt.problem.schema import TABLES
 from territory_opt.whatif.scenario_file import Solve
+from territory_opt.whole_file import naming
 
 PLACES = ("geometry",)
 SCENARIO_FILE = "scenario.yaml"

@@ -89,13 +89,19 @@ class _Rounds:
         self.search = self._search(first.reps)
 
     def done(self, number: int, count: int) -> bool:
-        """Report after ``number`` of ``count`` rounds; whether the time is up or the gap is met."""
+        """Report after ``number`` of ``count`` rounds; whether the time is up or the gap is met.
+
+        Work that compiled code was told to leave was cut short, however good its plan.
+        """
         clock, best = self.task.clock, self.best
+        cut = self.number > 0 and bool(clock.flag[0])
+        if cut:
+            clock.note_cut("search")
         clock.incumbent = best.shown
         text = f"round {number} of {count}, {len(self.open_pairs.pairs.rep):,} pairs open"
         if number:
             clock.tell("search", f"{best.broken}, {text}" if best.broken else text)
-        return best.close_to(self.bounded.bound, self.task.gap) or clock.out("search")
+        return cut or best.close_to(self.bounded.bound, self.task.gap) or clock.out("search")
 
     def mending(self, effort: Effort) -> Effort:
         """Return ``effort``, or a hotter and longer one while hard rules are broken and it is short."""
