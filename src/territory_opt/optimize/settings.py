@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from territory_opt.optimize.mip.settings import CoreSettings, LumpSettings, PolishSettings, RelaxSettings
+from territory_opt.optimize.mip.settings import (
+    CORE,
+    LUMPS,
+    POLISH,
+    RELAX,
+    CoreSettings,
+    LumpSettings,
+    PolishSettings,
+    RelaxSettings,
+)
 
 ABOVE_ZERO = 1e-300
 """Keeps divisors above zero."""
@@ -361,15 +370,15 @@ class Settings:
     """The proof by cases."""
     search: SearchSettings = SearchSettings()
     """Moves and exchanges."""
-    lumps: LumpSettings = LumpSettings()
+    lumps: LumpSettings = LUMPS
     """Large accounts first."""
-    relax: RelaxSettings = RelaxSettings()
+    relax: RelaxSettings = RELAX
     """Large accounts first where quotas are set."""
     settle: SettleSettings = SettleSettings()
     """Small accounts around them."""
-    polish: PolishSettings = PolishSettings()
+    polish: PolishSettings = POLISH
     """Exact models over a few reps."""
-    core: CoreSettings = CoreSettings()
+    core: CoreSettings = CORE
     """What is still open, as a whole."""
     usual: Course = Course()
     """From scratch."""

@@ -173,5 +173,7 @@ class SolverSettings:
     """Seconds that any program gets: with none it would return nothing at all."""
 
 
+LUMPS, RELAX, POLISH, CORE = LumpSettings(), RelaxSettings(), PolishSettings(), CoreSettings()
+"""As they are unless others are handed in."""
 QUOTAS, SOLVERS = QuotaSettings(), SolverSettings()
 """Those that cannot be handed in."""
