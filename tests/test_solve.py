@@ -216,7 +216,7 @@ def test_a_round_that_was_cut_short_says_so_however_good_its_plan(monkeypatch: p
 
     monkeypatch.setattr(Search, "improve", round_of)
     monkeypatch.setattr(Incumbent, "close_to", lambda *_: bool(rounds))
-    result = to.solve(market(), time_limit=100)
+    result = to.solve(with_quotas(market(), mode="sequential"), time_limit=100)
     assert rounds
     assert ("search" in result.cut_short, result.raw_status == "complete") == (cut, not cut)
 
@@ -287,7 +287,7 @@ def test_progress_ends_with_a_plan_and_a_bound(large: bool) -> None:
 def test_seconds_and_phases_are_reported() -> None:
     result, _ = solved_market()
     assert 0 < sum(result.phases.values()) <= result.seconds + 0.1
-    assert {"model", "bound", "search", "quotas"} <= set(result.phases)
+    assert {"model", "bound", "large accounts", "polish", "quotas"} <= set(result.phases)
     assert result.summary()["gap"] == result.gap
 
 

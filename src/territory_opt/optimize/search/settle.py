@@ -31,7 +31,7 @@ def settle(task: Task, reps: IntArray, multipliers: FloatArray) -> Incumbent:
         for retry in range(settings.retries):
             best = best_of([best, *_annealed(there, best.reps, retry)])
             clock.show(best.shown, "large accounts", best.broken)
-            if best.keeps_rules or clock.out("search"):
+            if clock.out("large accounts") or best.keeps_rules:
                 break
     return best
 
@@ -50,7 +50,7 @@ def _annealed(task: Task, reps: IntArray, retry: int) -> list[Incumbent]:
         hot = settings.hot[number] * listed.unit
         effort = Effort(steps, hot, settings.cold * hot, settings.sweeps)
         everyone = [np.arange(rows.n_reps)]
-        chains[number].improve(everyone, effort, seed=first + number, threads=1, stop=clock.flag)
+        chains[number].worker(everyone, effort, seed=first + number, stop=clock.flag)(0)
 
     in_threads(work, range(len(chains)), task.threads)
     return [task.judged(chain.reps) for chain in chains]
