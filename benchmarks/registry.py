@@ -11,13 +11,13 @@ from territory_opt.synthetic.market import generate_market, write_market
 ROOT = Path(__file__).parents[1]
 
 PHASES = (
-    "read", "model", "bound", "lumps", "search", "polish", "cases", "core", "branch and bound", "least bad", "quotas",
+    "read", "model", "bound", "large accounts", "lumps", "search", "polish", "cases", "core", "branch and bound", "least bad", "quotas",
     "judge",
 )  # fmt: skip
 """Every phase a run can have, in order. ``read`` loads and checks the tables, ``judge`` is audit and certify."""
 
 EXACT = ("read", "model", "bound", "search", "quotas", "judge")
-LARGE = ("read", "model", "bound", "search", "polish", "quotas", "judge")
+JOINT = ("read", "model", "bound", "large accounts", "polish", "quotas", "judge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ MARKET = Spec("market", "territories and quotas of a generated company, seed 0",
 ENTRIES = (
     # The toy's best plan is checked by hand in scenarios/toy/README.md and by full enumeration in tests.
     Entry("toy", TOY, Size(12, 4), EXACT, best_known=-53.15),
-    Entry("market_250x8", MARKET, Size(250, 8), LARGE),
-    Entry("field_team", FIELD_TEAM, Size(2000, 40), LARGE),
+    Entry("market_250x8", MARKET, Size(250, 8), JOINT),
+    Entry("field_team", FIELD_TEAM, Size(2000, 40), JOINT),
 )
 
 

@@ -43,7 +43,6 @@ class Run:
     gap: float
     gap_money: float
     moved: int
-    joint_gain: float
     fingerprint: int
     faults: tuple[str, ...]
 
@@ -115,7 +114,6 @@ def _run(entry: Entry, path: Path) -> Run:
         gap=result.gap,
         gap_money=result.gap_money,
         moved=result.evaluation.moved_accounts if result.evaluation is not None else 0,
-        joint_gain=result.joint_gain,
         fingerprint=hash(assignment),
         faults=tuple(faults),
     )
@@ -195,7 +193,7 @@ def as_text(found: Sequence[Measurement], where: dict[str, str]) -> str:
         ],
     )
     lines += ["", "## Quality (money per year; the worst run)", ""]
-    head = ["problem", "status", "ended", "objective", "verified bound", "gap", "gap in money", "moved", "joint gain",
+    head = ["problem", "status", "ended", "objective", "verified bound", "gap", "gap in money", "moved",
             "plans", "judge"]  # fmt: skip
     lines += _table(head, [_quality(m) for m in found])
     for m in found:
@@ -205,10 +203,9 @@ def as_text(found: Sequence[Measurement], where: dict[str, str]) -> str:
 
 def _quality(m: Measurement) -> list[str]:
     run = m.worst
-    joint = f"{run.joint_gain:,.2f}" if math.isfinite(run.joint_gain) else "not compared"
     return [
         m.name, run.status, run.raw_status, f"{run.objective:,.2f}", f"{run.bound:,.2f}", f"{run.gap:.3%}",
-        f"{run.gap_money:,.2f}", f"{run.moved:,}", joint, str(m.plans), "disagrees" if m.faults else "agrees",
+        f"{run.gap_money:,.2f}", f"{run.moved:,}", str(m.plans), "disagrees" if m.faults else "agrees",
     ]  # fmt: skip
 
 
