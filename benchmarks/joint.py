@@ -47,7 +47,9 @@ def company(accounts: int, reps: int, seed: int, target: str) -> to.Problem:
     tables = to.generate(accounts, reps, seed=seed)
     last_year = 12.0 * float(tables["sales"].groupby("month")["sales"].sum().tail(12).mean())
     known = set(tables["accounts"]["account_id"])
-    own = {name: t[t["account_id"].isin(known)] if "account_id" in t else t for name, t in tables.items()}
+    own: dict[str, Any] = {
+        name: t[t["account_id"].isin(known)] if "account_id" in t else t for name, t in tables.items()
+    }
     quotas = {**RULES["quotas"], "target": round(TARGETS[target] * last_year, -3)}
     return to.Problem.from_tables(**own, policy=to.Policy.model_validate({**RULES, "quotas": quotas}))
 

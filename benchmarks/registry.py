@@ -11,8 +11,8 @@ from territory_opt.synthetic.market import generate_market, write_market
 ROOT = Path(__file__).parents[1]
 
 PHASES = (
-    "read", "model", "bound", "large accounts", "lumps", "search", "polish", "cases", "core", "branch and bound", "least bad", "quotas",
-    "judge",
+    "read", "model", "bound", "large accounts", "lumps", "search", "polish", "cases", "core", "branch and bound",
+    "least bad", "quotas", "judge",
 )  # fmt: skip
 """Every phase a run can have, in order. ``read`` loads and checks the tables, ``judge`` is audit and certify."""
 
