@@ -124,3 +124,25 @@ def test_the_joint_way_is_close_to_its_bound_and_the_judge_agrees() -> None:
 def test_without_time_large_accounts_are_named_as_cut_short() -> None:
     result = to.solve(company(), time_limit=1e-6)
     assert "large accounts" in result.cut_short
+
+
+@pytest.mark.slow
+def test_a_problem_without_rows_needs_no_polish() -> None:
+    problem = company()
+    policy = problem.policy.model_copy(
+        update={
+            "territories": problem.policy.territories.model_copy(update={"balance": {}}),
+            "quotas": problem.policy.quotas.model_copy(update={"target": None}),
+        }
+    )
+    result = to.solve(replace(problem, policy=policy), gap=0.0)
+    assert result.gap == pytest.approx(0.0, abs=1e-6)
+    assert to.audit(result.model.problem, result.plan) == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_large_accounts_are_placed_returns_the_best_so_far() -> None:
+    result = to.solve(company(400, 24), progress=lambda step: step.phase != "large accounts")
+    assert result.raw_status == "interrupted"
+    assert result.has_plan
+    assert to.certify(company(400, 24), result.plan, result.certificate).problems == ()

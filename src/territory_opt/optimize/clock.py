@@ -22,7 +22,7 @@ EVERY_TIME = "in every run about half a minute: set NUMBA_CACHE_DIR to a folder 
 
 @dataclass(slots=True)
 class Clock:
-    """Runs out at ``limit`` seconds, or at once after Ctrl-C; ``stage`` is the share of it for the work at hand.
+    """Runs out at ``limit`` seconds, or at once after Ctrl-C.
 
     Seconds in which functions are compiled, once for a machine, are lent to the limit: it is there for the work.
 
@@ -37,7 +37,6 @@ class Clock:
     bound: float = float("nan")
     incumbent: float = float("nan")
     interrupted: bool = False
-    stage: float = 1.0
     cut: dict[str, None] = field(default_factory=dict)
     flag: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
     lent: float = 0.0
@@ -49,8 +48,8 @@ class Clock:
 
     @property
     def left(self) -> float:
-        """Seconds left for the stage at work; 0 after Ctrl-C."""
-        return 0.0 if self.interrupted else max(self.limit * self.stage + self.lent - self.seconds, 0.0)
+        """Seconds left; 0 after Ctrl-C."""
+        return 0.0 if self.interrupted else max(self.limit + self.lent - self.seconds, 0.0)
 
     @property
     def over(self) -> bool:
@@ -58,9 +57,16 @@ class Clock:
         return self.interrupted or self.seconds >= self.limit + self.lent
 
     def out(self, work: str, *, needs: float = 0.0) -> bool:
-        """Whether the stage has no more than ``needs`` seconds left for ``work`` that is to do: it is cut short."""
+        """Whether no more than ``needs`` seconds are left for ``work`` that is to do: it is cut short."""
         if self.left > needs:
             return False
+        self.note_cut(work)
+        return True
+
+    def cut_in(self, work: str) -> bool:
+        """Whether the time is over, or compiled code was told so at its deadline: ``work`` is cut short."""
+        if not self.flag[0]:
+            return self.out(work)
         self.note_cut(work)
         return True
 
@@ -109,17 +115,8 @@ class Clock:
             self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - start
 
     @contextmanager
-    def share(self, part: float) -> Iterator[None]:
-        """While inside, only this part of the time limit is there to be used."""
-        self.stage = part
-        try:
-            yield
-        finally:
-            self.stage = 1.0
-
-    @contextmanager
     def deadline(self) -> Iterator[None]:
-        """While inside, compiled code is told to stop when the stage's time is over."""
+        """While inside, compiled code is told to stop when the time is over."""
         done = threading.Event()
         watch = threading.Thread(target=self._watch, args=(done,), daemon=True)
         watch.start()
@@ -131,7 +128,7 @@ class Clock:
             self.flag[0] = int(self.interrupted)
 
     def _watch(self, done: threading.Event) -> None:
-        """Tell compiled code when the stage's time is over, unless the work is done before; time may be lent to it."""
+        """Tell compiled code when the time is over, unless the work is done before; time may be lent to it."""
         while not done.wait(self.left):
             if self.left <= 0:
                 self.flag[0] = 1

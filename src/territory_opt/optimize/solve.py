@@ -70,7 +70,7 @@ def solve(
         clock.tell("model", way.why)
         if previous is None or way.exact:
             return _from_scratch(way, task, joint_gain=joint_gain)
-        return _after_edit(way, task, previous)
+        return _after_edit(way, task, previous, joint_gain=joint_gain)
 
 
 # --- the story --------------------------------------------------------------------------------------------------
@@ -125,20 +125,25 @@ def _around_large(way: Way, task: Task) -> Found:
         settled = None if placed is None else settle(task, placed.reps, placed.multipliers)
     if settled is None or not settled.keeps_rules:
         return _best_plan(way, task, [] if settled is None else [settled.reps])
-    kept = [np.where(plan >= 0, plan, settled.reps) for plan in way.kept]
-    task = task if _same(task, task.kappa_of(settled.reps)) else task.moved_to(task.kappa_of(settled.reps))
-    task = _with_bound(way, task)
+    kept, kappa = way.kept_from(settled.reps), task.kappa_of(settled.reps)
+    task = _with_bound(way, task if _same(task, kappa) else task.at_kappa(kappa))
     best = best_of([task.judged(settled.reps), *(task.judged(plan) for plan in kept)])
     width, within = task.settings.search.most_width, best.gap_to(task.bounded.bound)
     return _polished(task, best, candidates(task, [best.reps, *kept], width=width, within=within))
 
 
 def _with_gain(way: Way, found: Found) -> Found:
-    """Measure what joint solving gains over quotas after territories, both judged at the plan's own kappa."""
+    """Measure what joint solving gains over quotas after territories, at the plan's own kappa; the plan stays.
+
+    What time cuts short there is no matter of the plan, but the gain is then not known.
+    """
+    clock = found.task.clock
+    cut = dict(clock.cut)
     _, alone = _one_after_the_other(way, found.task)
     sequential = found.task.judged(alone.best.reps)
-    best, comparable = best_of([found.best, sequential]), found.best.excess == sequential.excess
-    return replace(found, best=best, joint_gain=best.value - sequential.value if comparable else float("nan"))
+    known = clock.cut == cut and found.best.keeps_rules and sequential.keeps_rules
+    clock.cut = cut
+    return replace(found, joint_gain=found.best.value - sequential.value if known else float("nan"))
 
 
 def _at_next_kappa(way: Way, task: Task, best: Incumbent) -> Found:
@@ -148,10 +153,11 @@ def _at_next_kappa(way: Way, task: Task, best: Incumbent) -> Found:
         return _best_plan(way, task, [best.reps])
     task = _with_bound(way, task)
     brief = replace(task, course=task.settings.brief)
+    best = best_of([best, *(task.judged(plan) for plan in way.kept_from(best.reps))])
     return Found(task, best if task.clock.out("search") else _search(way, brief, [best.reps])[0])
 
 
-def _after_edit(way: Way, task: Task, previous: Solved) -> Result:
+def _after_edit(way: Way, task: Task, previous: Solved, *, joint_gain: bool) -> Result:
     """A brief course from the plan before the edit; where that is of little help, all from scratch."""
     before = Previous.of(previous, task.model)
     brief = replace(task, known=before.multipliers, course=task.settings.brief)
@@ -159,10 +165,10 @@ def _after_edit(way: Way, task: Task, previous: Solved) -> Result:
     solving = task.settings.solve
     helpful = solving.helpful_gap_with_quotas if task.model.has_quotas else solving.helpful_gap
     if found.best.close_to(found.task.bounded.bound, helpful) or task.clock.out("search"):
-        return finish(found, way)
+        return finish(_with_gain(way, found) if joint_gain and task.model.has_quotas else found, way)
     way = way.without_previous(task, found.best.reps)
     task.clock.tell("model", way.why)
-    return _from_scratch(way, task)
+    return _from_scratch(way, task, joint_gain=joint_gain)
 
 
 def _from_plan(way: Way, task: Task, start: IntArray) -> Found:
@@ -227,7 +233,7 @@ def _with_bound(way: Way, task: Task) -> Task:
 def _search(way: Way, task: Task, starts: list[IntArray]) -> tuple[Incumbent, Candidates]:
     """Search from the best start; what comes out is no worse than any plan that is to be kept."""
     clock = task.clock
-    kept = [np.where(plan >= 0, plan, task.bounded.start) for plan in way.kept]
+    kept = way.kept_from(task.bounded.start)
     if task.course.thorough and not way.exact:
         with clock.phase("lumps"):
             lumps = lump_start(task)

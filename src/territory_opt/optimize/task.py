@@ -109,7 +109,12 @@ class Task:
         return replace(self, model=model, rows=model.rows, _bounded=None)
 
     def moved_to(self, kappa: float) -> Task:
-        """Return the task at another kappa with the multipliers it has, and the bound that they prove there."""
+        """Return the task at another kappa with the multipliers it has, and the bound that they prove there.
+
+        ``start`` stays that of the kappa before.
+        """
+        if not self.rows.whole:
+            raise RuntimeError("only a task of all rows can be moved to another kappa")
         task, values = self.at_kappa(kappa), self.multipliers
         bound = dual_bound(task.model, values)
         return task.with_bound(replace(self.bounded, bound=bound, cases=None, proven=np.inf))

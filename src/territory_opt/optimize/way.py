@@ -39,6 +39,10 @@ class Way:
         """Whether the exact method works."""
         return self.pairs is not None
 
+    def kept_from(self, plan: IntArray) -> list[IntArray]:
+        """Return the plans that are kept, (n_nodes,) each; nodes without a rep there have that of ``plan``."""
+        return [np.where(kept >= 0, kept, plan) for kept in self.kept]
+
     def without_previous(self, task: Task, plan: IntArray) -> Way:
         """Return the way on after a previous plan was of little help; ``plan`` is what came of it."""
         why = _why(task, self.pairs, ", from the previous plan, which was of little help: then without it")

@@ -2,13 +2,11 @@
 
 Accounts larger than a few per cent of a territory decide how well the rest can be fitted, and moves of one or two
 accounts cannot undo a bad place of theirs. Here only they are whole; small accounts stay fractional, each over its few
-best reps by reduced value, so that the model is little more than a linear program. Where rules are hard or quotas are
-set, the long annealings of the search find the place of large accounts better.
+best reps by reduced value, so that the model is little more than a linear program. For priced rules alone; where quotas
+are set, see :mod:`territory_opt.optimize.mip.relax_fix`.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +43,6 @@ def lump_start(task: Task) -> IntArray | None:
     node, rank = listed.node, np.arange(len(listed.rep)) - listed.start[listed.node]
     pairs = listed.keep(lump[node] | (rank < settings.small_width) | (listed.rep == bounded.start[node]))
     linear = linear_model(task.model, pairs, rows)
-    whole = linear.integer.copy()
-    whole[: linear.n_pairs] &= lump[pairs.node]
     limits = MipLimits(settings.share_of_time * clock.left, gap=settings.gap, seed=task.seed, tree=settings.tree)
-    found = solve_mip(replace(linear, integer=whole), limits, light=True, stop=clock.stopped)
+    found = solve_mip(linear.whole_only(lump), limits, light=True, stop=clock.stopped)
     return linear.reps(found.values) if len(found.values) else None

@@ -29,6 +29,14 @@ class Part:
         return reps
 
 
+def totals_of(task: Task, pairs: Pairs, share: FloatArray) -> FloatArray:
+    """Rep totals (n_reps, K) of pairs of which each counts by its ``share`` (n_pairs,)."""
+    totals = np.zeros((task.rows.n_reps, len(task.rows.quantities)))
+    for k, quantity in enumerate(pairs.quantities):
+        totals[:, k] = np.bincount(pairs.rep, quantity * share, minlength=task.rows.n_reps)
+    return totals
+
+
 def part_of(
     task: Task,
     pairs: Pairs,
@@ -46,7 +54,12 @@ def part_of(
     nodes = np.flatnonzero(np.diff(pairs.start) > 0)
     own = Pairs(np.append(pairs.start[nodes], pairs.start[-1]), pairs.rep, pairs.value, pairs.quantities)
     everyone = task.rows.owner < 0
-    touched = everyone | np.isin(task.rows.owner, group) | (np.diff(task.rows.quotas.indptr) > 0)
+    touched = (
+        everyone
+        | (task.rows.worst_group >= 0)
+        | np.isin(task.rows.owner, group)
+        | (np.diff(task.rows.quotas.indptr) > 0)
+    )
     kept = np.flatnonzero(touched)
     rows = task.rows.take(kept).beside(fixed)
     price = None if hard_price is None else hard_price[kept]

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from territory_opt.optimize.bound.bounded import hard_prices
 from territory_opt.optimize.mip.linear import Violations
 from territory_opt.optimize.mip.mathopt import MipLimits, solve_mip
-from territory_opt.optimize.mip.part import part_of
+from territory_opt.optimize.mip.part import part_of, totals_of
 from territory_opt.optimize.mip.settings import PolishSettings
 from territory_opt.optimize.search.candidates import Candidates, competition, grow_groups
-from territory_opt.optimize.search.incumbent import Incumbent, best_of
+from territory_opt.optimize.search.incumbent import Incumbent
 from territory_opt.optimize.task import Task
 
 FloatArray = npt.NDArray[np.float64]
@@ -25,7 +25,7 @@ def polish_stage(task: Task, open_pairs: Candidates, best: Incumbent) -> Incumbe
     """Improve ``best`` by exact models; their number is fixed, the time limit may cut it short."""
     clock, settings, bounded = task.clock, task.settings.polish, task.bounded
     most = settings.most_nodes_with_quotas if task.rows.set_quotas else settings.most_nodes
-    too_large = len(best.reps) > most
+    too_large = len(best.reps) > most or not len(task.rows)
     if too_large or best.close_to(bounded.bound, task.gap) or clock.out("polish", needs=settings.least_seconds):
         return best
     polisher = _Polisher(task, _nearest(open_pairs, best.reps, settings.width), best)
@@ -38,6 +38,9 @@ def polish_stage(task: Task, open_pairs: Candidates, best: Incumbent) -> Incumbe
             pull = competition(polisher.near, polisher.best.reps, task.rows.n_reps, polisher.near.unit)
             groups = [group for group in grow_groups(pull, around, size, generator) if polisher.is_new(group)]
             polisher.accept(list(pool.map(polisher.improve, groups)))
+            if clock.left <= 0:  # the last models may have been cut short
+                clock.note_cut("polish")
+                break
             clock.incumbent = polisher.best.shown
             clock.tell("polish", f"{done} of {len(plan)} pairs of neighbourhoods")
     return polisher.best
@@ -76,7 +79,7 @@ class _Polisher:
     def is_new(self, group: IntArray) -> bool:
         """Whether a rep of the group has changed since it was last tried; it counts as tried from now on."""
         key = frozenset(group.tolist())
-        last, self.now = max(self.changed.get(j, 0) for j in key), self.now + 1
+        last = max(self.changed.get(j, 0) for j in key)
         if self.tried.get(key, -1) >= last:
             return False
         self.tried[key] = self.now
@@ -93,25 +96,24 @@ class _Polisher:
         part = part_of(task, own, group, fixed, violations=kind, hard_price=prices)
         limits = MipLimits(min(settings.seconds, task.clock.left), settings.gap, task.seed, settings.tree)
         start = part.linear.point(best.reps[part.nodes], best.quotas)
-        found = solve_mip(part.linear, limits, start=start, light=True)
+        found = solve_mip(part.linear, limits, start=start, light=True, stop=task.clock.stopped)
         return part.reps(found.values, best.reps) if len(found.values) else best.reps
 
     def accept(self, found: list[IntArray]) -> None:
         """Take up, one after the other, what makes the plan better; each changes nodes of reps of its own."""
         before = self.best.reps
+        self.now += 1
         for reps in found:
             together = self.task.judged(np.where(reps != before, reps, self.best.reps))
             worth = self.task.settings.polish.gain * abs(self.best.value)
-            better = together.excess < self.best.excess or (
-                together.excess == self.best.excess and together.value > self.best.value + worth
-            )
-            if better:
+            broken, before_it = together.rank[0], self.best.rank[0]
+            if broken < before_it or (broken == before_it and together.value > self.best.value + worth):
                 moved = reps != before
                 self.changed |= dict.fromkeys([*reps[moved].tolist(), *before[moved].tolist()], self.now)
-                self.best = best_of([self.best, together])
+                self.best = together
 
     def _totals(self, nodes: npt.NDArray[np.bool_]) -> FloatArray:
         """Rep totals (n_reps, K) of some nodes of the best plan."""
-        pairs, n_reps = self.near.pairs, self.task.rows.n_reps
-        at = np.flatnonzero((pairs.rep == self.best.reps[pairs.node]) & nodes[pairs.node])
-        return np.column_stack([np.bincount(pairs.rep[at], q[at], minlength=n_reps) for q in pairs.quantities])
+        pairs = self.near.pairs
+        chosen = (pairs.rep == self.best.reps[pairs.node]) & nodes[pairs.node]
+        return totals_of(self.task, pairs, chosen.astype(float))

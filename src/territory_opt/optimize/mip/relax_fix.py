@@ -20,7 +20,7 @@ from territory_opt.optimize.bound.bounded import hard_prices
 from territory_opt.optimize.bound.dual import node_sizes
 from territory_opt.optimize.mip.linear import largest_shares, linear_model
 from territory_opt.optimize.mip.mathopt import MipLimits, solve_mip
-from territory_opt.optimize.mip.part import part_of
+from territory_opt.optimize.mip.part import part_of, totals_of
 from territory_opt.optimize.mip.settings import Wave
 from territory_opt.optimize.mip.warm_lp import Relaxed, WarmLp
 from territory_opt.optimize.pairs.pricing import reduced_values
@@ -90,12 +90,18 @@ class _Placing:
         if shared is None:
             return False
         for core, window in self._windows(largest_shares(pairs, shared.x)):
+            if clock.out("large accounts", needs=self.settings.least_seconds):
+                return False
             whole = large & (self.fixed < 0) & np.isin(largest_shares(pairs, shared.x), core)
+            if not whole.any():
+                continue
             self._place(pairs, whole, shared, wave, window)
             found = program.solve(np.flatnonzero(self._elsewhere(pairs)).tolist(), time_limit=clock.left)
             if found is None:
                 return False
             shared = found
+        # The rest of those whose rep changed on the way comes with the next wave.
+        self.waiting = np.concatenate([chosen[self.fixed[chosen] < 0], self.waiting])
         self.placed = Placed(largest_shares(pairs, shared.x), shared.multipliers)
         return True
 
@@ -117,13 +123,13 @@ class _Placing:
 
     def _place(self, pairs: Pairs, whole: BoolArray, shared: Relaxed, wave: Wave, window: IntArray) -> None:
         """Place the ``whole`` nodes; all reps of the ``window`` may trade, the others have what is ``shared``."""
-        task, x, n_reps, settings = self.task, shared.x, self.task.rows.n_reps, self.settings
+        task, x, settings = self.task, shared.x, self.settings
         main = largest_shares(pairs, x)
         inside, near = np.isin(main, window)[pairs.node], np.isin(pairs.rep, window)
         stays = ~inside | (~near & ~whole[pairs.node])
-        fixed = [np.bincount(pairs.rep[stays], (q * x)[stays], minlength=n_reps) for q in pairs.quantities]
+        fixed = totals_of(task, pairs, np.where(stays, x, 0.0))
         own = pairs.keep(inside & near & self._worth_opening(pairs, whole, shared, wave, window))
-        part = part_of(task, own, window, np.column_stack(fixed), violations="price", hard_price=self.prices)
+        part = part_of(task, own, window, fixed, violations="price", hard_price=self.prices)
         gone = np.bincount(pairs.node[stays], x[stays], minlength=len(main))[part.nodes].astype(float)
         linear = part.linear.whole_only(whole[part.nodes]).shared_before(gone)
         limits = MipLimits(min(task.clock.left, settings.seconds), wave.gap, task.seed, settings.tree)

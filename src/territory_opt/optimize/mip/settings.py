@@ -95,7 +95,7 @@ class PolishSettings:
     gap: float = 1e-5
     """... and its gap."""
     gain: float = 1e-9
-    """Share of a neighbourhood's worth below which a gain is rounding."""
+    """Share of the plan's worth below which a gain is rounding."""
     mend_factor: float = 2.0
     """Price of a broken hard row against the largest multiplier of its rule."""
     seconds: float = 60.0

@@ -57,8 +57,12 @@ class Incumbent:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Fewer broken rules first, then more value: smaller is better."""
-        return self.excess, -self.value
+        """Fewer broken rules first, then more value: smaller is better.
+
+        Excess counts in units of the tolerance of a row, so that two plans which break rules alike are told apart by
+        their value; no rule is broken by less than one.
+        """
+        return round(self.excess / ROW_TOLERANCE), -self.value
 
     @property
     def shown(self) -> float:

@@ -31,7 +31,7 @@ def settle(task: Task, reps: IntArray, multipliers: FloatArray) -> Incumbent:
         for retry in range(settings.retries):
             best = best_of([best, *_annealed(there, best.reps, retry)])
             clock.show(best.shown, "large accounts", best.broken)
-            if clock.out("large accounts") or best.keeps_rules:
+            if clock.cut_in("large accounts") or best.keeps_rules:
                 break
     return best
 
