@@ -22,7 +22,6 @@ class _Column:
     width: int
     lists: bool
     values: int
-    packed: int
     longest: int
 
 
@@ -40,7 +39,7 @@ def check_parquet(file: TableFile) -> None:
     cells = sum(column.values for column in columns)
     if cells > max(MOST_CELLS, MOST_CELLS_PER_BYTE * size):
         file.stop(f"holds {cells:,} cells in a file of {size:,} bytes", "save the table as CSV")
-    most, total = max(LARGEST_UNPACKED, MOST_TEXT_PER_BYTE * size), sum(column.packed for column in columns)
+    most, total = max(LARGEST_UNPACKED, MOST_TEXT_PER_BYTE * size), 0
     for column in columns:
         for measured in _texts(file.path, column, most):
             total += measured
@@ -50,18 +49,21 @@ def check_parquet(file: TableFile) -> None:
 
 
 def _columns(path: Path) -> list[_Column]:
-    """Return what the file says of its columns; ``longest``: no value is longer than all bytes of its chunk."""
+    """Return what the file says of its columns; ``longest``: no value is longer than all bytes of its row group.
+
+    What it says of single chunks is not asked for: pyarrow ends the process where that is damaged.
+    """
     from pyarrow import parquet
 
     found = parquet.read_metadata(path)
     columns = []
     for k in range(found.num_columns):
         kind = found.schema.column(k)
-        chunks = [found.row_group(group).column(k) for group in range(found.num_row_groups)]
-        values, packed = sum(chunk.num_values for chunk in chunks), [chunk.total_uncompressed_size for chunk in chunks]
+        groups = [found.row_group(group) for group in range(found.num_row_groups)]
+        values, packed = sum(group.num_rows for group in groups), [group.total_byte_size for group in groups]
         text, lists = kind.physical_type == "BYTE_ARRAY", kind.max_repetition_level > 0
         longest = max(packed, default=0) if text else 0
-        columns.append(_Column(kind.path, 0 if text else max(kind.length, 0), lists, values, sum(packed), longest))
+        columns.append(_Column(kind.path, 0 if text else max(kind.length, 0), lists, values, longest))
     return columns
 
 
@@ -69,7 +71,7 @@ def _texts(path: Path, column: _Column, most: int) -> Iterator[int]:
     """Yield the bytes of a column's texts, written out, in parts of at most ``most`` bytes."""
     from pyarrow import ArrowException, parquet
 
-    if not column.longest or column.values * column.longest <= most:
+    if not column.longest or (not column.lists and column.values * column.longest <= most):
         yield column.values * column.width
         return
     whole = [column.path] if column.lists else None  # a row of lists may hold all values: each different one once

@@ -102,6 +102,7 @@ def _together(way: Way, task: Task) -> Found:
     else:
         task = _with_bound(way, task)
         task = task.moved_to(task.kappa_of(task.bounded.start))
+        task.clock.bound = task.bounded.bound
         found = _around_large(way, task)
     best = found.best
     for round_ in range(1, task.settings.solve.kappa_rounds):
