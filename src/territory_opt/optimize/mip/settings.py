@@ -167,7 +167,7 @@ class SolverSettings:
 
     look: float = 0.05
     """Seconds after which somebody looks whether the work is to end."""
-    grace: float = 1.0
+    grace: float = 0.2
     """Seconds that a solver is waited for when it is to end."""
     least: float = 0.1
     """Seconds that any program gets: with none it would return nothing at all."""
