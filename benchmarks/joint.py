@@ -44,14 +44,10 @@ RULES: dict[str, Any] = {
 
 def company(accounts: int, reps: int, seed: int, target: str) -> to.Problem:
     """Make up a company and its plan's policy."""
-    tables = to.generate(accounts, reps, seed=seed)
+    tables: dict[str, Any] = to.generate(accounts, reps, seed=seed)
     last_year = 12.0 * float(tables["sales"].groupby("month")["sales"].sum().tail(12).mean())
-    known = set(tables["accounts"]["account_id"])
-    own: dict[str, Any] = {
-        name: t[t["account_id"].isin(known)] if "account_id" in t else t for name, t in tables.items()
-    }
     quotas = {**RULES["quotas"], "target": round(TARGETS[target] * last_year, -3)}
-    return to.Problem.from_tables(**own, policy=to.Policy.model_validate({**RULES, "quotas": quotas}))
+    return to.Problem.from_tables(**tables, policy=to.Policy.model_validate({**RULES, "quotas": quotas}))
 
 
 def measure(problem: to.Problem, *, seed: int, time_limit: float) -> dict[str, Any]:

@@ -26,9 +26,7 @@ def company(accounts: int = 120, reps: int = 4) -> to.Problem:
     tables = to.generate(accounts, reps, seed=5)
     target = round(12.0 * float(tables["sales"].groupby("month")["sales"].sum().tail(12).mean()), -3)
     policy = {"territories": {"balance": {"potential": {"band": 0.1, "hard": True}}}, "quotas": {"target": target}}
-    known = set(tables["accounts"]["account_id"])
-    own = {name: t[t["account_id"].isin(known)] if "account_id" in t else t for name, t in tables.items()}
-    return to.Problem.from_tables(**own, policy=to.Policy.model_validate(policy))
+    return to.Problem.from_tables(**tables, policy=to.Policy.model_validate(policy))
 
 
 def bounded(problem: to.Problem, **options: int) -> Task:

@@ -42,6 +42,18 @@ class Pairs:
         """Node of each pair."""
         return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
 
+    @property
+    def place(self) -> IntArray:
+        """Place of each pair in the list of its node, (n_pairs,), from 0."""
+        return np.arange(len(self.rep)) - self.start[self.node]
+
+    def place_by(self, figure: FloatArray) -> IntArray:
+        """Place of each pair among those of its node by a ``figure`` of each, smallest first: (n_pairs,), from 0."""
+        order = np.lexsort((figure, self.node))
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = self.place
+        return place
+
     def keep(self, mask: npt.NDArray[np.bool_]) -> Pairs:
         """Return the pairs where ``mask`` holds."""
         count = np.bincount(self.node[mask], minlength=len(self.start) - 1)

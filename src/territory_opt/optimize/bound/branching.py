@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from territory_opt.optimize.bound.bounded import ceiling_prices, default_hard_price
-from territory_opt.optimize.bound.dual import node_sizes, settle_quotas
+from territory_opt.optimize.bound.dual import settle_quotas, territory_shares
 from territory_opt.optimize.mip.linear import linear_model
 from territory_opt.optimize.mip.warm_lp import WarmLp
 from territory_opt.optimize.pairs.pricing import reduced_values
 from territory_opt.optimize.search.incumbent import Incumbent
-from territory_opt.optimize.settings import ABOVE_ZERO
 from territory_opt.optimize.task import Task
 from territory_opt.plan.cases import Cases
 from territory_opt.plan.certificate import apart_from_nodes, bound_by_cases, value_problems
@@ -74,15 +73,11 @@ class _Tree:
         self.settings, bounded = task.settings.cases, task.bounded
         self.rows, self.pairs = self.model.rows, self.model.pairs()
         self.node, self.ceiling = self.pairs.node, ceiling_prices(self.rows, np.inf, task.settings.ceiling)
-        size = node_sizes(self.rows, self.pairs)
-        self.share = size / max(float(size.sum()) / self.rows.n_reps, ABOVE_ZERO)
+        self.share = territory_shares(self.rows, self.pairs)
         self.root = _Case(frozenset(), bounded.multipliers, bounded.bound)
         reduced = reduced_values(self.pairs, self.rows.at_rep(bounded.multipliers))
-        order = np.lexsort((-reduced, self.node))
-        rank = np.empty(len(order), dtype=np.int64)
-        rank[order] = np.arange(len(order)) - self.pairs.start[self.node]
         width = max(self.settings.program_pairs // self.model.source.n_nodes, self.settings.least_width)
-        self.listed = (rank < width) | (self.share >= self.settings.large_share)[self.node]
+        self.listed = (self.pairs.place_by(-reduced) < width) | (self.share >= self.settings.large_share)[self.node]
         self.dear = self.settings.dearer * float((np.abs(bounded.multipliers) * self.rows.scale).max(initial=0.0))
         self.programs = 0
         self._load()

@@ -332,6 +332,12 @@ def node_sizes(rows: Rows, pairs: Pairs) -> FloatArray:
     return np.asarray(np.einsum("nk,kn->n", rate[pairs.rep[first]], np.abs(pairs.quantities[:, first])))
 
 
+def territory_shares(rows: Rows, pairs: Pairs) -> FloatArray:
+    """Size of each node as a share of an average territory, (n_nodes,)."""
+    size = node_sizes(rows, pairs)
+    return size / max(float(size.sum()) / rows.n_reps, ABOVE_ZERO)
+
+
 def sample_nodes(dual: Dual, count: int) -> tuple[IntArray, FloatArray]:
     """Choose about ``count`` nodes, every large one and of the others each n-th by place and size, with weights."""
     rows = dual.rows

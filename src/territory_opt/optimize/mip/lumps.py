@@ -11,11 +11,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from territory_opt.optimize.bound.dual import node_sizes
+from territory_opt.optimize.bound.dual import territory_shares
 from territory_opt.optimize.mip.linear import linear_model
 from territory_opt.optimize.mip.mathopt import MipLimits, solve_mip
 from territory_opt.optimize.search.candidates import candidates
-from territory_opt.optimize.settings import ABOVE_ZERO
 from territory_opt.optimize.task import Task
 
 IntArray = npt.NDArray[np.int64]
@@ -34,14 +33,12 @@ def lump_start(task: Task) -> IntArray | None:
     ):
         return None
     listed = candidates(task, [bounded.start], width=settings.width, within=np.inf).pairs
-    size = node_sizes(rows, listed)
-    share = size / max(float(size.sum()) / rows.n_reps, ABOVE_ZERO)
-    lump = share >= settings.share
+    lump = territory_shares(rows, listed) >= settings.share
     if not 0 < lump.sum() <= settings.most:
         return None
     clock.tell("lumps", f"{lump.sum():,} large accounts first")
-    node, rank = listed.node, np.arange(len(listed.rep)) - listed.start[listed.node]
-    pairs = listed.keep(lump[node] | (rank < settings.small_width) | (listed.rep == bounded.start[node]))
+    node = listed.node
+    pairs = listed.keep(lump[node] | (listed.place < settings.small_width) | (listed.rep == bounded.start[node]))
     linear = linear_model(task.model, pairs, rows)
     limits = MipLimits(settings.share_of_time * clock.left, gap=settings.gap, seed=task.seed, tree=settings.tree)
     found = solve_mip(linear.whole_only(lump), limits, light=True, stop=clock.stopped)

@@ -28,14 +28,16 @@ def polish_stage(task: Task, open_pairs: Candidates, best: Incumbent) -> Incumbe
     too_large = len(best.reps) > most or not len(task.rows)
     if too_large or best.close_to(bounded.bound, task.gap) or clock.out("polish", needs=settings.least_seconds):
         return best
-    polisher = _Polisher(task, _nearest(open_pairs, best.reps, settings.width), best)
+    near = _nearest(open_pairs, best.reps, settings.width)
+    prices = hard_prices(task.rows, bounded.multipliers, near.pairs, settings.mend_factor)
+    polisher = _Polisher(task, near, prices, best)
     plan = _plan(settings, task)
     generator = np.random.default_rng(task.seed + 1)
     with ThreadPoolExecutor(max_workers=min(task.threads, settings.side_by_side)) as pool:
         for done, (size, around) in enumerate(plan, start=1):
             if polisher.best.close_to(bounded.bound, task.gap) or clock.out("polish", needs=settings.least_seconds):
                 break
-            pull = competition(polisher.near, polisher.best.reps, task.rows.n_reps, polisher.near.unit)
+            pull = competition(near, polisher.best.reps, task.rows.n_reps, near.unit)
             groups = [group for group in grow_groups(pull, around, size, generator) if polisher.is_new(group)]
             polisher.accept(list(pool.map(polisher.improve, groups)))
             if clock.left <= 0:  # the last models may have been cut short
@@ -49,8 +51,7 @@ def polish_stage(task: Task, open_pairs: Candidates, best: Incumbent) -> Incumbe
 def _nearest(open_pairs: Candidates, reps: IntArray, width: int) -> Candidates:
     """The best few open pairs of each node and the one it is at."""
     pairs = open_pairs.pairs
-    node = pairs.node
-    kept = (np.arange(len(node)) - pairs.start[node] < width) | (pairs.rep == reps[node])
+    kept = (pairs.place < width) | (pairs.rep == reps[pairs.node])
     return Candidates(pairs.keep(kept), open_pairs.loss[kept])
 
 
@@ -67,10 +68,14 @@ def _plan(settings: PolishSettings, task: Task) -> list[tuple[int, IntArray]]:
 
 @dataclass(slots=True)
 class _Polisher:
-    """The best plan so far and the pairs it may use, ``near``; when a group of reps was tried, and a rep changed."""
+    """The best plan so far and the pairs it may use, ``near``; when a group of reps was tried, and a rep changed.
+
+    ``prices`` (n_rows,) are those of hard rows while the plan breaks some.
+    """
 
     task: Task
     near: Candidates
+    prices: FloatArray
     best: Incumbent
     now: int = 0
     tried: dict[frozenset[int], int] = field(default_factory=dict)
@@ -91,9 +96,8 @@ class _Polisher:
         inside = np.isin(best.reps, group)
         own = pairs.keep(inside[pairs.node] & np.isin(pairs.rep, group))
         fixed = self._totals(~inside)
-        prices = hard_prices(task.rows, task.multipliers, self.near.pairs, settings.mend_factor)
         kind: Violations = "none" if best.keeps_rules else "price"
-        part = part_of(task, own, group, fixed, violations=kind, hard_price=prices)
+        part = part_of(task, own, group, fixed, violations=kind, hard_price=self.prices)
         limits = MipLimits(min(settings.seconds, task.clock.left), settings.gap, task.seed, settings.tree)
         start = part.linear.point(best.reps[part.nodes], best.quotas)
         found = solve_mip(part.linear, limits, start=start, light=True, stop=task.clock.stopped)

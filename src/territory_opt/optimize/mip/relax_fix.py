@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from territory_opt.model.model import Pairs
 from territory_opt.optimize.bound.bounded import hard_prices
-from territory_opt.optimize.bound.dual import node_sizes
+from territory_opt.optimize.bound.dual import territory_shares
 from territory_opt.optimize.mip.linear import largest_shares, linear_model
 from territory_opt.optimize.mip.mathopt import MipLimits, solve_mip
 from territory_opt.optimize.mip.part import part_of, totals_of
@@ -25,7 +25,6 @@ from territory_opt.optimize.mip.settings import Wave
 from territory_opt.optimize.mip.warm_lp import Relaxed, WarmLp
 from territory_opt.optimize.pairs.pricing import reduced_values
 from territory_opt.optimize.search.candidates import Candidates, candidates, competition, make_groups
-from territory_opt.optimize.settings import ABOVE_ZERO
 from territory_opt.optimize.task import Task
 
 BoolArray = npt.NDArray[np.bool_]
@@ -66,8 +65,7 @@ class _Placing:
         self.placed: Placed | None = None
         self.fixed = np.full(task.factors.n_nodes, -1)
         self.listed = self._listed(task.multipliers, task.bounded.start)
-        size = node_sizes(task.rows, self.listed.pairs)
-        share = size / max(float(size.sum()) / task.rows.n_reps, ABOVE_ZERO)
+        share = territory_shares(task.rows, self.listed.pairs)
         largest_first = np.argsort(-share, kind="stable")
         self.waiting = largest_first[: np.count_nonzero(share >= self.settings.share)]
         self.prices = hard_prices(task.rows, task.multipliers, self.listed.pairs, self.settings.hard_factor)
@@ -92,10 +90,11 @@ class _Placing:
         for core, window in self._windows(largest_shares(pairs, shared.x)):
             if clock.out("large accounts", needs=self.settings.least_seconds):
                 return False
-            whole = large & (self.fixed < 0) & np.isin(largest_shares(pairs, shared.x), core)
+            main = largest_shares(pairs, shared.x)
+            whole = large & (self.fixed < 0) & np.isin(main, core)
             if not whole.any():
                 continue
-            self._place(pairs, whole, shared, wave, window)
+            self._place(pairs, main, whole, shared, wave=wave, window=window)
             found = program.solve(np.flatnonzero(self._elsewhere(pairs)).tolist(), time_limit=clock.left)
             if found is None:
                 return False
@@ -112,19 +111,23 @@ class _Placing:
     def _open_pairs(self, large: BoolArray) -> Pairs:
         """Pairs of a wave: of large accounts all that are listed, of small ones the few best."""
         pairs = self.listed.pairs
-        node, rank = pairs.node, np.arange(len(pairs.rep)) - pairs.start[pairs.node]
-        fixed = self.fixed[node]
-        return pairs.keep(np.where(fixed < 0, large[node] | (rank < self.settings.small_width), pairs.rep == fixed))
+        node, fixed = pairs.node, self.fixed[pairs.node]
+        is_open = large[node] | (pairs.place < self.settings.small_width)
+        return pairs.keep(np.where(fixed < 0, is_open, pairs.rep == fixed))
 
     def _elsewhere(self, pairs: Pairs) -> BoolArray:
         """Which pairs are of accounts that have been placed with another rep."""
         fixed = self.fixed[pairs.node]
         return np.asarray((fixed >= 0) & (pairs.rep != fixed))
 
-    def _place(self, pairs: Pairs, whole: BoolArray, shared: Relaxed, wave: Wave, window: IntArray) -> None:
-        """Place the ``whole`` nodes; all reps of the ``window`` may trade, the others have what is ``shared``."""
+    def _place(
+        self, pairs: Pairs, main: IntArray, whole: BoolArray, shared: Relaxed, *, wave: Wave, window: IntArray
+    ) -> None:
+        """Place the ``whole`` nodes; all reps of the ``window`` may trade, the others have what is ``shared``.
+
+        ``main`` (n_nodes,) is who has most of each node.
+        """
         task, x, settings = self.task, shared.x, self.settings
-        main = largest_shares(pairs, x)
         inside, near = np.isin(main, window)[pairs.node], np.isin(pairs.rep, window)
         stays = ~inside | (~near & ~whole[pairs.node])
         fixed = totals_of(task, pairs, np.where(stays, x, 0.0))
@@ -147,7 +150,7 @@ class _Placing:
         within = np.where(of_whole, wave.within, settings.small_within) * self.listed.unit
         alone = len(window) == self.task.rows.n_reps
         width = 0 if alone else settings.large_pairs // max(int(np.count_nonzero(whole)), 1)
-        open_anyway = (shared.x > 0) | (of_whole & (_rank(loss, pairs) < width))
+        open_anyway = (shared.x > 0) | (of_whole & (pairs.place_by(loss) < width))
         return np.asarray(((loss <= within) | open_anyway) & ~self._elsewhere(pairs))
 
     def _windows(self, main: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
@@ -166,11 +169,3 @@ class _Placing:
             outside = np.setdiff1d(np.arange(n_reps), core)
             nearest = outside[np.argsort(-pull[core].sum(axis=0)[outside], kind="stable")]
             yield core, np.concatenate([core, nearest[: settings.window - len(core)]])
-
-
-def _rank(loss: FloatArray, pairs: Pairs) -> IntArray:
-    """Place of each pair among those of its node by ``loss``, (n_pairs,), from 0."""
-    order = np.lexsort((loss, pairs.node))
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order)) - pairs.start[pairs.node]
-    return rank

@@ -94,9 +94,7 @@ class _Rounds:
         Work that compiled code was told to leave was cut short, however good its plan.
         """
         clock, best = self.task.clock, self.best
-        cut = self.number > 0 and bool(clock.flag[0])
-        if cut:
-            clock.note_cut("search")
+        cut = self.number > 0 and bool(clock.flag[0]) and clock.cut_in("search")
         clock.incumbent = best.shown
         text = f"round {number} of {count}, {len(self.open_pairs.pairs.rep):,} pairs open"
         if number:
