@@ -94,7 +94,7 @@ def forgeries(folder: Path) -> Iterator[Forgery]:
             yield from _of_table(path)
     with np.load(folder / "certificate.npz") as arrays:
         for name in arrays.files:
-            yield Forgery(f"certificate.npz: {name}", partial(_array, name=name))
+            yield Forgery(f"certificate.npz: {name}", partial(_array, name=name), "of the proofs of this bound")
     yield Forgery("certificate.npz: an array more", partial(_array, name="made_up"))
     yield from _of_archive()
     yield Forgery("a file more, listed", _another_file)

@@ -41,7 +41,7 @@ def finish(found: Found, way: Way) -> Result:
     gap = 0.0 if way.exact else task.gap  # what was searched completely is worth a proof to the cent
     task = by_cases(task, task.judged(best.reps), gap=gap)
     certificate = Multipliers.of(model, task.multipliers, clash.multipliers, task.bounded.cases)
-    bound = task.bounded.best + tolerated(model.rows, certificate, evaluation.outside)
+    bound = task.bounded.best + tolerated(model, certificate, evaluation.outside)
     clock.bound, ended = bound, _ended(found)
     clock.show(float("nan") if violations else evaluation.objective, "done", "hard rules broken" if violations else "")
     near = bound - evaluation.objective <= task.gap * abs(evaluation.objective)

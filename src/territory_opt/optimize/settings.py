@@ -207,6 +207,32 @@ class CasesSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CutSettings:
+    """Rounding cuts, before any question is asked."""
+
+    most_cells: int = 2_000_000
+    """Above so many nodes x reps the linear programs of everyone take too long."""
+    rounds: int = 12
+    """Programs at most, with new cuts after each; ..."""
+    worthwhile: float = 0.02
+    """... fewer where one closed less than this share of the distance to the plan."""
+    per_rep: int = 6
+    """Cuts of one rep that a round adds at most, the deepest."""
+    split: float = 1e-6
+    """An account is split if a pair of it is at least so far from 0 and 1."""
+    least_depth: float = 1e-3
+    """A cut is worth its row in a program if it is broken by so much, for coefficients of length 1."""
+    least_room: float = 0.01
+    """What 1 - f may be at least, ..."""
+    most_room: float = 0.999
+    """... and at most: near 1 a cut says no more than its rows."""
+    least_divisor: float = 1e-3
+    """Divisors below this share of the largest amount make a cut of many small steps: the row itself, nearly."""
+    divisor_parts: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+    """The best divisor is tried whole and in parts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """Rounds of search."""
 
@@ -366,6 +392,8 @@ class Settings:
     """The dual over all pairs."""
     clash: ClashSettings = ClashSettings()
     """Rules that cannot all hold."""
+    cuts: CutSettings = CutSettings()
+    """Rounding cuts."""
     cases: CasesSettings = CasesSettings()
     """The proof by cases."""
     search: SearchSettings = SearchSettings()

@@ -9,13 +9,14 @@ docs/bound.md.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
 
 from territory_opt.model.model import Model
+from territory_opt.plan.cuts import NO_CUTS, Cuts
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -29,18 +30,24 @@ MOST_CASES = 1_000
 class Cases:
     """The tree in preorder, "yes" before "no": ``accounts`` and ``reps`` (n_entries,) of each question, "" at a leaf.
 
-    ``values`` (n_leaves, n_rows) are the multipliers of the leaves, in that order.
+    ``values`` (n_leaves, n_rows) are the multipliers of the leaves, in that order, ``cut_values`` (n_leaves, n_cuts)
+    those of rounding ``cuts``, which hold in every case. Without any question, cuts tighten the one case there is.
     """
 
     accounts: tuple[str, ...]
     reps: tuple[str, ...]
     values: FloatArray
+    cuts: Cuts = NO_CUTS
+    cut_values: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
-        """Take lists too."""
+        """Take lists too, and nothing for the multipliers of no cuts."""
         for name in ("accounts", "reps"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        object.__setattr__(self, "values", np.asarray(self.values, dtype=float))
+        for name in ("values", "cut_values"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=float))
+        if not len(self.cuts) and not self.cut_values.size:
+            object.__setattr__(self, "cut_values", np.zeros((len(self.values), 0)))
 
     def problems(self, model: Model) -> list[str]:
         """List why this proves nothing for ``model``, multipliers apart; empty if it can."""
@@ -54,13 +61,18 @@ class Cases:
             return [f"{what} has {n_leaves:,} cases, more than the {MOST_CASES:,} that are looked at"]
         if self.values.shape != (n_leaves, len(model.rows)):
             return [f"{what} has not one multiplier per case and row"]
+        if self.cut_values.shape != (n_leaves, len(self.cuts)):
+            return [f"{what} has not one multiplier per case and rounding cut"]
+        if not (np.isfinite(self.cut_values) & (self.cut_values >= 0)).all():
+            return [f"{what} has a multiplier of a rounding cut that is below zero or not a number"]
         source = model.source
         questions = {(account, rep) for account, rep in zip(self.accounts, self.reps, strict=True) if account}
-        return [
+        unknown = [
             f"{what} asks about {account} and {rep}, which are not both in these tables"
             for account, rep in sorted(questions)
             if account not in source.account_index or rep not in source.rep_index
         ]
+        return unknown or self.cuts.problems(model)
 
     def allowed(self, model: Model) -> Iterator[dict[int, BoolArray]]:
         """Yield for each leaf the nodes asked about, each with the reps that the answers leave it, (n_reps,).

@@ -22,6 +22,7 @@ from territory_opt.model.pairs import Block
 from territory_opt.model.rows import Rows
 from territory_opt.plan.audit import row_tolerances
 from territory_opt.plan.cases import Cases
+from territory_opt.plan.cuts import RoundedCuts
 from territory_opt.plan.evaluate import kappa_drift
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
@@ -29,7 +30,7 @@ from territory_opt.problem.numbers import HALF_CENT
 from territory_opt.problem.problem import Problem
 
 FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
+Load = tuple[FloatArray, FloatArray] | tuple[float, float]
 
 ROUNDING = 64
 """Floats may lose so many units in the last place of all amounts that a bound adds up, and one more for every block."""
@@ -148,20 +149,23 @@ def certify_figures(figures: Figures, certificate: Multipliers) -> Certificate:
     bound = dual_bound(model, certificate.values)
     if certificate.cases is not None:
         bound = min(bound, bound_by_cases(model, certificate.cases))
-    bound += tolerated(model.rows, certificate, found.outside)
+    bound += tolerated(model, certificate, found.outside)
     least = least_violation_bound(model, certificate.least_violation) if len(certificate.least_violation) else 0.0
     return Certificate(objective, bound, (), max(least, 0.0), drift)
 
 
-def tolerated(rows: Rows, certificate: Multipliers, outside: FloatArray) -> float:
+def tolerated(model: Model, certificate: Multipliers, outside: FloatArray) -> float:
     """What a plan may be worth beyond the bound, since hard rows count as kept that are ``outside`` by a trifle.
 
-    A plan that breaks row r by d is worth at most the bound + sum |u_r| d, for the audit's tolerances less than a cent
-    or a millionth of a limit each.
+    A plan that breaks row r by d is worth at most the bound + sum |u_r| d, and what cuts make of the row besides: for
+    the audit's tolerances less than a cent or a millionth of a limit each.
     """
+    rows, cases = model.rows, certificate.cases
     trifle = np.where(rows.hard & (np.abs(outside) <= row_tolerances(rows)), np.abs(outside), 0.0)
-    sets = certificate.values[None, :] if certificate.cases is None else certificate.cases.values
-    return float((np.abs(sets) @ trifle).max(initial=float(np.abs(certificate.values) @ trifle)))
+    weights = [np.abs(certificate.values)]
+    if cases is not None:
+        weights += [np.abs(own) + sum(load) for own, load in zip(cases.values, _loads(model, cases), strict=True)]
+    return max(float(weight @ trifle) for weight in weights)
 
 
 def multiplier_problems(model: Model, certificate: Multipliers) -> list[str]:
@@ -181,18 +185,33 @@ def multiplier_problems(model: Model, certificate: Multipliers) -> list[str]:
     if cases is None or problems:
         return problems
     problems = cases.problems(model)
-    return problems or list(dict.fromkeys(text for values in cases.values for text in value_problems(rows, values)))
+    if problems:
+        return problems
+    loads = _loads(model, cases)
+    found = (
+        text for values, load in zip(cases.values, loads, strict=True) for text in value_problems(rows, values, load)
+    )
+    return list(dict.fromkeys(found))
 
 
-def value_problems(rows: Rows, values: FloatArray) -> list[str]:
-    """List why multipliers ``values`` prove no bound for ``rows``; empty if they do."""
+def _loads(model: Model, cases: Cases) -> list[Load]:
+    """What cuts take of each row's price, for each case."""
+    rounded = RoundedCuts.of(model, cases.cuts)
+    return [rounded.loads(own, len(model.rows)) for own in cases.cut_values]
+
+
+def value_problems(rows: Rows, values: FloatArray, load: Load = (0.0, 0.0)) -> list[str]:
+    """List why multipliers ``values`` prove no bound for ``rows``; empty if they do.
+
+    ``load``: what rounding cuts take of each row's price, below and above its limits, (n_rows,) each.
+    """
     if values.shape != (len(rows),) or not np.isfinite(values).all():
         return ["the certificate holds a multiplier that is missing or not a number"]
     problems = [
         f"the multiplier of {rows.items[r].rule}, {rows.items[r].subject} stands on a limit that does not exist"
         for r in np.flatnonzero(((values > 0) & np.isinf(rows.low)) | ((values < 0) & np.isinf(rows.high)))
     ]
-    excess = price_excess(rows, values)
+    excess = price_excess(rows, values, load)
     allowed = np.zeros(len(rows.worst_price))
     np.add.at(allowed, rows.worst_group[rows.worst_group >= 0], excess[rows.worst_group >= 0])
     problems += [
@@ -207,10 +226,11 @@ def value_problems(rows: Rows, values: FloatArray) -> list[str]:
     return problems
 
 
-def price_excess(rows: Rows, values: FloatArray) -> FloatArray:
-    """By how much each multiplier exceeds the row's own price, (n_rows,); 0 for hard rows."""
+def price_excess(rows: Rows, values: FloatArray, load: Load = (0.0, 0.0)) -> FloatArray:
+    """By how much each multiplier, with the ``load`` of cuts, exceeds the row's own price, (n_rows,); 0 if hard."""
     limit = np.where(rows.hard, np.inf, rows.price * (1 + PRICE_TOLERANCE))
-    return np.asarray(np.maximum(np.abs(values) - limit, 0.0))
+    used = np.maximum(np.maximum(values, 0.0) + load[0], np.maximum(-values, 0.0) + load[1])
+    return np.asarray(np.maximum(used - limit, 0.0))
 
 
 def dual_bound(
@@ -218,38 +238,46 @@ def dual_bound(
 ) -> float:
     """Return the Lagrangian bound at multipliers ``values`` (n_rows,) over all eligible pairs, money per year."""
     limit = model.quota_limit if quota_limit is None else quota_limit
-    return float(_bounds(model, values[None, :], [{}], value_weight, limit)[0])
+    one = Cases(("",), ("",), values[None, :])
+    return float(_bounds(model, one, value_weight, limit)[0])
 
 
 def bound_by_cases(model: Model, cases: Cases) -> float:
     """Return the largest bound of a leaf, money per year: what no plan can exceed, whatever it answers."""
-    return float(_bounds(model, cases.values, list(cases.allowed(model)), 1.0, model.quota_limit).max())
+    return float(_bounds(model, cases, 1.0, model.quota_limit).max())
 
 
-def _bounds(
-    model: Model, values: FloatArray, allowed: list[dict[int, BoolArray]], value_weight: float, quota_limit: FloatArray
-) -> FloatArray:
-    """Bound at each of ``values`` (n, n_rows) where some nodes have only ``allowed`` reps; -inf: one has none."""
-    at_reps = [model.rows.at_rep(own) for own in values]
+def _bounds(model: Model, cases: Cases, value_weight: float, quota_limit: FloatArray) -> FloatArray:
+    """Bound at each leaf, (n_leaves,); -inf: an account has no rep left there."""
+    at_reps = [model.rows.at_rep(own) for own in cases.values]
+    allowed, cuts = list(cases.allowed(model)), RoundedCuts.of(model, cases.cuts)
 
-    def look(block: Block) -> tuple[FloatArray, FloatArray]:
-        sums = np.empty(len(values))
+    def look(block: Block) -> tuple[FloatArray, FloatArray, FloatArray]:
+        sums, by_cut = np.empty(len(at_reps)), cuts.of_block(block)
         for k, at_rep in enumerate(at_reps):
             reduced = _reduced(block, at_rep, value_weight)
+            if len(cuts):
+                reduced -= cuts.per_rep(by_cut, cases.cut_values[k], model.rows.n_reps)
             for node, reps in allowed[k].items():
                 if block.start <= node < block.stop:
                     reduced[node - block.start, ~reps] = -np.inf
             sums[k] = reduced.max(axis=1).sum()
-        return sums, np.array([_size(amounts) for amounts in (block.value, *block.quantities)])
+        sizes = np.array([_size(amounts) for amounts in (block.value, *block.quantities)])
+        return sums, sizes, np.abs(by_cut).sum(axis=0)
 
     looks = list(model.source.over_blocks(look))
-    sums, size = (np.sum([found[k] for found in looks], axis=0) for k in range(2))
+    sums, size, by_cut = (np.sum([found[k] for found in looks], axis=0) for k in range(3))
     size[0] *= value_weight
     lost = np.finfo(float).eps * (ROUNDING + len(looks))
+    rounded = cases.cut_values @ cuts.limit
+    amounts = cases.cut_values @ (by_cut + np.abs(cuts.limit))
     return np.array(
         [
-            best + apart_from_nodes(model, own, quota_limit) + lost * _amounts(model, own, quota_limit, size)
-            for best, own in zip(sums, values, strict=True)
+            best
+            + more
+            + apart_from_nodes(model, own, quota_limit)
+            + lost * (amount + _amounts(model, own, quota_limit, size))
+            for best, more, own, amount in zip(sums, rounded, cases.values, amounts, strict=True)
         ]
     )
 

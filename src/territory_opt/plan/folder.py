@@ -17,6 +17,7 @@ from territory_opt.errors import PlanFolderError
 from territory_opt.plan.cases import Cases
 from territory_opt.plan.certificate import Multipliers
 from territory_opt.plan.claims import check_claims
+from territory_opt.plan.cuts import Cuts
 from territory_opt.plan.plan import Plan
 from territory_opt.plan.write_folder import file_hash, read_json
 from territory_opt.problem.limits import LARGEST_UNPACKED
@@ -25,7 +26,9 @@ from territory_opt.words import message
 
 _T = TypeVar("_T")
 CASE_ARRAYS = ("case_accounts", "case_reps", "case_values")
-"""What a certificate holds of a proof by cases: all of it or nothing."""
+"""What a certificate holds of a proof by cases, ..."""
+CUT_ARRAYS = ("cut_rows", "cut_sides", "cut_divisors", "cut_accounts", "cut_counts", "cut_values")
+"""... and of its rounding cuts: all of either or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +125,43 @@ def _read_certificate(path: Path) -> Multipliers:
 
 
 def _read_cases(arrays: Mapping[str, Any]) -> Cases | None:
-    given = [name in arrays for name in CASE_ARRAYS]
-    if not any(given):
+    with_cuts = _holds(arrays, CUT_ARRAYS)
+    if not _holds(arrays, CASE_ARRAYS):
+        if with_cuts:
+            raise ValueError("it holds rounding cuts without the cases that they are for")
         return None
-    if not all(given):
-        raise ValueError(f"it does not hold all of {', '.join(CASE_ARRAYS)}")
-    names = arrays["case_accounts"], arrays["case_reps"]
-    if any(array.dtype.kind != "U" or array.ndim != 1 for array in names):
-        raise ValueError("case_accounts and case_reps are not lists of names")
-    if len(names[0]) != len(names[1]):
+    accounts, reps = (_names(arrays, name) for name in CASE_ARRAYS[:2])
+    if len(accounts) != len(reps):
         raise ValueError("case_accounts and case_reps differ in length")
-    return Cases(tuple(names[0].tolist()), tuple(names[1].tolist()), _real(arrays["case_values"]))
+    values = _real(arrays["case_values"])
+    if not with_cuts:
+        return Cases(accounts, reps, values)
+    rows, sides, counts = (_whole(arrays[name]) for name in ("cut_rows", "cut_sides", "cut_counts"))
+    cuts = Cuts(rows, sides, _real(arrays["cut_divisors"]), _names(arrays, "cut_accounts"), counts)
+    return Cases(accounts, reps, values, cuts, _real(arrays["cut_values"]))
+
+
+def _holds(arrays: Mapping[str, Any], wanted: tuple[str, ...]) -> bool:
+    """Whether all arrays are there; ValueError where some are."""
+    there = [name in arrays for name in wanted]
+    if any(there) and not all(there):
+        raise ValueError(f"it does not hold all of {', '.join(wanted)}")
+    return all(there)
+
+
+def _names(arrays: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """A list of names as stored; ValueError for anything else."""
+    array = arrays[name]
+    if array.dtype.kind != "U" or array.ndim != 1:
+        raise ValueError(f"{name} is not a list of names")
+    return tuple(array.tolist())
+
+
+def _whole(array: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Whole numbers as stored; ValueError for others."""
+    if not isinstance(array, np.ndarray) or array.dtype != np.int64:
+        raise ValueError(f"it holds {array.dtype}, not whole numbers")
+    return np.asarray(array, dtype=np.int64)
 
 
 def _real(array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

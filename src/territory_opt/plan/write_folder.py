@@ -215,6 +215,21 @@ def _case_arrays(cases: Cases | None) -> dict[str, npt.NDArray[Any]]:
         "case_accounts": np.array(cases.accounts, dtype=np.str_),
         "case_reps": np.array(cases.reps, dtype=np.str_),
         "case_values": cases.values,
+        **_cut_arrays(cases),
+    }
+
+
+def _cut_arrays(cases: Cases) -> dict[str, npt.NDArray[Any]]:
+    cuts = cases.cuts
+    if not len(cuts):
+        return {}
+    return {
+        "cut_rows": cuts.rows,
+        "cut_sides": cuts.sides,
+        "cut_divisors": cuts.divisors,
+        "cut_accounts": np.array(cuts.accounts, dtype=np.str_),
+        "cut_counts": cuts.counts,
+        "cut_values": cases.cut_values,
     }
 
 

@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from territory_opt.optimize.bound.bounded import ceiling_prices, default_hard_price
-from territory_opt.optimize.bound.dual import settle_quotas, territory_shares
-from territory_opt.optimize.mip.linear import linear_model
-from territory_opt.optimize.mip.warm_lp import WarmLp
-from territory_opt.optimize.pairs.pricing import reduced_values
+from territory_opt.optimize.bound.program import Prices, Program
 from territory_opt.optimize.search.incumbent import Incumbent
 from territory_opt.optimize.task import Task
 from territory_opt.plan.cases import Cases
-from territory_opt.plan.certificate import apart_from_nodes, bound_by_cases, value_problems
+from territory_opt.plan.certificate import bound_by_cases
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -35,34 +30,41 @@ def prove_by_cases(task: Task, best: Incumbent, *, gap: float) -> Task:
     It comes back as it is where that is of no use: at large sizes, where the gap is met, where ``best`` breaks
     hard rules, without time, and where it would take more than the task's course allows.
     """
-    settings, bounded = task.settings.cases, task.bounded
+    settings, bounded = task.settings, task.bounded
     cells = task.model.source.n_nodes * task.model.problem.n_reps
-    target = best.value + max(gap, settings.same_money) * abs(best.value)
-    if not best.keeps_rules or bounded.bound <= target or not len(task.rows) or cells > settings.most_cells:
+    target = best.value + max(gap, settings.cases.same_money) * abs(best.value)
+    if not best.keeps_rules or bounded.bound <= target or not len(task.rows) or cells > settings.cuts.most_cells:
         return task
     if task.clock.out("cases"):
         return task
     tree = _Tree(task, best.value, target)
-    most = min(settings.most_programs, task.course.case_work // tree.n_listed)
-    if most < settings.patience:
+    most = min(settings.cases.most_programs, task.course.case_work // tree.program.n_listed)
+    if most < settings.cases.patience:
         return task
-    cases = tree.cases() if tree.grow(most) else None
-    proven = bounded.bound if cases is None else bound_by_cases(task.model, cases)
+    tree.tighten()
+    if cells <= settings.cases.most_cells:
+        tree.grow(most)
+    cases = tree.cases()
+    proven = bound_by_cases(task.model, cases)
     return task.with_bound(replace(bounded, cases=cases if proven < bounded.bound else None, proven=proven))
 
 
 @dataclass(slots=True)
 class _Case:
-    """Multipliers (n_rows,) with the ``bound`` they prove without the ``closed`` pairs.
+    """Multipliers with the bound they prove without the ``closed`` pairs.
 
     ``split`` is the pair to ask about next, -1 where no account is split.
     """
 
     closed: frozenset[int]
-    values: FloatArray
-    bound: float
+    prices: Prices
     split: int = -1
     answers: list[_Case] = field(default_factory=list)
+
+    @property
+    def bound(self) -> float:
+        """What no plan with these answers can exceed."""
+        return self.prices.bound
 
 
 class _Tree:
@@ -70,51 +72,42 @@ class _Tree:
 
     def __init__(self, task: Task, value: float, target: float) -> None:
         self.model, self.value, self.target, self.clock = task.model, value, target, task.clock
-        self.settings, bounded = task.settings.cases, task.bounded
-        self.rows, self.pairs = self.model.rows, self.model.pairs()
-        self.node, self.ceiling = self.pairs.node, ceiling_prices(self.rows, np.inf, task.settings.ceiling)
-        self.share = territory_shares(self.rows, self.pairs)
-        self.root = _Case(frozenset(), bounded.multipliers, bounded.bound)
-        reduced = reduced_values(self.pairs, self.rows.at_rep(bounded.multipliers))
-        width = max(self.settings.program_pairs // self.model.source.n_nodes, self.settings.least_width)
-        self.listed = (self.pairs.place_by(-reduced) < width) | (self.share >= self.settings.large_share)[self.node]
-        self.dear = self.settings.dearer * float((np.abs(bounded.multipliers) * self.rows.scale).max(initial=0.0))
-        self.programs = 0
-        self._load()
+        self.settings, self.program = task.settings.cases, Program(task, value)
+        self.pairs, self.node = self.program.pairs, self.program.node
+        self.root = _Case(frozenset(), self.program.first)
 
-    @property
-    def n_listed(self) -> int:
-        """Pairs of a program."""
-        return max(int(self.listed.sum()), 1)
+    def tighten(self) -> None:
+        """Add rounding cuts, which hold whatever the answers are."""
+        self.root.prices = self.program.round(self.root.prices)
+        self.clock.bound = min(self.clock.bound, self.root.bound)
+        self.clock.tell("cases", f"{len(self.program.cuts):,} rounding cuts")
 
-    def grow(self, most: int) -> bool:
-        """Ask questions until the target is met, it is not worth it, or ``most`` programs are solved.
-
-        Return whether there is any answer.
-        """
+    def grow(self, most: int) -> None:
+        """Ask questions until the target is met, it is not worth it, or ``most`` programs are solved."""
         self._solve(self.root)
         heap, ticket = [(-self.root.bound, 0, self.root)], itertools.count(1)
-        checked, before = 0, self.root.bound
-        patience = max(self.settings.patience, self.settings.patient_work // self.n_listed)
-        while heap and self.programs < most:
+        program = self.program
+        most += program.solved
+        checked, before = program.solved, self.root.bound
+        patience = max(self.settings.patience, self.settings.patient_work // program.n_listed)
+        while heap and program.solved < most:
             case = heap[0][2]
             if case.bound <= self.target or case.split < 0 or self.clock.out("cases"):
                 break
-            if self.programs - checked >= patience:
+            if program.solved - checked >= patience:
                 if before - case.bound < self.settings.worthwhile * (before - self.value):
                     break
-                checked, before = self.programs, case.bound
+                checked, before = program.solved, case.bound
             heapq.heappop(heap)
             case.answers = [self._answer(case, yes) for yes in (True, False)]
             for answer in case.answers:
                 heapq.heappush(heap, (-answer.bound, next(ticket), answer))
             self.clock.bound = min(self.clock.bound, -heap[0][0])
             self.clock.tell("cases", f"{len(heap):,} cases")
-        return bool(self.root.answers)
 
     def cases(self) -> Cases:
         """The tree as a proof."""
-        source, accounts, reps, values = self.model.source, [], [], []
+        source, accounts, reps, leaves = self.model.source, [], [], []
         first = source.nodes.first
         todo = [self.root]
         while todo:
@@ -126,73 +119,26 @@ class _Tree:
             else:
                 accounts.append("")
                 reps.append("")
-                values.append(case.values)
-        return Cases(tuple(accounts), tuple(reps), np.array(values))
+                leaves.append(case.prices)
+        values, cut_values = (np.array([getattr(leaf, name) for leaf in leaves]) for name in ("values", "cut_values"))
+        return Cases(tuple(accounts), tuple(reps), values, self.program.cuts, cut_values)
 
     def _answer(self, case: _Case, yes: bool) -> _Case:
         node = self.node[case.split]
         others = range(int(self.pairs.start[node]), int(self.pairs.start[node + 1]))
         closed = case.closed | ({k for k in others if k != case.split} if yes else {case.split})
-        best = self._best(self._reduced(case.values, closed))
-        answer = _Case(frozenset(closed), case.values, self._bound(case.values, best))
+        answer = _Case(frozenset(closed), self.program.at(case.prices, closed))
         if answer.bound > self.target:
             self._solve(answer)
         return answer
 
     def _solve(self, case: _Case) -> None:
         """Find better multipliers for ``case`` by the linear program, and the account to ask about next."""
-        for last in (False, True):
-            found = self.program.solve(
-                (int(self.column[k]) for k in case.closed if self.listed[k]), time_limit=self.clock.left
-            )
-            self.programs += 1
-            values = case.values if found is None else settle_quotas(self.rows, found.multipliers, self.ceiling)
-            reduced = self._reduced(values, case.closed)
-            best, listed = self._best(reduced), self._best(np.where(self.listed, reduced, -np.inf))
-            bound = self._bound(values, best)
-            if found is not None:
-                case.split = self._most_split(found.x)
-                if bound < case.bound and not value_problems(self.rows, values):
-                    case.values, case.bound = values, bound
-            missing = ~self.listed & (reduced > listed[self.node])
-            lost = float((best - listed).sum())
-            if last or not missing.any() or lost <= self.settings.missed * (case.bound - self.value):
-                return
-            self.listed |= missing
-            self._load()
-
-    def _load(self) -> None:
-        """Build the program of the listed pairs, and say whose x tells what is split."""
-        self.column = np.cumsum(self.listed) - 1
-        rows, settings = self.rows, self.settings
-        dear = settings.hard_times * (self.root.bound - self.value) + self.dear
-        linear = linear_model(
-            self.model,
-            self.pairs.keep(self.listed),
-            rows,
-            violations="price" if rows.hard.any() else "none",
-            hard_price=default_hard_price(self.pairs, rows) + dear * rows.hard / rows.scale,
-        )
-        open_pairs = np.flatnonzero(self.listed & (np.diff(self.pairs.start) > 1)[self.node])
-        self.asked = open_pairs[np.argsort(-self.share[self.node[open_pairs]], kind="stable")][
-            : self.settings.most_asked
-        ]
-        self.program = WarmLp(linear, self.column[self.asked])
+        case.prices, x = self.program.solve(case.closed, case.prices)
+        if x is not None:
+            case.split = self._most_split(x)
 
     def _most_split(self, x: FloatArray) -> int:
-        apart = np.minimum(x, 1.0 - x)
-        weight = np.where(apart > self.settings.split, apart * self.share[self.node[self.asked]], 0.0)
-        return int(self.asked[np.argmax(weight)]) if weight.any() else -1
-
-    def _reduced(self, values: FloatArray, closed: Collection[int]) -> FloatArray:
-        """Reduced value of every pair, -inf where it is closed."""
-        reduced = reduced_values(self.pairs, self.rows.at_rep(values))
-        reduced[list(closed)] = -np.inf
-        return reduced
-
-    def _bound(self, values: FloatArray, best: FloatArray) -> float:
-        """The bound of ``values`` where each node's best reduced value is ``best``, (n_nodes,)."""
-        return float(best.sum()) + apart_from_nodes(self.model, values, self.model.quota_limit)
-
-    def _best(self, reduced: FloatArray) -> FloatArray:
-        return np.asarray(np.maximum.reduceat(reduced, self.pairs.start[:-1]))
+        apart, asked = np.minimum(x, 1.0 - x), self.program.asked
+        weight = np.where(apart > self.settings.split, apart * self.program.share[self.node[asked]], 0.0)
+        return int(asked[np.argmax(weight)]) if weight.any() else -1

@@ -16,6 +16,7 @@ from scipy import sparse
 
 from territory_opt.model.model import Model, Pairs
 from territory_opt.model.rows import Rows
+from territory_opt.plan.cuts import NONE, RoundedCuts
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -67,6 +68,29 @@ class LinearModel:
             np.concatenate([1.0 - gone, self.high[self.n_nodes :]]),
         )
         return replace(self, low=left[0], high=left[1])
+
+    def with_cuts(self, coefficients: sparse.csr_matrix, cuts: RoundedCuts) -> LinearModel:
+        """Return the model with rounding cuts of ``coefficients`` (n_cuts, n_pairs) as its last constraints."""
+        n_cuts, n_rows = len(cuts), len(self.rows)
+        slacks = []
+        for side in (-1, 1):
+            cut, m = np.nonzero((cuts.rows != NONE) & (cuts.sides == side))
+            row = cuts.rows[cut, m]
+            taken = -cuts.outside[cut, m] * self.rows.scale[row]
+            slacks.append(sparse.csr_matrix((taken, (cut, row)), shape=(n_cuts, n_rows)))
+        n_worst = len(self.rows.worst_price)
+        none = sparse.csr_matrix((n_cuts, self.rows.n_reps)), sparse.csr_matrix((n_cuts, n_worst))
+        more = sparse.hstack([coefficients, none[0], *slacks, none[1]])
+        return replace(
+            self,
+            matrix=sparse.vstack([self.matrix, more], format="csr"),
+            low=np.concatenate([self.low, np.full(n_cuts, -np.inf)]),
+            high=np.concatenate([self.high, cuts.limit]),
+        )
+
+    def cut_multipliers(self, duals: FloatArray, n_cuts: int) -> FloatArray:
+        """Return multipliers (n_cuts,) of the rounding cuts that are the last constraints, money per unit."""
+        return np.maximum(duals[len(duals) - n_cuts :], 0.0) * self.money
 
     def multipliers(self, duals: FloatArray) -> FloatArray:
         """Return row multipliers (n_rows,) in money per unit from the solver's duals, within their prices."""

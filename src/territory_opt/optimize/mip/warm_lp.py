@@ -21,10 +21,11 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Relaxed:
-    """``x`` (n_asked,) of the pairs asked for; ``multipliers`` (n_rows,) in money per unit."""
+    """``x`` (n_asked,) of the pairs asked for; ``multipliers`` (n_rows,) in money per unit; ``duals`` of all."""
 
     x: FloatArray
     multipliers: FloatArray
+    duals: FloatArray
 
 
 class WarmLp:
@@ -60,7 +61,21 @@ class WarmLp:
             return None
         duals = np.array([constraint.dual_value() for constraint in self.constraints])
         x = np.array([self.columns[k].solution_value() for k in self.asked])
-        return Relaxed(x, self.linear.multipliers(duals))
+        return Relaxed(x, self.linear.multipliers(duals), duals)
+
+    def point(self) -> FloatArray:
+        """Every column of the last solution, (n_columns,)."""
+        return np.array([column.solution_value() for column in self.columns])
+
+    def add(self, linear: LinearModel) -> None:
+        """Go on with a model that has more constraints after those there are; the basis stays."""
+        matrix = linear.matrix
+        for row in range(len(self.constraints), matrix.shape[0]):
+            added = self.solver.Constraint(float(linear.low[row]), float(linear.high[row]))
+            part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+            for k, coefficient in zip(matrix.indices[part].tolist(), matrix.data[part].tolist(), strict=True):
+                added.SetCoefficient(self.columns[k], coefficient)
+        self.linear, self.constraints = linear, self.solver.constraints()
 
     def _solve(self, closed: set[int], time_limit: float) -> int:
         for k in self.closed - closed:
