@@ -235,7 +235,7 @@ def _bounds(
     def look(block: Block) -> tuple[FloatArray, FloatArray]:
         sums = np.empty(len(values))
         for k, at_rep in enumerate(at_reps):
-            reduced = _reduced(block, at_rep, value_weight)
+            reduced = reduced_values(block, at_rep, value_weight)
             for node, reps in allowed[k].items():
                 if block.start <= node < block.stop:
                     reduced[node - block.start, ~reps] = -np.inf
@@ -275,7 +275,7 @@ def apart_from_nodes(model: Model, values: FloatArray, quota_limit: FloatArray) 
     return float(np.maximum(rows.quotas.T @ values, 0.0) @ quota_limit) - limits
 
 
-def _reduced(block: Block, at_rep: FloatArray, value_weight: float) -> FloatArray:
+def reduced_values(block: Block, at_rep: FloatArray, value_weight: float) -> FloatArray:
     """Reduced values of a block's pairs, (n, n_reps); -inf: not eligible."""
     reduced = block.value * value_weight
     used = np.flatnonzero(at_rep.any(axis=0)).tolist()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from territory_opt.plan.captured import DIGITS, about_today, over_today
 from territory_opt.plan.tables import balanced_metrics
 from territory_opt.problem.numbers import HALF_CENT, TINY
 from territory_opt.study.comparison import Comparison
@@ -55,7 +56,7 @@ def sentences(result: Result, pair: Comparison, odds: CompanyOdds | None) -> tup
 
 
 def proof_sentence(result: Result) -> str:
-    """Say how far the plan is from the best possible one, or which hard rules it breaks."""
+    """Say how far the plan is from the best possible one and what it captures, or which hard rules it breaks."""
     currency = result.model.problem.policy.currency
     if result.violations:
         count = plural(len(result.violations), "hard rule")
@@ -65,10 +66,20 @@ def proof_sentence(result: Result) -> str:
         return "How much better a plan could be is not known: there is no bound for this run."
     reach = result.model.problem.policy.territories.travel.reach
     rules = f"under these rules ({reach})" if reach else "under these rules"
+    about = about_today(result.figures.today)
+    today = f" {about[0].upper()}{about[1:]}." if about else ""
     if result.gap_money < HALF_CENT:
-        return f"No plan {rules} is worth more than this one (verified)."
-    text = f"No plan {rules} is worth more than {at_most(result.gap_money, currency)} above this one"
-    return f"{text} (verified); a complete search found no better one." if result.searched else f"{text} (verified)."
+        return f"No plan {rules} is worth more than this one (verified).{today}"
+    text = f"No plan {rules} is worth more than {at_most(result.gap_money, currency)} above this one (verified)"
+    share = over_today(result)
+    text += f", which {share}" if share else ""
+    return f"{text}{'; a complete search found no better one' if result.searched else ''}.{today}"
+
+
+def slack_sentence(result: Result) -> str:
+    """Say where the gap sits; empty where there is none. Cost: one look at all pairs."""
+    known = not result.violations and np.isfinite(result.bound)
+    return result.split_of_gap.sentence if known and result.gap_money >= HALF_CENT else ""
 
 
 def cards(result: Result, pair: Comparison, odds: CompanyOdds | None) -> tuple[Card, ...]:
@@ -113,7 +124,9 @@ def _gap_card(result: Result) -> Card:
     term = result.model.problem.policy.period.term
     above = at_most_short(max(result.gap_money, 0.0), result.model.problem.policy.currency)
     tone: Tone = "good" if result.gap <= GOOD_GAP else "plain"
-    return Card("Room for a better plan", f"≤\u00a0{above}", f"{term}, verified", tone)
+    share = over_today(result)
+    note = f"{term}, verified; {share}" if share else f"{term}, verified"
+    return Card("Room for a better plan", f"≤\u00a0{above}", note, tone)
 
 
 def summary_table(result: Result, pair: Comparison, odds: CompanyOdds | None) -> pd.DataFrame:
@@ -147,6 +160,9 @@ def summary_table(result: Result, pair: Comparison, odds: CompanyOdds | None) ->
     )
     if np.isfinite(result.bound):
         lines.append(("Best any plan could be worth (verified)", "–", money(result.bound, currency)))
+    if result.captured >= 0.0:
+        share = percent(min(result.captured, 1.0), DIGITS, down=True)
+        lines.append(("At least captured of what can be gained over today", "–", share))
     return pd.DataFrame(lines, columns=["figure", "today", "plan"])
 
 
