@@ -36,6 +36,7 @@ DOUBTFUL = 0.05
 """A difference that comes by chance more often than this is called doubtful: the usual level of 5 %."""
 MOST_PARTS = 4
 """Parts of the worth said in one line, the largest ones."""
+UNKNOWN = "best possible not known"
 ENDED = {"interrupted": "stopped by Ctrl-C", "time limit": "time limit"}
 
 
@@ -136,7 +137,7 @@ def outcome(screen: Screen, result: Result, folder: Path, seconds: float) -> lis
     model, pair = result.model, compare(TODAY, result)
     if not result.violations:
         worth = standing(result.objective, result.bound, model.problem.policy.currency)
-        share, ended = over_today(result), _ended(result)
+        share, ended = over_today(result.captured), _ended(result)
         worth += f"   {share}" if share else ""
         screen.line("planning", f"{worth}   moves {int(pair.changed.sum()):,}   {clock(seconds)}{ended}")
     if result.plan.has_quotas:
@@ -184,8 +185,9 @@ def _sentences(result: Result, pair: Comparison, folder: Path) -> list[str]:
     told = list(sentences(result, pair, pair.after.odds))
     if result.violations:
         return told[:-1]  # the clash is told in full below
-    proof = f"(proof: territory-opt check {folder}; where it sits: territory-opt explain {folder} --gap)"
-    told[-1] = told[-1].replace("(verified)", proof)
+    told[-1] = told[-1].replace("(verified)", f"(proof: territory-opt check {folder})")
+    if result.gap_money >= HALF_CENT:
+        told[-1] += f" Where the slack sits: territory-opt explain {folder} --gap"
     if result.plan.has_quotas and result.joint_gain >= HALF_CENT:
         policy = result.model.problem.policy
         gain = f"{near_money(result.joint_gain, policy.currency)} {policy.period.term}"
@@ -268,7 +270,7 @@ def standing(best: float, bound: float, currency: str) -> str:
 def _left(best: float, bound: float, currency: str) -> str:
     """Say what any plan could be worth above ``best`` at most, money."""
     if not math.isfinite(bound):
-        return "best possible not known"
+        return UNKNOWN
     left = bound - best
     return f"no plan is worth more than {at_most(left, currency)} above it" if left >= HALF_CENT else "none is better"
 

@@ -195,5 +195,5 @@ class Result(Outcome):
     def __repr__(self) -> str:
         if not self.has_plan:
             return f"Result({self.status.value}: {self.raw_status})"
-        stands = [self.status.value, self._standing(), over_today(self), repr(self.plan)]
+        stands = [self.status.value, self._standing(), over_today(self.captured), repr(self.plan)]
         return f"Result({' · '.join(filter(None, stands))})"

@@ -16,7 +16,6 @@ from territory_opt.words import percent, plural
 
 if TYPE_CHECKING:
     from territory_opt.plan.figures import Figures
-    from territory_opt.plan.outcome import Outcome
 
 DIGITS = 1
 """Decimals of the share in words, rounded down: "at least" stays true. A choice of looks."""
@@ -27,13 +26,12 @@ def captured_share(objective: float, *, today: float, bound: float) -> float:
     return (objective - today) / (bound - today) if math.isfinite(bound) and bound > today else math.nan
 
 
-def over_today(outcome: Outcome) -> str:
-    """Say what share of the gain over today a plan captures; empty where it is not known.
+def over_today(share: float) -> str:
+    """Say what ``share`` of the gain over today a plan captures; empty where it is not known.
 
     "captures at least 98.8 % of what can be gained over today". A plan can be worth less than an alignment that breaks
     hard rules: then there is nothing to say either.
     """
-    share = outcome.captured
     if not share >= 0.0:
         return ""
     return f"captures at least {percent(min(share, 1.0), DIGITS, down=True)} of what can be gained over today"

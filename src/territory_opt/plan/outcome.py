@@ -166,10 +166,10 @@ class Outcome(ABC):
         """Return every headline number, by name; numbers that are not known are NaN.
 
         What ``plan.json`` states but its lists (status, objective, bound, gap, gap_money, moved_accounts, sales_at_risk
-        ...), and: months (that money is for), broken_rules, gain_over_today, captured (share of what can be gained over
-        today, see :attr:`captured`), expected_sales with low_80 and high_80 (of the company), quotas_total, target, expected_hits (reps), p_company_target (probability). cut_short names what
-        the time limit or Ctrl-C ended, empty if nothing. Money is in ``currency`` for ``months`` months; gap is a share
-        of the objective.
+        ...), and: months (that money is for), broken_rules, gain_over_today, captured (see :attr:`captured`),
+        expected_sales with low_80 and high_80 (of the company), quotas_total, target, expected_hits (reps),
+        p_company_target (probability). cut_short names what the time limit or Ctrl-C ended, empty if nothing. Money is
+        in ``currency`` for ``months`` months; gap is a share of the objective.
         """
         claims = self.claims()
         lines = headlines(claims) | {"months": self.problem.policy.period.months, "broken_rules": self.broken_rules}
@@ -230,7 +230,7 @@ class Outcome(ABC):
             lines["should make theirs"] = f"{found['expected_hits']:.0f} of {found['reps']:,} reps"
             lines["odds of the target"] = f"{found['p_company_target']:.0%}"
         lines["worth by the rules"] = f"{found['objective']:,.2f} {unit}; today {found['incumbent_objective']:,.2f}"
-        lines["room for better"] = "; ".join(filter(None, [self._standing(), over_today(self)]))
+        lines["room for better"] = "; ".join(filter(None, [self._standing(), over_today(self.captured)]))
         return lines
 
     def _repr_html_(self) -> str:

@@ -169,7 +169,7 @@ def split_gap(figures: Figures, certificate: Multipliers, *, broken: int = 0, bo
 def _require_gap(figures: Figures, certificate: Multipliers, broken: int) -> None:
     if broken:
         text = f"the plan breaks {plural(broken, 'hard rule')}, and the bound is about plans that keep them"
-        raise TerritoryError(f"there is no gap to split: {text}; see result.violations, or territory-opt check FOLDER")
+        raise TerritoryError(f"there is no gap to split: {text}; to.audit names them, or territory-opt check")
     problems = multiplier_problems(figures.model, certificate)
     if problems:
         raise TerritoryError(f"there is no gap to split: {problems[0]}; solve again")
@@ -192,7 +192,9 @@ def _losses(figures: Figures, values: FloatArray) -> tuple[FloatArray, IntArray]
     found = list(model.source.over_blocks(look))
     loss, best = (np.concatenate([part[k] for part in found]) for k in range(2))
     if not np.isfinite(loss).all():
-        raise TerritoryError("there is no gap to split: some accounts are with a rep who may not serve them")
+        raise TerritoryError(
+            "there is no gap to split: a rep has accounts that they may not serve, which to.audit names"
+        )
     return loss, best.astype(np.int64)
 
 

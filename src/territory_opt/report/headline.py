@@ -66,14 +66,14 @@ def proof_sentence(result: Result) -> str:
         return "How much better a plan could be is not known: there is no bound for this run."
     reach = result.model.problem.policy.territories.travel.reach
     rules = f"under these rules ({reach})" if reach else "under these rules"
-    about = about_today(result.figures.today)
-    today = f" {about[0].upper()}{about[1:]}." if about else ""
     if result.gap_money < HALF_CENT:
-        return f"No plan {rules} is worth more than this one (verified).{today}"
-    text = f"No plan {rules} is worth more than {at_most(result.gap_money, currency)} above this one (verified)"
-    share = over_today(result)
-    text += f", which {share}" if share else ""
-    return f"{text}{'; a complete search found no better one' if result.searched else ''}.{today}"
+        first = f"No plan {rules} is worth more than this one (verified)."
+    else:
+        first = f"No plan {rules} is worth more than {at_most(result.gap_money, currency)} above this one (verified)"
+        first += "; a complete search found no better one." if result.searched else "."
+    share, about = over_today(result.captured), about_today(result.figures.today)
+    rest = [f"It {share}."] if share else []
+    return " ".join([first, *rest, *([f"{about[0].upper()}{about[1:]}."] if about else [])])
 
 
 def slack_sentence(result: Result) -> str:
@@ -124,7 +124,7 @@ def _gap_card(result: Result) -> Card:
     term = result.model.problem.policy.period.term
     above = at_most_short(max(result.gap_money, 0.0), result.model.problem.policy.currency)
     tone: Tone = "good" if result.gap <= GOOD_GAP else "plain"
-    share = over_today(result)
+    share = over_today(result.captured)
     note = f"{term}, verified; {share}" if share else f"{term}, verified"
     return Card("Room for a better plan", f"≤\u00a0{above}", note, tone)
 
