@@ -311,9 +311,9 @@ def explain(
 ) -> AccountExplanation | QuotaExplanation | GapSplit:
     """Say why an account is with its rep, why a rep owes this quota, or where the gap sits, in lines that add up.
 
-    Give one of ``account`` and ``rep``, an id, and ``gap=True``. Raise :class:`DataError` for an id that is unknown or
-    has no quota, :class:`GivenError` for several or none, :class:`TerritoryError` where hard rules are broken, which
-    leaves no gap.
+    Give ``account`` or ``rep``, an id, or ``gap=True``. Raise :class:`DataError` for an id that is unknown or has no
+    quota, :class:`GivenError` for several of them or none, :class:`TerritoryError` where hard rules are broken: that
+    leaves no gap to explain.
 
     >>> import territory_opt as to
     >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
