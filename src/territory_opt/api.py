@@ -325,9 +325,10 @@ def explain(
     0.98
     """
     from territory_opt.errors import GivenError
+    from territory_opt.problem.options import flag
     from territory_opt.whatif.given import as_outcome
 
-    if [account is not None, rep is not None, gap].count(True) != 1:
+    if [account is not None, rep is not None, flag("gap", gap)].count(True) != 1:
         raise GivenError("give one of account=ID, rep=ID and gap=True")
     found = as_outcome(result)
     if gap:
