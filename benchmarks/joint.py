@@ -79,7 +79,11 @@ def margin(result: to.Result) -> float:
 
 def as_text(found: dict[str, Any], what: str) -> str:
     """One paragraph for people."""
-    share = "today is not below the bound" if found["captured"] is None else f"{found['captured']:.2%}"
+    share = (
+        "not known (hard rules broken, or today not below the bound)"
+        if found["captured"] is None
+        else f"{found['captured']:.2%}"
+    )
     parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in found["phases"].items())
     return "\n".join(
         [
