@@ -431,7 +431,7 @@ def test_the_command_line_says_what_the_verb_says(
 
 def test_explain_wants_one_id(result: to.Result) -> None:
     for ids in ({}, {"account": "A10", "rep": "R4"}):
-        with pytest.raises(ValueError, match="either account=ID or rep=ID"):
+        with pytest.raises(ValueError, match="one of account=ID, rep=ID and gap=True"):
             to.explain(result, **ids)
 
 

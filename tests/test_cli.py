@@ -89,7 +89,7 @@ def test_solve_says_what_a_planner_wants_to_know(solved: Path) -> None:
         "(written to data_issues.csv)",
         "expecting     $1,200 from last year's sales and potential (80 % range $",
         "consistency   target $1,200, hedge 0 %, 50 % of reps to hit,",
-        "no plan can exceed",
+        "   no plan is worth more than $",
         "quotas        4 reps → 2 managers → company, tied to the cent",
         "What changed\n1. 1 of 12 accounts moves ($200 of sales, $20 at risk). Potential per rep goes from 33–167 %",
         "2. Quotas total $1,200",
@@ -208,7 +208,7 @@ def test_no_plan_in_time_is_exit_code_4(
         (["solve"], "Missing argument"),
         (["slove", TOY], "No such command"),
         (["check", "nowhere"], "nowhere: there is no such plan folder"),
-        (["explain", "nowhere"], "give either --account ID or --rep ID"),
+        (["explain", "nowhere"], "give one of --account ID, --rep ID and --gap"),
         (
             ["validate", TOY, "--set", "period.months=5", "--set", "quotas.periods=quarter"],
             "period.months is 5, which is not whole quarters; set quotas.periods to month or year",

@@ -208,6 +208,7 @@ OPTIONS: dict[str, Option] = {
     "compare names": (
         "whole", ["today", ["one"], [1, 2]], lambda bad, all_, _: to.compare("today", all_["result"], names=bad)),
     "explain none": ("flag", [], lambda _, all_, __: to.explain(all_["result"])),
+    "explain gap": ("flag", [None], lambda bad, all_, _: to.explain(all_["result"], gap=bad)),
     "review draws": ("whole", [0, None], lambda bad, all_, _: to.review(all_["result"], draws=bad)),
     "review seed": ("whole", [2**31, None], lambda bad, all_, _: to.review(all_["result"], seed=bad)),
     "track sales": ("file", [None], lambda bad, all_, _: to.track(all_["result"], bad)),

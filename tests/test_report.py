@@ -73,11 +73,12 @@ def dump_dom(path: Path, profile: Path, anchor: str = "") -> str:
 
 def test_headline_says_what_changed_and_how_good_it_is(views: Views) -> None:
     """The three sentences hold the toy's known figures, in planner words."""
-    moves, quotas, proof = views.sentences
+    moves, quotas, proof, slack = views.sentences
     assert moves.startswith("1 of 12 accounts moves ($200 of sales, $20 at risk).")
     assert "33–167 % of a fair share to 100 %" in moves
     assert "Quotas total $1,200 for a target of $1,200" in quotas
     assert proof.startswith("No plan under these rules is worth more than $0.99 above this one (verified)")
+    assert slack.startswith("Where the slack sits: $")
     assert [card.label for card in views.cards][-1] == "Room for a better plan"
     assert "verified" in views.cards[-1].note
     assert views.cards[1].note == "equal to the target"

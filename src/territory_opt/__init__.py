@@ -29,6 +29,7 @@ _HOME = {
     "ComparisonError": "territory_opt.errors",
     "Consistency": "territory_opt.quota.consistency",
     "DataError": "territory_opt.errors",
+    "GapSplit": "territory_opt.plan.split",
     "GivenError": "territory_opt.errors",
     "Issue": "territory_opt.errors",
     "Model": "territory_opt.model.model",
@@ -83,6 +84,7 @@ __all__ = [
     "ComparisonError",
     "Consistency",
     "DataError",
+    "GapSplit",
     "GivenError",
     "Issue",
     "Model",
@@ -169,6 +171,7 @@ if TYPE_CHECKING:
     from territory_opt.plan.outcome import Outcome
     from territory_opt.plan.plan import Plan
     from territory_opt.plan.sales_estimate import SalesEstimate
+    from territory_opt.plan.split import GapSplit
     from territory_opt.problem.policy import Policy
     from territory_opt.problem.problem import Problem
     from territory_opt.quota.consistency import Consistency

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from territory_opt.plan.explain_account import AccountExplanation
     from territory_opt.plan.plan import Plan
     from territory_opt.plan.sales_estimate import SalesEstimate
+    from territory_opt.plan.split import GapSplit
     from territory_opt.quota.consistency import Consistency
     from territory_opt.quota.explain_quota import QuotaExplanation
     from territory_opt.quota.review import Review
@@ -306,12 +307,13 @@ def certify(
 
 
 def explain(
-    result: PlanLike, *, account: str | None = None, rep: str | None = None
-) -> AccountExplanation | QuotaExplanation:
-    """Say why an account is with its rep, or why a rep owes this quota, in lines that add up.
+    result: PlanLike, *, account: str | None = None, rep: str | None = None, gap: bool = False
+) -> AccountExplanation | QuotaExplanation | GapSplit:
+    """Say why an account is with its rep, why a rep owes this quota, or where the gap sits, in lines that add up.
 
-    Give one of ``account`` and ``rep``, an id. Raise :class:`DataError` for one that is unknown or has no quota,
-    :class:`GivenError` for both or none.
+    Give ``account`` or ``rep``, an id, or ``gap=True``. Raise :class:`DataError` for an id that is unknown or has no
+    quota, :class:`GivenError` for several of them or none, :class:`TerritoryError` where hard rules are broken: that
+    leaves no gap to explain.
 
     >>> import territory_opt as to
     >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
@@ -319,13 +321,18 @@ def explain(
     280.0
     >>> print(to.explain(result, account="A10").reason)
     Dan has room for potential; Ada's quota has enough sales
+    >>> round(to.explain(result, gap=True).gap, 2)
+    0.98
     """
     from territory_opt.errors import GivenError
+    from territory_opt.problem.options import flag
     from territory_opt.whatif.given import as_outcome
 
-    if (account is None) == (rep is None):
-        raise GivenError("give either account=ID or rep=ID")
+    if [account is not None, rep is not None, flag("gap", gap)].count(True) != 1:
+        raise GivenError("give one of account=ID, rep=ID and gap=True")
     found = as_outcome(result)
+    if gap:
+        return found.split_of_gap
     if account is not None:
         from territory_opt.plan.certificate import multiplier_problems
         from territory_opt.plan.explain_account import explain_account

@@ -190,17 +190,18 @@ def explain(
     folder: FolderPath,
     account: Annotated[str | None, typer.Option("--account", help="Why this account is with its rep (id).")] = None,
     rep: Annotated[str | None, typer.Option("--rep", help="Why this rep owes this quota (id).")] = None,
+    gap: Annotated[bool, typer.Option("--gap", help="Which accounts and rules leave room for a better plan.")] = False,
     scenario: OtherScenario = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say why an account is with its rep, or why a rep owes this quota, in lines that add up."""
+    """Say why an account is with its rep, why a rep owes this quota, or where the gap sits, in lines that add up."""
     from territory_opt.cli.screen import Screen
 
-    if (account is None) == (rep is None):
-        raise typer.BadParameter("give either --account ID or --rep ID")
+    if [account is not None, rep is not None, gap].count(True) != 1:
+        raise typer.BadParameter("give one of --account ID, --rep ID and --gap")
     screen = Screen(as_json=as_json)
     plan = api.load_plan(folder, scenario=scenario)
-    explained = api.explain(plan, account=account, rep=rep)
+    explained = api.explain(plan, account=account, rep=rep, gap=gap)
     changed = plan.changed_inputs
     if changed:
         print("The inputs have changed since this plan was made; this explains it by today's.", file=sys.stderr)

@@ -116,6 +116,7 @@ def _tell(screen: Screen, chosen: Scenario, result: Result, folder: Path, second
         "sentences": wording.outcome(screen, result, folder, seconds),
         "issues": wording.issue_rows(result.model.problem.issues),
         "consistency": wording.consistency_facts(found),
+        "captured": result.captured,
         "seconds": round(seconds, 3),
         "folder": str(folder),
         "files": sorted(path.name for path in folder.iterdir()),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from territory_opt.cli.exit_codes import code_of
-from territory_opt.problem.numbers import HALF_CENT, TINY
+from territory_opt.problem.numbers import HALF_CENT
 from territory_opt.words import MORE_DIGITS, at_most, money, near_money, percent, plural, short_money
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ DOUBTFUL = 0.05
 """A difference that comes by chance more often than this is called doubtful: the usual level of 5 %."""
 MOST_PARTS = 4
 """Parts of the worth said in one line, the largest ones."""
+UNKNOWN = "best possible not known"
 ENDED = {"interrupted": "stopped by Ctrl-C", "time limit": "time limit"}
 
 
@@ -130,12 +131,14 @@ def looked_back(screen: Screen, name: str, found: Backtest, lost: TransferLoss |
 
 def outcome(screen: Screen, result: Result, folder: Path, seconds: float) -> list[str]:
     """Print what a planner reads after a solve; return its sentences."""
+    from territory_opt.plan.captured import over_today
     from territory_opt.study.comparison import TODAY, compare
 
     model, pair = result.model, compare(TODAY, result)
     if not result.violations:
         worth = standing(result.objective, result.bound, model.problem.policy.currency)
-        ended = _ended(result)
+        share, ended = over_today(result.captured), _ended(result)
+        worth += f"   {share}" if share else ""
         screen.line("planning", f"{worth}   moves {int(pair.changed.sum()):,}   {clock(seconds)}{ended}")
     if result.plan.has_quotas:
         screen.line("quotas", quotas_tie(model.hierarchy, model.problem.n_reps, result.violations))
@@ -183,6 +186,8 @@ def _sentences(result: Result, pair: Comparison, folder: Path) -> list[str]:
     if result.violations:
         return told[:-1]  # the clash is told in full below
     told[-1] = told[-1].replace("(verified)", f"(proof: territory-opt check {folder})")
+    if result.gap_money >= HALF_CENT:
+        told[-1] += f" Where the slack sits: territory-opt explain {folder} --gap"
     if result.plan.has_quotas and result.joint_gain >= HALF_CENT:
         policy = result.model.problem.policy
         gain = f"{near_money(result.joint_gain, policy.currency)} {policy.period.term}"
@@ -253,16 +258,21 @@ def _of_quotas(violations: Iterable[Violation]) -> list[Violation]:
 
 
 def standing(best: float, bound: float, currency: str) -> str:
-    """Return best plan, bound and gap in words; each part says so while it is not known."""
-    limit = f"no plan can exceed {near_money(bound, currency)}" if math.isfinite(bound) else "best possible not known"
+    """Return the best plan and what is left above it, in words; each part says so while it is not known."""
     if not math.isfinite(best):
+        limit = (
+            f"no plan can exceed {near_money(bound, currency)}" if math.isfinite(bound) else "best possible not known"
+        )
         return f"no plan yet   {limit}"
-    text = f"best {near_money(best, currency)}   {limit}"
-    return f"{text}   gap {_gap(best, bound)}" if math.isfinite(bound) else text
+    return f"best {near_money(best, currency)}   {_left(best, bound, currency)}"
 
 
-def _gap(best: float, bound: float) -> str:
-    return percent(max(bound - best, 0.0) / max(abs(best), TINY), 2)
+def _left(best: float, bound: float, currency: str) -> str:
+    """Say what any plan could be worth above ``best`` at most, money."""
+    if not math.isfinite(bound):
+        return UNKNOWN
+    left = bound - best
+    return f"no plan is worth more than {at_most(left, currency)} above it" if left >= HALF_CENT else "none is better"
 
 
 def clock(seconds: float) -> str:
@@ -330,8 +340,9 @@ def _proven(found: Check, currency: str) -> str:
             return "the hard rules cannot all hold (verified)"
         limit = near_money(proof.bound, currency)
         return f"no plan that keeps the hard rules can exceed {limit} (verified without a solver); this one breaks some"
-    gap = f"{at_most(max(proof.gap_money, 0.0), currency)} ({_gap(proof.objective, proof.bound)})"
-    return f"no plan can exceed {near_money(proof.bound, currency)}; gap at most {gap} (verified without a solver)"
+    limit = f"no plan can exceed {near_money(proof.bound, currency)}"
+    left = f"at most {at_most(max(proof.gap_money, 0.0), currency)} above this one"
+    return f"{limit}, {left} (verified without a solver)"
 
 
 def check_facts(found: Check) -> dict[str, Any]:

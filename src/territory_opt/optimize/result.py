@@ -11,6 +11,7 @@ from typing import Any, Literal
 from territory_opt.errors import NoPlanError
 from territory_opt.model.model import Model
 from territory_opt.plan.audit import Violation
+from territory_opt.plan.captured import over_today
 from territory_opt.plan.certificate import Multipliers, relative_gap
 from territory_opt.plan.claims import BRANCH_AND_BOUND, CLAIMED
 from territory_opt.plan.evaluate import Evaluation, kappa_drift
@@ -88,8 +89,8 @@ class Result(Outcome):
     status: Status
     raw_status: str
     model: Model = field(repr=False)
-    objective: float
-    bound: float
+    objective: float = field()
+    bound: float = field()
     solver_bound: float
     method: str
     why: str
@@ -194,4 +195,5 @@ class Result(Outcome):
     def __repr__(self) -> str:
         if not self.has_plan:
             return f"Result({self.status.value}: {self.raw_status})"
-        return f"Result({self.status.value} · {self._standing()} · {self.plan!r})"
+        stands = [self.status.value, self._standing(), over_today(self.captured), repr(self.plan)]
+        return f"Result({' · '.join(filter(None, stands))})"

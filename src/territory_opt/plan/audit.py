@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 
 from territory_opt.model.model import Model
 from territory_opt.model.rows import Rows
+from territory_opt.model.rules import ASSIGNMENT, QUOTAS_TIE
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan, split_periods
 from territory_opt.plan.rollup import off_steps, roll_up_problems
@@ -89,6 +91,15 @@ def audit_figures(figures: Figures) -> list[Violation]:
         *rows,
         *(found for found in _quota_problems(model, plan) if (found.rule, found.subject) not in known),
     ]
+
+
+def of_territories(model: Model, violations: Sequence[Violation]) -> list[Violation]:
+    """Return those of the rules that how things stand is held against: those of territories.
+
+    Its quotas need not keep this year's rules, and its accounts may have no rep.
+    """
+    beyond = {row.rule for row in model.rows.items if row.sets_quotas} | {ASSIGNMENT, *QUOTAS_TIE}
+    return [violation for violation in violations if violation.rule not in beyond]
 
 
 def broken_rows(figures: Figures) -> list[Violation]:

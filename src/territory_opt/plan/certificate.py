@@ -255,7 +255,7 @@ def _bounds(model: Model, cases: Cases, value_weight: float, quota_limit: FloatA
     def look(block: Block) -> tuple[FloatArray, FloatArray, FloatArray]:
         sums, by_cut = np.empty(len(at_reps)), cuts.of_block(block)
         for k, at_rep in enumerate(at_reps):
-            reduced = _reduced(block, at_rep, value_weight)
+            reduced = reduced_values(block, at_rep, value_weight)
             if len(cuts):
                 reduced -= cuts.per_rep(by_cut, cases.cut_values[k], model.rows.n_reps)
             for node, reps in allowed[k].items():
@@ -303,7 +303,7 @@ def apart_from_nodes(model: Model, values: FloatArray, quota_limit: FloatArray) 
     return float(np.maximum(rows.quotas.T @ values, 0.0) @ quota_limit) - limits
 
 
-def _reduced(block: Block, at_rep: FloatArray, value_weight: float) -> FloatArray:
+def reduced_values(block: Block, at_rep: FloatArray, value_weight: float) -> FloatArray:
     """Reduced values of a block's pairs, (n, n_reps); -inf: not eligible."""
     reduced = block.value * value_weight
     used = np.flatnonzero(at_rep.any(axis=0)).tolist()

@@ -12,9 +12,11 @@ import pandas as pd
 from territory_opt.errors import NoPlanError
 from territory_opt.model.model import Model
 from territory_opt.plan import plots, tables
+from territory_opt.plan.captured import captured_share, over_today
 from territory_opt.plan.certificate import Multipliers
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
+from territory_opt.plan.split import GapSplit, split_gap
 from territory_opt.problem.problem import Problem
 from territory_opt.problem.show import html_lines
 
@@ -74,6 +76,16 @@ class Outcome(ABC):
 
     @property
     @abstractmethod
+    def objective(self) -> float:
+        """What the plan is worth by its rules, money."""
+
+    @property
+    @abstractmethod
+    def bound(self) -> float:
+        """What no plan that keeps the rules can exceed, money."""
+
+    @property
+    @abstractmethod
     def gap_money(self) -> float:
         """The most that any plan could be worth above this one, money; NaN when hard rules are broken."""
 
@@ -81,6 +93,34 @@ class Outcome(ABC):
     @abstractmethod
     def broken_rules(self) -> int:
         """Number of hard rules that the plan breaks."""
+
+    @property
+    def captured(self) -> float:
+        """Share of what can provably be gained over today that the plan captures: (plan - today) / (bound - today).
+
+        Today is the incumbents with last quotas by the rules of the plan, ``incumbent_objective`` of :meth:`summary`.
+        NaN where hard rules are broken, where the bound is not above today, and where no account has a rep today; below
+        0 where today is worth more, which it can be if it breaks hard rules.
+        """
+        if not math.isfinite(self.gap_money):
+            return math.nan
+        today = self.figures.today
+        worth = today.evaluation.objective if (today.rep >= 0).any() else math.nan
+        return captured_share(self.objective, today=worth, bound=self.bound)
+
+    @property
+    def split_of_gap(self) -> GapSplit:
+        """Where the gap sits, by account and rule, in parts that add up to it. Cost: one look at all pairs.
+
+        Raise :class:`TerritoryError` if hard rules are broken (there is no gap then).
+
+        >>> import territory_opt as to
+        >>> result = to.solve(to.load_scenario("scenarios/toy").problem(), time_limit=10)
+        >>> found = result.split_of_gap
+        >>> round(found.in_accounts + found.in_rules - found.ruled_out, 2) == round(result.gap_money, 2)
+        True
+        """
+        return split_gap(self.figures, self.certificate, broken=self.broken_rules, bound=self.bound)
 
     @property
     def problem(self) -> Problem:
@@ -126,15 +166,16 @@ class Outcome(ABC):
         """Return every headline number, by name; numbers that are not known are NaN.
 
         What ``plan.json`` states but its lists (status, objective, bound, gap, gap_money, moved_accounts, sales_at_risk
-        ...), and: months (that money is for), broken_rules, gain_over_today, expected_sales with low_80 and high_80 (of
-        the company), quotas_total, target, expected_hits (reps), p_company_target (probability). cut_short names what
-        the time limit or Ctrl-C ended, empty if nothing. Money is in ``currency`` for ``months`` months; gap is a share
-        of the objective.
+        ...), and: months (that money is for), broken_rules, gain_over_today, captured (see :attr:`captured`),
+        expected_sales with low_80 and high_80 (of the company), quotas_total, target, expected_hits (reps),
+        p_company_target (probability). cut_short names what the time limit or Ctrl-C ended, empty if nothing. Money is
+        in ``currency`` for ``months`` months; gap is a share of the objective.
         """
         claims = self.claims()
         lines = headlines(claims) | {"months": self.problem.policy.period.months, "broken_rules": self.broken_rules}
         if "incumbent_objective" in claims:
-            lines |= {"gain_over_today": lines["objective"] - lines["incumbent_objective"], **self._expectation()}
+            gained = lines["objective"] - lines["incumbent_objective"]
+            lines |= {"gain_over_today": gained, "captured": self.captured, **self._expectation()}
         return lines
 
     def plot_map(self, *, ax: Axes | None = None) -> Axes:
@@ -189,7 +230,7 @@ class Outcome(ABC):
             lines["should make theirs"] = f"{found['expected_hits']:.0f} of {found['reps']:,} reps"
             lines["odds of the target"] = f"{found['p_company_target']:.0%}"
         lines["worth by the rules"] = f"{found['objective']:,.2f} {unit}; today {found['incumbent_objective']:,.2f}"
-        lines["room for better"] = self._standing()
+        lines["room for better"] = "; ".join(filter(None, [self._standing(), over_today(self.captured)]))
         return lines
 
     def _repr_html_(self) -> str:

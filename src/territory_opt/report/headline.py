@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from territory_opt.plan.captured import DIGITS, about_today, over_today
 from territory_opt.plan.tables import balanced_metrics
 from territory_opt.problem.numbers import HALF_CENT, TINY
 from territory_opt.study.comparison import Comparison
@@ -24,6 +25,8 @@ Tone = Literal["plain", "good", "warn"]
 
 GOOD_GAP = 0.05
 """Up to this gap the card of the gap is green. A choice of looks."""
+MOST_PAIRS_LOOKED_AT = 200_000_000
+"""Up to so many accounts x reps the page says where the slack sits: about four seconds for each 50 million pairs."""
 SHOWN_SHARE = 0.0005
 """Below this a difference reads as 0.0 %."""
 PART_NAMES = {
@@ -55,7 +58,7 @@ def sentences(result: Result, pair: Comparison, odds: CompanyOdds | None) -> tup
 
 
 def proof_sentence(result: Result) -> str:
-    """Say how far the plan is from the best possible one, or which hard rules it breaks."""
+    """Say how far the plan is from the best possible one and what it captures, or which hard rules it breaks."""
     currency = result.model.problem.policy.currency
     if result.violations:
         count = plural(len(result.violations), "hard rule")
@@ -66,9 +69,23 @@ def proof_sentence(result: Result) -> str:
     reach = result.model.problem.policy.territories.travel.reach
     rules = f"under these rules ({reach})" if reach else "under these rules"
     if result.gap_money < HALF_CENT:
-        return f"No plan {rules} is worth more than this one (verified)."
-    text = f"No plan {rules} is worth more than {at_most(result.gap_money, currency)} above this one"
-    return f"{text} (verified); a complete search found no better one." if result.searched else f"{text} (verified)."
+        first = f"No plan {rules} is worth more than this one (verified)."
+    else:
+        first = f"No plan {rules} is worth more than {at_most(result.gap_money, currency)} above this one (verified)"
+        first += "; a complete search found no better one." if result.searched else "."
+    share, about = over_today(result.captured), about_today(result.figures.today)
+    rest = [f"It {share}."] if share else []
+    return " ".join([first, *rest, *([f"{about[0].upper()}{about[1:]}."] if about else [])])
+
+
+def slack_sentence(result: Result) -> str:
+    """Say where the gap sits; empty where there is none, the command where that takes longer than anybody waits."""
+    if result.violations or not np.isfinite(result.bound) or result.gap_money < HALF_CENT:
+        return ""
+    problem = result.model.problem
+    if problem.n_accounts * problem.n_reps > MOST_PAIRS_LOOKED_AT:
+        return "Where the slack sits: see territory-opt explain FOLDER --gap, which looks at all pairs."
+    return result.split_of_gap.sentence
 
 
 def cards(result: Result, pair: Comparison, odds: CompanyOdds | None) -> tuple[Card, ...]:
@@ -113,7 +130,9 @@ def _gap_card(result: Result) -> Card:
     term = result.model.problem.policy.period.term
     above = at_most_short(max(result.gap_money, 0.0), result.model.problem.policy.currency)
     tone: Tone = "good" if result.gap <= GOOD_GAP else "plain"
-    return Card("Room for a better plan", f"≤\u00a0{above}", f"{term}, verified", tone)
+    share = over_today(result.captured)
+    note = f"{term}, verified; {share}" if share else f"{term}, verified"
+    return Card("Room for a better plan", f"≤\u00a0{above}", note, tone)
 
 
 def summary_table(result: Result, pair: Comparison, odds: CompanyOdds | None) -> pd.DataFrame:
@@ -147,6 +166,9 @@ def summary_table(result: Result, pair: Comparison, odds: CompanyOdds | None) ->
     )
     if np.isfinite(result.bound):
         lines.append(("Best any plan could be worth (verified)", "–", money(result.bound, currency)))
+    if result.captured >= 0.0:
+        share = percent(min(result.captured, 1.0), DIGITS, down=True)
+        lines.append(("At least captured of what can be gained over today", "–", share))
     return pd.DataFrame(lines, columns=["figure", "today", "plan"])
 
 

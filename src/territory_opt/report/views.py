@@ -17,7 +17,7 @@ from territory_opt.plan.figures import Figures
 from territory_opt.plan.plan import Plan
 from territory_opt.plan.tables import balanced_metrics
 from territory_opt.report.accounts import account_table
-from territory_opt.report.headline import Card, cards, parts_table, sentences, summary_table
+from territory_opt.report.headline import Card, cards, parts_table, sentences, slack_sentence, summary_table
 from territory_opt.study.comparison import TODAY, Comparison, compare
 from territory_opt.study.side import band
 
@@ -67,8 +67,8 @@ def build_views(
     """Collect every table of the report.
 
     ``issues`` are the findings in the data and ``run`` is shown as it is; ``by_part`` are the quotas by part. Raises
-    :class:`NoPlanError` if the result holds no plan. Cost: four passes over all pairs (the odds' one included), in
-    blocks.
+    :class:`NoPlanError` if the result holds no plan. Cost: five passes over all pairs (those of the odds and of the
+    split of the gap included), in blocks.
     """
     pair = compare(TODAY, result)
     model, plan, odds = result.model, result.plan, pair.after.odds
@@ -78,7 +78,7 @@ def build_views(
         name=name,
         currency=model.problem.policy.currency,
         term=model.problem.policy.period.term,
-        sentences=sentences(result, pair, odds),
+        sentences=(*sentences(result, pair, odds), *filter(None, [slack_sentence(result)])),
         cards=cards(result, pair, odds),
         bands={metric: band(model, metric) for metric in balanced_metrics(model)},
         hit_share=model.problem.policy.quotas.hit_share,

@@ -21,6 +21,7 @@ from territory_opt.plan.certificate import certify_figures
 from territory_opt.plan.explain_account import at_kappa_of
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import PlanFolder
+from territory_opt.plan.plan import Plan
 from territory_opt.plan.tables import balanced_metrics, money_unit
 from territory_opt.problem.options import place, texts
 from territory_opt.problem.policy import Policy
@@ -217,8 +218,9 @@ def compare(
     named = [(name, plan) for name, plan in zip(called, plans, strict=True) if not isinstance(plan, str)]
     made = {name: _side(name, plan, base) for name, plan in named}
     lead = next(iter(made.values()), None)
-    model, bound = (base, np.nan) if lead is None else (lead.model, lead.bound)
-    sides = [made.get(name) or Side.today(name, model, bound=bound) for name in called]
+    today = Figures(base, Plan.today(base)) if lead is None else lead.figures.today
+    bound = np.nan if lead is None else lead.bound
+    sides = [made.get(name) or Side.today(name, today, bound=bound) for name in called]
     return Comparison(tuple(sides))
 
 

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from territory_opt.model.model import Model
-from territory_opt.model.rules import ASSIGNMENT, QUOTAS_TIE
-from territory_opt.plan.audit import Violation, audit_figures
+from territory_opt.plan.audit import Violation, audit_figures, of_territories
 from territory_opt.plan.evaluate import Evaluation
 from territory_opt.plan.figures import Figures
 from territory_opt.plan.odds import CompanyOdds
@@ -25,8 +24,6 @@ IntArray = npt.NDArray[np.int64]
 TextArray = npt.NDArray[np.object_]
 
 NOBODY = "nobody"
-BEYOND_TERRITORIES = {ASSIGNMENT, *QUOTAS_TIE}
-"""Rules, besides those of rows that set quotas, which say that a plan is complete: how things stand need not be."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +53,9 @@ class Side:
         return cls(name, figures, bound, violations, False, shares)
 
     @classmethod
-    def today(cls, name: str, model: Model, *, bound: float) -> Side:
-        """Collect the facts of today by the rules of ``model``: incumbents and last quotas."""
-        return replace(cls.of(name, Figures(model, Plan.today(model)), bound=bound), past=True)
+    def today(cls, name: str, figures: Figures, *, bound: float) -> Side:
+        """Take up the ``figures`` of today: incumbents and last quotas."""
+        return replace(cls.of(name, figures, bound=bound), past=True)
 
     @property
     def model(self) -> Model:
@@ -123,8 +120,7 @@ class Side:
     def broken(self) -> int:
         """How many hard rules it breaks; how things stand is held against the rules of territories only."""
         found = audit_figures(self.figures) if self.violations is None else self.violations
-        quota_rules = {row.rule for row in self.model.rows.items if row.sets_quotas} | BEYOND_TERRITORIES
-        return sum(not self.past or violation.rule not in quota_rules for violation in found)
+        return len(of_territories(self.model, found) if self.past else found)
 
     @property
     def left_to_gain(self) -> float:

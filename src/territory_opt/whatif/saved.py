@@ -20,6 +20,7 @@ from territory_opt.plan.figures import Figures
 from territory_opt.plan.folder import PlanFolder, changed_inputs, read_folder
 from territory_opt.plan.outcome import Outcome, headlines
 from territory_opt.plan.plan import Plan
+from territory_opt.plan.split import GapSplit, split_gap
 from territory_opt.plan.write_folder import CORE_FILES, MANIFEST, recover_folder
 from territory_opt.problem.problem import Problem
 from territory_opt.whatif.scenario import Scenario, load_scenario
@@ -137,6 +138,11 @@ class SavedPlan(Outcome):
     def violations(self) -> tuple[Violation, ...]:
         """Hard rules that the plan breaks by the data as they are now."""
         return tuple(audit_figures(self.figures))
+
+    @property
+    def split_of_gap(self) -> GapSplit:
+        """As :attr:`Outcome.split_of_gap`, of the gap that the judge finds by the data as they are now."""
+        return split_gap(self.figures, self.certificate, broken=len(self.violations))
 
     def as_result(self) -> Result:
         """Return the plan as the result it was saved from, or as it stands by inputs that have changed."""
