@@ -57,7 +57,7 @@ def random_proof(model: to.Model, rng: np.random.Generator) -> Cases:
     worked_out = RoundedCuts.of(model, cuts)
     for c in range(len(cuts)):
         load = np.maximum(*worked_out.loads(np.eye(len(cuts))[c], len(rows)))
-        fits = np.min(np.where(load > 0, price / np.maximum(load, 1e-300), np.inf), initial=np.inf)
+        fits = np.min(price[load > 1e-100] / load[load > 1e-100], initial=np.inf)
         given[c] = min(given[c], rng.uniform(0, 1) * fits / len(cuts))
     below, above = worked_out.loads(given, len(rows))
     left = np.where(rows.hard, np.inf, rows.price)

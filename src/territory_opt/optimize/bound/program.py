@@ -45,8 +45,9 @@ class Program:
         self.share = territory_shares(self.rows, self.pairs)
         self.first = Prices(bounded.multipliers, np.zeros(0), bounded.bound)
         reduced = reduced_values(self.pairs, self.rows.at_rep(bounded.multipliers))
-        width = max(self.settings.program_pairs // self.model.source.n_nodes, self.settings.least_width)
-        self.listed = (self.pairs.place_by(-reduced) < width) | (self.share >= self.settings.large_share)[self.node]
+        loss = self.best(reduced)[self.node] - reduced
+        near = loss <= self.settings.within * (bounded.bound - value)
+        self.listed = near | (self.pairs.place_by(loss) < self.settings.width)
         self.dear = self.settings.dearer * float((np.abs(bounded.multipliers) * self.rows.scale).max(initial=0.0))
         self.rounding = Rounding(self.model, self.pairs, task.settings.cuts)
         self.cuts, self.solved = NO_CUTS, 0
