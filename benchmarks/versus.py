@@ -87,10 +87,16 @@ def compare(problem: to.Problem, *, time_limit: float, candidates: int, seed: in
         answers.append(answer(model, ours.bound, name, threads, work))
     if not model.has_quotas and find_spec("k_means_constrained"):
         answers.append(answer(model, ours.bound, "k-means-constrained, equal counts", 1, partial(by_kmeans, problem)))
-    certificate = to.certify(problem, ours.plan, ours.certificate)
-    unsaid = [broken for broken in to.audit(problem, ours.plan) if broken not in ours.violations]
-    faults = judge_faults(ours, unsaid, certificate)
-    return Comparison(tuple(answers), (*faults, *above(answers, certificate.bound)))
+    return Comparison(tuple(answers), (*faults_of(problem, ours), *above(answers, ours.bound)))
+
+
+def faults_of(problem: to.Problem, ours: to.Result) -> list[str]:
+    """List what the judge finds wrong with our answer; a plan that says which hard rules it breaks is none."""
+    broken = to.audit(problem, ours.plan)
+    if not ours.violations:
+        return judge_faults(ours, broken, to.certify(problem, ours.plan, ours.certificate))
+    same = list(ours.violations) == broken
+    return [] if same else [f"we say that {len(ours.violations)} hard rules are broken, the judge finds {len(broken)}"]
 
 
 def timed(work: Callable[[], T]) -> tuple[T, float]:
