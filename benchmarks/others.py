@@ -22,10 +22,10 @@ IntArray = npt.NDArray[np.int64]
 
 GRID = 1000
 """CP-SAT knows whole numbers only: quotas and what is outside a limit come in thousandths, of an average quota or of
-what a row is scaled by. In whole ones, MathOpt's default, 200 x 5 with quotas ended at four times the cost."""
+what a row is scaled by. In whole ones, MathOpt's default, its plan of 200 x 5 with quotas is 19 % worse after 20 s."""
 FARTHEST = 100.0
-"""CP-SAT: nothing is farther outside a limit, in the row's scale; without an end it gets coefficients so coarse that
-200 x 5 ended at twice the cost."""
+"""CP-SAT: nothing is farther outside a limit, in the row's scale. Without an end the numbers that it makes whole are so
+large that it loses their last digits: its plan of 200 x 5 is 8 % worse after 20 s."""
 
 
 @dataclass(frozen=True, slots=True)
