@@ -142,7 +142,7 @@ def test_what_a_proof_by_cases_rules_out_is_taken_off() -> None:
     assert root.gap == pytest.approx(root.in_accounts + root.in_rules, abs=0.01)
     assert found.ruled_out == pytest.approx(root.gap, rel=1e-6)
     assert found.gap == pytest.approx(0.0, abs=0.01)
-    assert "that a proof by cases rules out" in found.sentence
+    assert "that the proof rules out" in found.sentence
 
 
 def test_a_family_is_one_line_and_the_worst_rep_pays_for_itself() -> None:

@@ -179,8 +179,10 @@ class CasesSettings:
     width: int = 3
     """The programs have so many best reps of each account, ..."""
     within: float = 0.03
-    """... and others that lose at most this share of the distance to the plan; what they lack is added when it is
-    missed. Field team: 9,800 pairs instead of 32,600, a third of the time, the same bound."""
+    """... and others that lose at most this share of the distance to the plan, ..."""
+    per_node: int = 5
+    """... so many per account at most; what they lack is added when it is missed. Field team: 9,800 pairs instead of
+    32,600, a third of the time, the same bound."""
     most_programs: int = 600
     """Linear programs at most; times their pairs see :class:`Course`."""
     patience: int = 30

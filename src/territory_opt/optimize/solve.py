@@ -21,7 +21,7 @@ from territory_opt.optimize.mip.core import core_stage
 from territory_opt.optimize.mip.exact import exact_plan
 from territory_opt.optimize.mip.lumps import lump_start
 from territory_opt.optimize.mip.polish import polish_stage
-from territory_opt.optimize.mip.relax_fix import place_large
+from territory_opt.optimize.mip.relax_fix import many_large, place_large
 from territory_opt.optimize.previous import Previous, Solved
 from territory_opt.optimize.result import ProgressCallback, Result
 from territory_opt.optimize.search.candidates import Candidates, candidates
@@ -121,9 +121,7 @@ def _around_large(way: Way, task: Task) -> Found:
 
     Where the large accounts give no plan that keeps the rules, the search goes on from them.
     """
-    with task.clock.phase("large accounts"):
-        placed = place_large(task)
-        settled = None if placed is None else settle(task, placed.reps, placed.multipliers)
+    settled = _settled(task)
     if settled is None or not settled.keeps_rules:
         return _best_plan(way, task, [] if settled is None else [settled.reps])
     kept, kappa = way.kept_from(settled.reps), task.kappa_of(settled.reps)
@@ -131,6 +129,13 @@ def _around_large(way: Way, task: Task) -> Found:
     best = best_of([task.judged(settled.reps), *(task.judged(plan) for plan in kept)])
     width, within = task.settings.search.most_width, best.gap_to(task.bounded.bound)
     return _polished(task, best, candidates(task, [best.reps, *kept], width=width, within=within))
+
+
+def _settled(task: Task) -> Incumbent | None:
+    """Place the large accounts and the others around them; None where none is large, or without time."""
+    with task.clock.phase("large accounts"):
+        placed = place_large(task)
+        return None if placed is None else settle(task, placed.reps, placed.multipliers)
 
 
 def _with_gain(way: Way, found: Found) -> Found:
@@ -236,9 +241,13 @@ def _search(way: Way, task: Task, starts: list[IntArray]) -> tuple[Incumbent, Ca
     clock = task.clock
     kept = way.kept_from(task.bounded.start)
     if task.course.thorough and not way.exact:
-        with clock.phase("lumps"):
-            lumps = lump_start(task)
-        starts = starts if lumps is None else [lumps, *starts]
+        settled = _settled(task) if many_large(task) else None
+        if settled is not None and settled.keeps_rules:
+            task, starts = replace(task, course=task.settings.brief), [settled.reps]
+        else:
+            with clock.phase("lumps"):
+                lumps = lump_start(task)
+            starts = starts if lumps is None else [lumps, *starts]
     with clock.phase("search"):
         best, open_pairs = search_stage(task, starts, kept)
     clock.show(best.shown, "search", best.broken)

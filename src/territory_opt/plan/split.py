@@ -7,7 +7,7 @@ negative (docs/bound.md has the derivation):
 - a row loses what it pays outside its limits, or u times what it leaves free within them;
 - a quota that has a price of its own loses that times its distance from its best end.
 
-Where a proof by cases is tighter than bound(u), the difference is taken off: so much of the parts nobody can win.
+Where rounding cuts and cases prove a tighter bound than bound(u), the difference is taken off: so much of the parts nobody can win.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class GapSplit:
     subject with more than a cent: rule, subject, where (outside its limits, room left inside, quota), and its ``part``
     in money, largest first. Both are at the prices of the certificate: what room in each rule is worth.
 
-    ``in_accounts`` + ``in_rules`` - ``ruled_out`` + ``rounding`` is the ``gap``: ``ruled_out`` is what the proof by
-    cases shows that nobody can win, ``rounding`` what the bound allows for floats.
+    ``in_accounts`` + ``in_rules`` - ``ruled_out`` + ``rounding`` is the ``gap``: ``ruled_out`` is what cuts and
+    cases show that nobody can win, ``rounding`` what the bound allows for floats.
     """
 
     accounts: pd.DataFrame
@@ -112,7 +112,7 @@ class GapSplit:
         if words:
             parts.append(f"{self._money(self.in_rules)} in rules ({listed(words, most=SHOWN_RULES)})")
         if self.ruled_out >= HALF_CENT:
-            parts.append(f"less {self._money(self.ruled_out)} that a proof by cases rules out")
+            parts.append(f"less {self._money(self.ruled_out)} that the proof rules out")
         return parts
 
     def _money(self, amount: float) -> str:

@@ -46,7 +46,9 @@ class Program:
         self.first = Prices(bounded.multipliers, np.zeros(0), bounded.bound)
         reduced = reduced_values(self.pairs, self.rows.at_rep(bounded.multipliers))
         loss = self.best(reduced)[self.node] - reduced
-        near = loss <= self.settings.within * (bounded.bound - value)
+        most = self.settings.per_node * self.model.source.n_nodes
+        limit = np.partition(loss, most)[most] if most < len(loss) else np.inf
+        near = loss <= min(self.settings.within * (bounded.bound - value), limit)
         self.listed = near | (self.pairs.place_by(loss) < self.settings.width)
         self.dear = self.settings.dearer * float((np.abs(bounded.multipliers) * self.rows.scale).max(initial=0.0))
         self.rounding = Rounding(self.model, self.pairs, task.settings.cuts)

@@ -57,6 +57,16 @@ def place_large(task: Task) -> Placed | None:
     return placing.placed
 
 
+def many_large(task: Task) -> bool:
+    """Whether territories alone are worth placing large accounts first: so many are that moves cannot undo them."""
+    settings, n_nodes = task.settings.relax, task.factors.n_nodes
+    if not settings.least_nodes_alone <= n_nodes <= settings.most_nodes_alone or task.rows.set_quotas:
+        return False
+    listed = candidates(task, [task.bounded.start], width=1, within=np.inf)
+    shares = territory_shares(task.rows, listed.pairs)
+    return int(np.count_nonzero(shares >= settings.large)) >= settings.large_per_rep * task.rows.n_reps
+
+
 class _Placing:
     """The waves so far: who has been placed (``fixed``, -1: nobody yet), and the linear program of what is left."""
 
