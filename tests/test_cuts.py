@@ -240,7 +240,7 @@ def forged_cuts(model: to.Model, cases: Cases) -> Iterator[tuple[str, Cases]]:
         yield f"{c} one account less", with_accounts(c, own[1:] if own else [other])
         yield f"{c} one account more", with_accounts(c, [*own, other])
         yield f"{c} an account twice", with_accounts(c, [*own, other, other])
-        for factor in (0.5, 1.5, 10.0, -1.0):
+        for factor in (0.5, 0.8, 1.5, 10.0, -1.0):
             values = cases.cut_values.copy()
             values[:, c] *= factor
             yield f"{c} multiplier x {factor}", replace(cases, cut_values=values)

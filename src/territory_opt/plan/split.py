@@ -7,7 +7,8 @@ negative (docs/bound.md has the derivation):
 - a row loses what it pays outside its limits, or u times what it leaves free within them;
 - a quota that has a price of its own loses that times its distance from its best end.
 
-Where rounding cuts and cases prove a tighter bound than bound(u), the difference is taken off: so much of the parts nobody can win.
+Where rounding cuts and cases prove a tighter bound than bound(u), the difference is taken off: so much of the parts
+nobody can win.
 """
 
 from __future__ import annotations

@@ -23,14 +23,23 @@ IntArray = npt.NDArray[np.int64]
 
 def polish_stage(task: Task, open_pairs: Candidates, best: Incumbent) -> Incumbent:
     """Improve ``best`` by exact models; their number is fixed, the time limit may cut it short."""
-    clock, settings, bounded = task.clock, task.settings.polish, task.bounded
+    settings = task.settings.polish
+    best = _polished(task, open_pairs, best, settings)
+    if task.rows.set_quotas and len(best.reps) <= settings.few_nodes:
+        best = _polished(task, open_pairs, best, settings.deeper())
+    return best
+
+
+def _polished(task: Task, open_pairs: Candidates, best: Incumbent, settings: PolishSettings) -> Incumbent:
+    """Improve ``best`` by the rounds of ``settings``."""
+    clock, bounded = task.clock, task.bounded
     most = settings.most_nodes_with_quotas if task.rows.set_quotas else settings.most_nodes
     too_large = len(best.reps) > most or not len(task.rows)
     if too_large or best.close_to(bounded.bound, task.gap) or clock.out("polish", needs=settings.least_seconds):
         return best
     near = _nearest(open_pairs, best.reps, settings.width)
     prices = hard_prices(task.rows, bounded.multipliers, near.pairs, settings.mend_factor)
-    polisher = _Polisher(task, near, prices, best)
+    polisher = _Polisher(task, settings, near, prices, best)
     plan = _plan(settings, task)
     generator = np.random.default_rng(task.seed + 1)
     with ThreadPoolExecutor(max_workers=min(task.threads, settings.side_by_side)) as pool:
@@ -74,6 +83,7 @@ class _Polisher:
     """
 
     task: Task
+    settings: PolishSettings
     near: Candidates
     prices: FloatArray
     best: Incumbent
@@ -92,7 +102,7 @@ class _Polisher:
 
     def improve(self, group: IntArray) -> IntArray:
         """Return the reps (n_nodes,) of the best plan in which only the nodes of ``group`` change reps within it."""
-        task, settings, best, pairs = self.task, self.task.settings.polish, self.best, self.near.pairs
+        task, settings, best, pairs = self.task, self.settings, self.best, self.near.pairs
         inside = np.isin(best.reps, group)
         own = pairs.keep(inside[pairs.node] & np.isin(pairs.rep, group))
         fixed = self._totals(~inside)
@@ -109,7 +119,7 @@ class _Polisher:
         self.now += 1
         for reps in found:
             together = self.task.judged(np.where(reps != before, reps, self.best.reps))
-            worth = self.task.settings.polish.gain * abs(self.best.value)
+            worth = self.settings.gain * abs(self.best.value)
             broken, before_it = together.rank[0], self.best.rank[0]
             if broken < before_it or (broken == before_it and together.value > self.best.value + worth):
                 moved = reps != before

@@ -21,7 +21,7 @@ from territory_opt.optimize.bound.dual import territory_shares
 from territory_opt.optimize.mip.linear import largest_shares, linear_model
 from territory_opt.optimize.mip.mathopt import MipLimits, solve_mip
 from territory_opt.optimize.mip.part import part_of, totals_of
-from territory_opt.optimize.mip.settings import Wave
+from territory_opt.optimize.mip.settings import RelaxSettings, Wave
 from territory_opt.optimize.mip.warm_lp import Relaxed, WarmLp
 from territory_opt.optimize.pairs.pricing import reduced_values
 from territory_opt.optimize.search.candidates import Candidates, candidates, competition, make_groups
@@ -46,7 +46,7 @@ class Placed:
 
 def place_large(task: Task) -> Placed | None:
     """Place the large accounts of a task; None where none is large, or without time."""
-    settings, rows = task.settings.relax, task.rows
+    settings, rows = _settings(task), task.rows
     too_large = task.factors.n_nodes > settings.most_nodes
     if too_large or not len(rows) or task.clock.out("large accounts", needs=settings.least_seconds):
         return None
@@ -67,11 +67,16 @@ def many_large(task: Task) -> bool:
     return int(np.count_nonzero(shares >= settings.large)) >= settings.large_per_rep * task.rows.n_reps
 
 
+def _settings(task: Task) -> RelaxSettings:
+    """Those of territories with quotas, or of territories alone."""
+    return task.settings.relax if task.rows.set_quotas else task.settings.relax.alone()
+
+
 class _Placing:
     """The waves so far: who has been placed (``fixed``, -1: nobody yet), and the linear program of what is left."""
 
     def __init__(self, task: Task) -> None:
-        self.task, self.settings, self.seed = task, task.settings.relax, task.seed
+        self.task, self.settings, self.seed = task, _settings(task), task.seed
         self.placed: Placed | None = None
         self.fixed = np.full(task.factors.n_nodes, -1)
         self.listed = self._listed(task.multipliers, task.bounded.start)

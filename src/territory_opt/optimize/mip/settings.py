@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,11 @@ class RelaxSettings:
     the same size): 0.24 to 0.28 % instead of 0.30 to 0.67 %."""
     share: float = 0.01
     """An account is worth placing from this share of an average territory on."""
-    waves: tuple[Wave, ...] = (Wave(6.0, 6.0, 5e-3), Wave(10.0, 3.0, 2e-3))
-    """From the largest accounts on."""
+    waves: tuple[Wave, ...] = (Wave(3.0, 6.0, 1e-2), Wave(6.0, 3.0, 5e-3))
+    """From the largest accounts on. A gap of half as much finds the same plans (field team, seeds 0 and 1) in twice the
+    time, one of twice as much worse ones."""
+    waves_alone: tuple[Wave, ...] = (Wave(6.0, 6.0, 5e-3), Wave(10.0, 3.0, 2e-3))
+    """The same for territories alone."""
     width: int = 20
     """Reps of a large account, best by reduced value."""
     large_pairs: int = 1_500
@@ -74,12 +77,21 @@ class RelaxSettings:
     """Reps at most in one model, ..."""
     core: int = 15
     """... of which, where there are more, so many have their accounts placed."""
+    window_alone: int = 20
+    """Both for territories alone ..."""
+    core_alone: int = 10
+    """... where windows half as large do as well in two thirds of the time (heavy, 10,000 x 100, three seeds: 0.23 to
+    0.32 % instead of 0.33 to 0.41 %). With quotas they do not (10,000 x 100: 3.4 and 4.1 % instead of 2.8 %)."""
     tree: int = 20
     """Nodes of branch and bound."""
     seconds: float = 60.0
     """Safety only: nodes and gap end a model."""
     least_seconds: float = 1.0
     """With less time left nothing is begun."""
+
+    def alone(self) -> RelaxSettings:
+        """Return the settings for territories alone."""
+        return replace(self, waves=self.waves_alone, window=self.window_alone, core=self.core_alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,14 @@ class PolishSettings:
     """Size of the neighbourhoods in reps, and how many of them per rep: small ones pay most per second."""
     rounds_with_quotas: tuple[tuple[int, float], ...] = ((2, 0.5), (3, 1.0), (4, 0.7))
     """The same where quotas are set: among two reps little is left to gain."""
+    few_nodes: int = 1_000
+    """Where quotas are set for up to so many nodes, there follow ..."""
+    deep_rounds: tuple[tuple[int, float], ...] = ((4, 1.0), (5, 1.0))
+    """... such rounds ..."""
+    deep_tree: int = 500
+    """... of so many nodes of branch and bound, ..."""
+    deep_width: int = 10
+    """... and so many reps per node: 500 x 10 gains 0.01 to 0.16 % in two to five seconds."""
     most_neighbourhoods: int = 60
     """Neighbourhoods of one size at most."""
     tree: int = 30
@@ -112,6 +132,10 @@ class PolishSettings:
     """Safety only: the nodes end a neighbourhood."""
     least_seconds: float = 1.0
     """With less time left nothing is begun."""
+
+    def deeper(self) -> PolishSettings:
+        """Return the settings of the deep rounds."""
+        return replace(self, rounds_with_quotas=self.deep_rounds, tree=self.deep_tree, width=self.deep_width)
 
 
 @dataclass(frozen=True, slots=True)
