@@ -328,6 +328,10 @@ class SettleSettings:
     """First temperatures, in units of the median loss of a node's second-best rep: more undoes what was placed."""
     cold: float = 0.005
     """How far they fall."""
+    after_edit: int = 6_000
+    """On more nodes than that a plan from before an edit is settled, not searched in rounds, where quotas are set, ..."""
+    brief_steps: int = 250
+    """... with so many steps per node."""
     width: int = 8
     """Reps per node."""
     hard_factor: float = 1.05

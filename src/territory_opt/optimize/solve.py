@@ -198,6 +198,9 @@ def _large_from(way: Way, task: Task, start: IntArray) -> Found:
     """Bound all plans, then search from one (n_nodes,), -1 for nobody, at large scale."""
     task = _with_bound(way, task)
     first = task.bounded.start
+    if task.rows.set_quotas and task.model.source.n_nodes > task.settings.settle.after_edit:
+        with task.clock.phase("search"):
+            return Found(task, settle(task, np.where(start >= 0, start, first), task.multipliers))
     return _large_plan(way, task, [first, np.where(start >= 0, start, first)])
 
 
