@@ -78,7 +78,8 @@ def margin(result: to.Result) -> float:
 
 
 def as_text(found: dict[str, Any], what: str) -> str:
-    """One paragraph for people."""
+    """One paragraph for people; what is not known is not a number."""
+    found = {key: float("nan") if value is None and key != "captured" else value for key, value in found.items()}
     share = (
         "not known (hard rules broken, or today not below the bound)"
         if found["captured"] is None

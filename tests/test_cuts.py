@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from benchmarks.joint import company
 
@@ -61,7 +64,7 @@ def random_proof(model: to.Model, rng: np.random.Generator) -> Cases:
         given[c] = min(given[c], rng.uniform(0, 1) * fits / len(cuts))
     below, above = worked_out.loads(given, len(rows))
     left = np.where(rows.hard, np.inf, rows.price)
-    values = np.clip(values, np.minimum(above - left, 0.0), np.maximum(left - below, 0.0))
+    values = np.clip(values, above - left, left - below)
     return Cases(("",), ("",), values[None], cuts, given[None])
 
 
@@ -293,6 +296,94 @@ def test_cuts_that_prove_nothing_are_refused(forge: Callable[[Cases], Cases], re
     found = to.certify(result.model.problem, result.plan, replace(result.certificate, cases=forge(cases)))
     assert found.bound == np.inf
     assert any(reason in text for text in found.problems), found.problems
+
+
+@pytest.mark.parametrize("name", ["rows", "sides", "divisors", "counts"])
+def test_arrays_of_another_shape_are_refused(name: str) -> None:
+    result = solved()
+    cases = result.certificate.cases
+    assert cases is not None
+    for shape in ((-1, 1), (1, -1), (-1, 1, 1)):
+        array = getattr(cases.cuts, name).reshape(shape)
+        found = to.certify(
+            result.model.problem, result.plan, replace(result.certificate, cases=with_cuts(cases, **{name: array}))
+        )
+        assert found.problems, (name, shape)
+
+
+def test_counts_that_wrap_around_are_refused() -> None:
+    """2^63 - 1 twice and 2 add up to 0 in 64 bits: as many accounts as there are."""
+    model = to.Model.build(three_lumps())
+    upper = int(np.flatnonzero(model.rows.owner == 0)[0])
+    most = np.iinfo(np.int64).max
+    assert Cuts([(upper, NONE)] * 3, [(1, 1)] * 3, [70.0] * 3, (), [most, most, 2]).problems(model)
+
+
+def test_more_cuts_than_are_looked_at_are_refused() -> None:
+    model = to.Model.build(three_lumps())
+    upper = int(np.flatnonzero(model.rows.owner == 0)[0])
+    n = 20_000
+    cuts = Cuts([(upper, NONE)] * n, [(1, 1)] * n, [70.0] * n, (), [0] * n)
+    assert cuts.problems(model) == ["the certificate's rounding cuts are 20,000, more than are looked at"]
+
+
+def test_names_that_take_no_space_are_no_names(tmp_path: Path) -> None:
+    """An array of empty texts unpacks to nothing and lists to gigabytes."""
+    result = solved()
+    parts = {"plan": result.plan, "certificate": result.certificate, "claims": result.claims("c")}
+    write_folder(tmp_path / "p", **parts, manifest={})
+    path = tmp_path / "p" / "certificate.npz"
+    with np.load(path) as arrays:
+        content = dict(arrays)
+    for name in ("cut_accounts", "case_accounts", "rules", "subjects"):
+        np.savez_compressed(path, **{key: array for key, array in content.items() if key != name})
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, {"descr": "<U0", "fortran_order": False, "shape": (10_000_000,)})
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(f"{name}.npy", header.getvalue())
+        with pytest.raises(to.PlanFolderError, match=f"{name} is not a list of names"):
+            read_folder(tmp_path / "p")
+
+
+def many_equal_accounts() -> tuple[to.Model, to.Plan, Cuts]:
+    """3,000 of 3,006 equal accounts locked to one of two reps, and a cut that reads these the other way round."""
+    n, free = 3_000, 6
+    ids = [f"A{k}" for k in range(n + free)]
+    lon = [10.0 + 0.01 * (k % 7) for k in range(n + free)]
+    accounts = pd.DataFrame({"account_id": ids, "lat": 50.0, "lon": lon, "potential": 100.0, "current_sales": 10.0})
+    reps = pd.DataFrame({"rep_id": ["R0", "R1"], "lat": 50.0, "lon": [10.0, 10.2]})
+    locks = [("lock", a, "R0", "theirs") for a in ids[:n]] + [("lock", ids[n], "R1", "theirs")]
+    rules = pd.DataFrame(locks, columns=["rule", "account_id", "rep_id", "reason"])
+    balance = {"potential": {"band": 0.998, "hard": True}}
+    policy = to.Policy.model_validate({"territories": {"balance": balance, "travel": {"cost_per_km": 1.0}}})
+    model = to.Model.build(to.Problem.from_tables(accounts, reps, rules=rules, policy=policy))
+    upper = int(np.flatnonzero(model.rows.owner == 0)[0])
+    plan = to.Plan.from_positions(model, np.repeat([0, 1], [n, free]), None)
+    return model, plan, Cuts([(upper, NONE)], [(1, 1)], [3446.28446], tuple(ids[:n]), [n])
+
+
+def test_what_floats_lose_in_long_sums_never_lowers_a_bound() -> None:
+    """On a hard row a multiplier has no limit: the last digits of a sum of 3,000 equal terms would become money."""
+    model, plan, cuts = many_equal_accounts()
+    assert cuts.problems(model) == []
+    better = to.solve(model.problem, time_limit=1e6).objective
+    rows = np.zeros((1, len(model.rows)))
+    for multiplier in (0.0, 1e6, 1e12, 3.04e14, 1e15, 1e18, 1e22):
+        forged = to.Multipliers.of(model, rows[0], cases=Cases(("",), ("",), rows, cuts, [[multiplier]]))
+        found = to.certify(model.problem, plan, forged)
+        assert found.problems == ()
+        assert found.bound >= better, multiplier
+
+
+def test_a_load_beyond_all_numbers_is_refused() -> None:
+    """It would pass every price, and hide what a row broken by a trifle is worth."""
+    model, plan, cuts = many_equal_accounts()
+    rows = np.zeros((1, len(model.rows)))
+    tiny = replace(cuts, divisors=np.array([1e-3]))
+    forged = to.Multipliers.of(model, rows[0], cases=Cases(("",), ("",), rows, tiny, [[1e308]]))
+    found = to.certify(model.problem, plan, forged)
+    assert found.bound == np.inf
+    assert any("too large" in text or "to be sure of" in text for text in found.problems)
 
 
 def with_cuts(cases: Cases, **changed: Any) -> Cases:

@@ -292,17 +292,17 @@ class PairSource:
             yield from pool.map(lambda part: work(self.block(*part)), self._ranges())
 
     @property
-    def _block_rows(self) -> int:
+    def block_rows(self) -> int:
         """Nodes or accounts whose pairs with all reps fit a block."""
         return max(1, BLOCK_CELLS // max(self.n_reps, 1))
 
     def _ranges(self) -> list[tuple[int, int]]:
-        step = self._block_rows
+        step = self.block_rows
         return [(start, min(start + step, self.n_nodes)) for start in range(0, self.n_nodes, step)]
 
     def _special_chunks(self) -> list[IntArray]:
         """Accounts whose eligible reps do not follow from their class alone, in chunks that fit a block."""
-        accounts, step = self.eligibility.special, self._block_rows
+        accounts, step = self.eligibility.special, self.block_rows
         return [accounts[first : first + step] for first in range(0, len(accounts), step)]
 
     def _factor(self, fit: FloatArray) -> FloatArray:

@@ -329,7 +329,7 @@ class SettleSettings:
     cold: float = 0.005
     """How far they fall."""
     after_edit: int = 6_000
-    """On more nodes than that a plan from before an edit is settled, not searched in rounds, where quotas are set, ..."""
+    """On more nodes a plan from before an edit is settled, not searched in rounds, where quotas are set, ..."""
     brief_steps: int = 250
     """... with so many steps per node."""
     width: int = 8

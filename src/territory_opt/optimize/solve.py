@@ -200,7 +200,8 @@ def _large_from(way: Way, task: Task, start: IntArray) -> Found:
     first = task.bounded.start
     if task.rows.set_quotas and task.model.source.n_nodes > task.settings.settle.after_edit:
         with task.clock.phase("search"):
-            return Found(task, settle(task, np.where(start >= 0, start, first), task.multipliers))
+            settled = settle(task, np.where(start >= 0, start, first), task.multipliers)
+        return Found(task, best_of([settled, *(task.judged(plan) for plan in way.kept_from(first))]))
     return _large_plan(way, task, [first, np.where(start >= 0, start, first)])
 
 
@@ -250,7 +251,7 @@ def _search(way: Way, task: Task, starts: list[IntArray]) -> tuple[Incumbent, Ca
         else:
             with clock.phase("lumps"):
                 lumps = lump_start(task)
-            starts = starts if lumps is None else [lumps, *starts]
+            starts = [*([] if lumps is None else [lumps]), *([] if settled is None else [settled.reps]), *starts]
     with clock.phase("search"):
         best, open_pairs = search_stage(task, starts, kept)
     clock.show(best.shown, "search", best.broken)

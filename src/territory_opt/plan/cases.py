@@ -24,6 +24,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 MOST_CASES = 1_000
 """More cases are refused: each costs the judge a look at all pairs."""
+MOST_CUT_WORK = 5_000_000_000
+"""More cuts x cases x accounts are refused: this much takes the judge about a quarter of a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Cases:
             return [f"{what} has not one multiplier per case and row"]
         if self.cut_values.shape != (n_leaves, len(self.cuts)):
             return [f"{what} has not one multiplier per case and rounding cut"]
+        if self.cut_values.size * model.source.n_nodes > MOST_CUT_WORK:
+            return [f"{what} has more rounding cuts in more cases than are looked at"]
         if not (np.isfinite(self.cut_values) & (self.cut_values >= 0)).all():
             return [f"{what} has a multiplier of a rounding cut that is below zero or not a number"]
         source = model.source

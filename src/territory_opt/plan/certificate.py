@@ -165,7 +165,7 @@ def tolerated(model: Model, certificate: Multipliers, outside: FloatArray) -> fl
     weights = [np.abs(certificate.values)]
     if cases is not None:
         weights += [np.abs(own) + sum(load) for own, load in zip(cases.values, _loads(model, cases), strict=True)]
-    return max(float(weight @ trifle) for weight in weights)
+    return float(np.max([weight @ trifle for weight in weights]))
 
 
 def multiplier_problems(model: Model, certificate: Multipliers) -> list[str]:
@@ -207,6 +207,8 @@ def value_problems(rows: Rows, values: FloatArray, load: Load = (0.0, 0.0)) -> l
     """
     if values.shape != (len(rows),) or not np.isfinite(values).all():
         return ["the certificate holds a multiplier that is missing or not a number"]
+    if not all(np.isfinite(part).all() for part in load):
+        return ["the certificate holds a multiplier of a rounding cut that is too large: no bound follows"]
     problems = [
         f"the multiplier of {rows.items[r].rule}, {rows.items[r].subject} stands on a limit that does not exist"
         for r in np.flatnonzero(((values > 0) & np.isinf(rows.low)) | ((values < 0) & np.isinf(rows.high)))
@@ -227,9 +229,12 @@ def value_problems(rows: Rows, values: FloatArray, load: Load = (0.0, 0.0)) -> l
 
 
 def price_excess(rows: Rows, values: FloatArray, load: Load = (0.0, 0.0)) -> FloatArray:
-    """By how much each multiplier, with the ``load`` of cuts, exceeds the row's own price, (n_rows,); 0 if hard."""
+    """By how much each multiplier, with the ``load`` of cuts, exceeds the row's own price, (n_rows,); 0 if hard.
+
+    Below its limits a row with u < 0 gains |u| for every unit, which cuts may use up, too; likewise above them.
+    """
     limit = np.where(rows.hard, np.inf, rows.price * (1 + PRICE_TOLERANCE))
-    used = np.maximum(np.maximum(values, 0.0) + load[0], np.maximum(-values, 0.0) + load[1])
+    used = np.maximum(values + load[0], load[1] - values)
     return np.asarray(np.maximum(used - limit, 0.0))
 
 

@@ -16,6 +16,7 @@ docs/bound.md.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +31,10 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-MOST_CUTS = 20_000
-"""More cuts are refused: each costs the judge a look at all accounts."""
+MOST_CUTS = 10_000
+"""More cuts are refused, ..."""
+MOST_LOOKED_AT = 8_000_000
+"""... and those that have more coefficients than this in one block of accounts (64 MiB)."""
 LEAST_ROOM = 1e-4
 """A cut with less than this between f and 1 is refused: there the last digits of floats decide."""
 SLIP = 1e-12
@@ -86,12 +89,13 @@ class Cuts:
     def problems(self, model: Model) -> list[str]:
         """List why these prove nothing for ``model``; empty if they can."""
         what = "the certificate's rounding cuts"
-        n, rows = len(self), model.rows
-        shapes = self.rows.shape == self.sides.shape == (n, 2) and self.counts.shape == (n,)
-        if not shapes or (self.counts < 0).any() or int(self.counts.sum()) != len(self.accounts):
+        n, rows, named = len(self), model.rows, len(self.accounts)
+        if n > MOST_CUTS or n * model.source.block_rows > MOST_LOOKED_AT:
+            return [f"{what} are {n:,}, more than are looked at"]
+        shapes = self.rows.shape == self.sides.shape == (n, 2) and self.counts.shape == self.divisors.shape == (n,)
+        # No sum of so few counts of so few accounts can leave the range of whole numbers.
+        if not shapes or ((self.counts < 0) | (self.counts > named)).any() or int(self.counts.sum()) != named:
             return [f"{what} are not two rows, two sides, a divisor and a list of accounts each"]
-        if n > MOST_CUTS:
-            return [f"{what} are {n:,}, more than the {MOST_CUTS:,} that are looked at"]
         second = self.rows[:, 1] != NONE
         if (self.rows[:, 0] < 0).any() or (self.rows < NONE).any() or (self.rows >= len(rows)).any():
             return [f"{what} name rows that do not exist"]
@@ -153,12 +157,12 @@ class RoundedCuts:
         accounts = source.account_index.get_indexer(list(cuts.accounts)) if cuts.accounts else np.zeros(0, np.int64)
         nodes, of_node = source.nodes.of_account[accounts], cuts.of_account
         amounts, sizes = _amounts_of(model, nodes, rates[of_node], rep[of_node])
-        n = len(cuts)
-        size = (weight * np.abs(limits)).sum(axis=1) + np.bincount(of_node, sizes, minlength=n)
-        b = (signed * limits).sum(axis=1) - np.bincount(of_node, amounts, minlength=n)
+        size = (weight * np.abs(limits)).sum(axis=1) + _exact_sums(sizes, cuts.counts)
+        b = (signed * limits).sum(axis=1) - _exact_sums(amounts, cuts.counts)
         b = (b + SLIP * size + np.abs(left) * model.quota_limit[rep]) / cuts.divisors
         room = 1.0 - (b - np.floor(b))
-        turned = rounded((-amounts - SLIP * sizes) / cuts.divisors[of_node], room[of_node])
+        # Twice what coefficients are moved by: amounts come from another sum there, which may differ in its last digit.
+        turned = rounded((-amounts - 2.0 * SLIP * sizes) / cuts.divisors[of_node], room[of_node])
         return cls(
             rows=cuts.rows,
             sides=cuts.sides,
@@ -166,7 +170,7 @@ class RoundedCuts:
             rates=rates,
             divisor=cuts.divisors,
             room=room,
-            limit=np.floor(b) - np.bincount(of_node, turned, minlength=n),
+            limit=np.floor(b) - _exact_sums(turned, cuts.counts),
             outside=weight / (cuts.divisors * room)[:, None],
             cancels=np.abs(left) <= SLIP * np.abs(_on_quota(rows, cuts)[:, 0]),
             nodes=nodes,
@@ -205,7 +209,8 @@ class RoundedCuts:
 
     def loads(self, values: FloatArray, n_rows: int) -> tuple[FloatArray, FloatArray]:
         """Return how much of each row's price cuts of ``values`` (n_cuts,) take up, below and above: (n_rows,) each."""
-        taken = values[:, None] * self.outside
+        with np.errstate(over="ignore"):  # what is not finite is refused by who asks
+            taken = values[:, None] * self.outside
         used = self.rows != NONE
         below, above = (
             np.bincount(self.rows[mask], taken[mask], minlength=n_rows).astype(float)
@@ -218,6 +223,16 @@ def rounded(amount: FloatArray, room: FloatArray) -> FloatArray:
     """F(amount) where the fraction of the right side leaves ``room`` to 1."""
     whole = np.floor(amount)
     return np.asarray(whole + np.maximum(amount - whole - (1.0 - room), 0.0) / room)
+
+
+def _exact_sums(amounts: FloatArray, counts: IntArray) -> FloatArray:
+    """Sums of ``counts`` (n,) amounts each, one after the other's, rounded once: over many equal ones errors add up."""
+    ends = np.cumsum(counts)
+    parts = zip((ends - counts).tolist(), ends.tolist(), strict=True)
+    return np.array(
+        [math.fsum(amounts[start:end]) if np.isfinite(amounts[start:end]).all() else np.nan for start, end in parts],
+        dtype=float,
+    )
 
 
 def _limits(rows: Rows, cuts: Cuts) -> FloatArray:

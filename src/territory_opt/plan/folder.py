@@ -116,8 +116,8 @@ def _read_certificate(path: Path) -> Multipliers:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return Multipliers(
             values=_real(arrays["values"]),
-            rules=tuple(arrays["rules"].tolist()),
-            subjects=tuple(arrays["subjects"].tolist()),
+            rules=_names(arrays, "rules"),
+            subjects=_names(arrays, "subjects"),
             kappa=float(arrays["kappa"]),
             least_violation=_real(arrays["least_violation"]),
             cases=_read_cases(arrays),
@@ -152,7 +152,7 @@ def _holds(arrays: Mapping[str, Any], wanted: tuple[str, ...]) -> bool:
 def _names(arrays: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """A list of names as stored; ValueError for anything else."""
     array = arrays[name]
-    if array.dtype.kind != "U" or array.ndim != 1:
+    if array.dtype.kind != "U" or array.ndim != 1 or (array.itemsize == 0 and len(array)):
         raise ValueError(f"{name} is not a list of names")
     return tuple(array.tolist())
 

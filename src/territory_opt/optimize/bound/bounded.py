@@ -72,7 +72,8 @@ def _dual_of(task: Task) -> Dual:
 def _first_multipliers(task: Task, dual: Dual, known: FloatArray | None) -> FloatArray | None:
     """Those of the linear program where it pays: with quotas, company-wide rows and small problems; else ``known``."""
     rows, settings, left = task.rows, task.settings.program, task.clock.left
-    if known is not None and not task.course.thorough and task.factors.n_nodes > settings.nodes:
+    all_known = known is not None and rows.set_quotas and all(name in task.known for name in rows.names)
+    if all_known and not task.course.thorough and task.factors.n_nodes > settings.nodes:
         return known
     company_wide = (rows.owner < 0).any() and rows.n_reps * settings.per_rep <= settings.nodes
     if left > 0 and (rows.set_quotas or company_wide or task.factors.n_nodes <= settings.nodes):

@@ -18,7 +18,7 @@ from territory_opt.optimize.bound.program import Prices, Program
 from territory_opt.optimize.search.incumbent import Incumbent
 from territory_opt.optimize.task import Task
 from territory_opt.plan.cases import Cases
-from territory_opt.plan.certificate import bound_by_cases
+from territory_opt.plan.certificate import Multipliers, bound_by_cases, multiplier_problems
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -37,14 +37,17 @@ def prove_by_cases(task: Task, best: Incumbent, *, gap: float) -> Task:
         return task
     if task.clock.out("cases"):
         return task
-    tree = _Tree(task, best.value, target)
-    most = min(settings.cases.most_programs, task.course.case_work // tree.program.n_listed)
-    if most < settings.cases.patience:
+    work, patience = task.course.case_work // max(task.model.source.n_nodes, 1), settings.cases.patience
+    if not task.course.thorough and work // settings.cases.width < patience:
         return task
+    tree = _Tree(task, best.value, target)
     tree.tighten()
-    if cells <= settings.cases.most_cells:
+    most = min(settings.cases.most_programs, task.course.case_work // tree.program.n_listed)
+    if cells <= settings.cases.most_cells and most >= patience:
         tree.grow(most)
     cases = tree.cases()
+    if multiplier_problems(task.model, Multipliers.of(task.model, bounded.multipliers, cases=cases)):
+        return task  # cuts that the judge does not take
     proven = bound_by_cases(task.model, cases)
     return task.with_bound(replace(bounded, cases=cases if proven < bounded.bound else None, proven=proven))
 

@@ -69,7 +69,7 @@ class Program:
             found = self.lp.solve(columns, time_limit=self.task.clock.left)
             self.solved += 1
             if found is None:
-                return known, x
+                return known, None
             x = found.x
             values, cut_values = self._settled(
                 found.multipliers, self.linear.cut_multipliers(found.duals, len(self.cuts))
@@ -91,9 +91,9 @@ class Program:
     def round(self, known: Prices) -> Prices:
         """Add rounding cuts while they pay; return better prices than are ``known``, with one of each cut."""
         settings = self.task.settings.cuts
-        known, _ = self.solve((), known)
+        known, x_asked = self.solve((), known)
         for _ in range(settings.rounds):
-            if self.task.clock.out("cuts"):
+            if x_asked is None or self.task.clock.out("cuts"):
                 break
             point = self.lp.point()
             x = np.zeros(len(self.pairs.rep))
@@ -101,7 +101,7 @@ class Program:
             if not self._add(self.rounding.find(x, self.linear.quotas(point))):
                 break
             before = known.bound
-            known, _ = self.solve((), self._padded(known))
+            known, x_asked = self.solve((), self._padded(known))
             if before - known.bound < settings.worthwhile * (before - self.value):
                 break
         return self._pruned(known)
@@ -172,9 +172,13 @@ class Program:
         """The same multipliers within the prices of their rows, where quotas gain nothing by growing."""
         rows, cuts = self.rows, self.worked_out
         price = np.where(rows.hard | (rows.worst_group >= 0), np.inf, rows.price)
-        load = np.maximum(*cuts.loads(cut_values, len(rows)))
-        fits = np.append(np.where(load > price, price / np.maximum(load, TINY), 1.0), 1.0)
+        no_low, no_high = np.isinf(rows.low), np.isinf(rows.high)
+        below, above = cuts.loads(cut_values, len(rows))
+        # The row's own multiplier makes room on one side where the other has a limit, too.
+        used = np.where(no_low, above, np.where(no_high, below, 0.5 * (below + above)))
+        fits = np.append(np.where(used > price, price / np.maximum(used, TINY), 1.0), 1.0)
         cut_values = cut_values * fits[cuts.rows].min(axis=1, initial=1.0)
         below, above = cuts.loads(cut_values, len(rows))
-        values = np.clip(values, -np.maximum(price - above, 0.0), np.maximum(price - below, 0.0))
-        return settle_quotas(rows, values, np.maximum(self.ceiling - above, 0.0)), cut_values
+        values = np.clip(values, above - price, price - below)
+        values = np.where(no_low, np.minimum(values, 0.0), np.where(no_high, np.maximum(values, 0.0), values))
+        return settle_quotas(rows, values, self.ceiling - above), cut_values
