@@ -62,7 +62,7 @@ def unchecked_files(found: PlanFolder, model: Model) -> list[str]:
         lines.append(f"{PARTS}: how quotas are shared out among parts, and the order of its rows; sums are checked")
     if ISSUES in present and stands_alone(found):
         lines.append(f"{ISSUES}: findings in the tables as they were first given, {as_written}")
-    lines.append(f"{CERTIFICATE}: that of the proofs of this bound it holds the one that was found first")
+    lines.append(f"{CERTIFICATE}: which of the proofs of this bound it holds")
     if (found.path / CERTIFICATE).read_bytes() != _packed_anew(found):
         lines.append(f"{CERTIFICATE}: how it is packed, which is not as here; the arrays in it are checked")
     lines += _other_order(found, model)
