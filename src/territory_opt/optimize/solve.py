@@ -251,7 +251,8 @@ def _search(way: Way, task: Task, starts: list[IntArray]) -> tuple[Incumbent, Ca
         else:
             with clock.phase("lumps"):
                 lumps = lump_start(task)
-            starts = [*([] if lumps is None else [lumps]), *([] if settled is None else [settled.reps]), *starts]
+            early = (lumps, None if settled is None else settled.reps)
+            starts = [*(plan for plan in early if plan is not None), *starts]
     with clock.phase("search"):
         best, open_pairs = search_stage(task, starts, kept)
     clock.show(best.shown, "search", best.broken)

@@ -19,7 +19,6 @@ from territory_opt.optimize.task import Bounded, Task
 from territory_opt.plan.certificate import dual_bound, least_violation_bound
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 def bound_by_program(task: Task, pairs: Pairs) -> Task:

@@ -21,7 +21,6 @@ from territory_opt.plan.cases import Cases
 from territory_opt.plan.certificate import Multipliers, bound_by_cases, multiplier_problems
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 def prove_by_cases(task: Task, best: Incumbent, *, gap: float) -> Task:

@@ -20,9 +20,7 @@ from territory_opt.plan.certificate import apart_from_nodes, value_problems
 from territory_opt.plan.cuts import NO_CUTS, Cuts, RoundedCuts
 from territory_opt.problem.numbers import TINY
 
-BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,10 @@ class Prices:
 
 
 class Program:
-    """Solved again and again with other pairs closed, and with more cuts; positions are those of all ``pairs``."""
+    """Solved again and again with other pairs closed, and with more cuts; positions are those of all ``pairs``.
+
+    It is ``loaded`` when it is solved: after pairs are taken in or cuts left out many a program is not needed any more.
+    """
 
     def __init__(self, task: Task, value: float) -> None:
         self.task, self.value, self.model, self.rows = task, value, task.model, task.model.rows
@@ -54,7 +55,7 @@ class Program:
         self.rounding = Rounding(self.model, self.pairs, task.settings.cuts)
         self.cuts, self.solved = NO_CUTS, 0
         self.worked_out, self.matrix = self.rounding.coefficients(NO_CUTS)
-        self._load()
+        self.loaded = False
 
     @property
     def n_listed(self) -> int:
@@ -65,6 +66,8 @@ class Program:
         """Return better prices than are ``known`` without the ``closed`` pairs, and the x of those asked for."""
         x = None
         for last in (False, True):
+            if not self.loaded:
+                self._load()
             columns = (int(self.column[k]) for k in closed if self.listed[k])
             found = self.lp.solve(columns, time_limit=self.task.clock.left)
             self.solved += 1
@@ -85,7 +88,7 @@ class Program:
             if last or not missing.any() or lost <= self.settings.missed * (known.bound - self.value):
                 break
             self.listed |= missing
-            self._load()
+            self.loaded = False
         return known, x
 
     def round(self, known: Prices) -> Prices:
@@ -142,6 +145,7 @@ class Program:
         largest_first = np.argsort(-self.share[self.node[open_pairs]], kind="stable")
         self.asked = open_pairs[largest_first][: settings.most_asked]
         self.lp = WarmLp(self.linear, self.column[self.asked])
+        self.loaded = True
 
     def _add(self, cuts: Cuts) -> bool:
         """Add ``cuts``; whether there are any."""
@@ -165,7 +169,7 @@ class Program:
         kept = np.flatnonzero(known.cut_values > 0)
         self.cuts, self.matrix = self.cuts.take(kept), self.matrix[kept]
         self.worked_out = RoundedCuts.of(self.model, self.cuts)
-        self._load()
+        self.loaded = False
         return replace(known, cut_values=known.cut_values[kept])
 
     def _settled(self, values: FloatArray, cut_values: FloatArray) -> tuple[FloatArray, FloatArray]:

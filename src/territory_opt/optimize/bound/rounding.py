@@ -58,10 +58,10 @@ class _Rep:
     bases: tuple[_Base, ...]
 
     @classmethod
-    def of(cls, rows: Rows, pairs: Pairs, rep: int) -> _Rep:
+    def of(cls, rows: Rows, pairs: IntArray, rep: int) -> _Rep:
         own, n_quantities = np.flatnonzero(rows.owner == rep), len(rows.quantities)
         rates = rows.totals[own][:, rep * n_quantities : (rep + 1) * n_quantities].toarray()
-        return cls(np.flatnonzero(pairs.rep == rep), own, rates, tuple(_bases(rows, own)))
+        return cls(pairs, own, rates, tuple(_bases(rows, own)))
 
 
 class Rounding:
@@ -69,7 +69,9 @@ class Rounding:
 
     def __init__(self, model: Model, pairs: Pairs, settings: CutSettings) -> None:
         self.model, self.pairs, self.settings, self.node = model, pairs, settings, pairs.node
-        self.reps = [_Rep.of(model.rows, pairs, rep) for rep in range(model.rows.n_reps)]
+        ends = np.cumsum(np.bincount(pairs.rep, minlength=model.rows.n_reps))
+        of_reps = np.split(np.argsort(pairs.rep, kind="stable"), ends[:-1])
+        self.reps = [_Rep.of(model.rows, own, rep) for rep, own in enumerate(of_reps)]
 
     def find(self, x: FloatArray, quotas: FloatArray) -> Cuts:
         """Return cuts that ``x`` (n_pairs,) with ``quotas`` (n_reps,) money breaks; may be none."""

@@ -39,8 +39,9 @@ def settle(task: Task, reps: IntArray, multipliers: FloatArray) -> Incumbent:
 def _annealed(task: Task, reps: IntArray, retry: int) -> list[Incumbent]:
     """Anneal from ``reps`` (n_nodes,) at every temperature; each ``retry`` makes broken hard rules cost more."""
     settings, rows, clock = task.settings.settle, task.rows, task.clock
-    steps = max(min(settings.steps, settings.most_steps // max(len(reps), 1)), settings.least_steps)
-    steps = steps if task.course.thorough else settings.brief_steps
+    steps = settings.brief_steps
+    if task.course.thorough:
+        steps = max(min(settings.steps, settings.most_steps // max(len(reps), 1)), settings.least_steps)
     listed = candidates(task, [reps], width=settings.width, within=np.inf)
     prices = hard_prices(rows, task.multipliers, listed.pairs, settings.hard_factor * settings.dearer**retry)
     priced = SearchRows.of(task.model, rows, task.multipliers, prices)
